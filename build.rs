@@ -2,8 +2,11 @@
 
 use std::error::Error;
 
-const PROTOS: [&str; 3] =
-    ["proto/tokenway/v1/event.proto", "proto/tokenway/v1/frame.proto", "proto/tokenway/v1/session.proto"];
+const PROTOS: [&str; 3] = [
+    "proto/tokenway/v1/event.proto",
+    "proto/tokenway/v1/frame.proto",
+    "proto/tokenway/v1/session.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

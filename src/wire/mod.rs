@@ -1,0 +1,13 @@
+//! The contract with clients: the messages of `proto/tokenway/v1`, and their domain meaning.
+//!
+//! `proto` is generated and is named nowhere outside this module and `session`. Decides nothing about delivery.
+
+mod event;
+
+pub use event::{BadEvent, decode_event, encode_event};
+
+/// The generated messages. Their documentation is in the proto files.
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/tokenway.v1.rs"));
+}
