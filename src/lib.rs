@@ -15,8 +15,10 @@
 
 // The words.
 pub mod event;
-pub mod ident;
 pub mod sequence;
+pub mod snapshot;
+pub mod ident;
+pub mod clock;
 pub mod wire;
 
 // Ingest: one task for each generation.

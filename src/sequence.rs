@@ -59,7 +59,7 @@ impl Epoch {
     }
 
     /// A given epoch, for stores that bring one back and for tests.
-    pub fn from_u32(value: u32) -> Self {
+    pub const fn from_u32(value: u32) -> Self {
         Self(value)
     }
 

@@ -3,8 +3,12 @@
 //! `proto` is generated and is named nowhere outside this module and `session`. Decides nothing about delivery.
 
 mod event;
+mod frame;
+mod snapshot;
 
 pub use event::{BadEvent, decode_event, encode_event};
+pub use frame::{EVENTS_TAG, FrameHeader, Framing, TooLong, decode_elements, delimit};
+pub use snapshot::snapshot_to_wire;
 
 /// The generated messages. Their documentation is in the proto files.
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]

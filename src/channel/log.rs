@@ -1,0 +1,167 @@
+//! A channel's log: append-only, encoded once, sliced for ever.
+//!
+//! Pure and synchronous. The head is a list of sealed segments that readers borrow from; the tail is one small segment
+//! that still grows, from which readers copy. What retention trims away is folded into a base state, so that a log
+//! whose head is gone still gives a snapshot and the tail. The only place that mints a seq.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use super::segment::{Segment, Slice};
+use crate::{
+    event::{EVENT_BYTES_MAX, Event},
+    sequence::Sequencer,
+    snapshot::State,
+    wire,
+};
+
+/// The tail is sealed when it holds this many bytes of events: small enough to copy from without thought, large enough
+/// that a segment's bookkeeping is nothing beside it. It is also about the largest a frame gets.
+pub const SEGMENT_BYTES: usize = 16 * 1024;
+
+/// The log of one channel.
+#[derive(Debug)]
+pub struct Log {
+    sequencer: Sequencer,
+    sealed: VecDeque<Segment<Bytes>>,
+    sealed_bytes: usize,
+    tail: Segment<Vec<u8>>,
+    /// Everything before the first segment, folded.
+    base: State,
+    trimmed_through: u64,
+    /// The last copy made of the tail: a thousand readers at the same place share it.
+    last_copy: Option<Slice>,
+    scratch: Vec<u8>,
+}
+
+/// An event that the log has taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Appended<'a> {
+    /// Its seq.
+    pub seq: u64,
+    /// Its element of a frame's `events` field.
+    pub element: &'a [u8],
+}
+
+/// What a reader finds after a seq.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// The events that follow, up to a segment's worth.
+    Slice(Slice),
+    /// Nothing yet.
+    AtHead,
+    /// What follows was trimmed away; only a snapshot helps.
+    Trimmed,
+}
+
+/// An event that the log does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("an event of {bytes} bytes exceeds the {EVENT_BYTES_MAX} bytes that one may have")]
+pub struct TooLarge {
+    /// How long it would be, encoded.
+    pub bytes: usize,
+}
+
+impl Log {
+    /// An empty log; its events' times count from `now_ms`.
+    pub fn new(now_ms: u64) -> Self {
+        Self {
+            sequencer: Sequencer::after(0),
+            sealed: VecDeque::new(),
+            sealed_bytes: 0,
+            tail: Segment::begin(1, now_ms),
+            base: State::default(),
+            trimmed_through: 0,
+            last_copy: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Encodes the event, once and for all, gives it its seq and keeps it.
+    pub fn append(&mut self, event: &Event, now_ms: u64) -> Result<Appended<'_>, TooLarge> {
+        self.scratch.clear();
+        wire::encode_event(event, &mut self.scratch);
+        if self.scratch.len() > EVENT_BYTES_MAX {
+            let bytes = std::mem::take(&mut self.scratch).len();
+            return Err(TooLarge { bytes });
+        }
+        if self.tail.event_bytes() >= SEGMENT_BYTES {
+            self.seal();
+        }
+        self.last_copy = None;
+        let seq = self.sequencer.mint().as_u64();
+        Ok(Appended { seq, element: self.tail.push(&self.scratch, now_ms) })
+    }
+
+    /// What follows `seq`.
+    pub fn after(&mut self, seq: u64) -> Found {
+        let next = seq + 1;
+        if next > self.last_seq() {
+            return Found::AtHead;
+        }
+        if next < self.first_seq() {
+            return Found::Trimmed;
+        }
+        if next < self.tail.first {
+            let segment = self.sealed.partition_point(|segment| segment.last() < next);
+            let segment = &self.sealed[segment];
+            return Found::Slice(segment.slice_from(segment.place(next)));
+        }
+        match &self.last_copy {
+            Some(copy) if copy.first_seq == next => Found::Slice(copy.clone()),
+            _ => {
+                let copy = self.tail.copy_from(self.tail.place(next));
+                self.last_copy = Some(copy.clone());
+                Found::Slice(copy)
+            }
+        }
+    }
+
+    /// Everything so far, folded.
+    pub fn state(&self) -> State {
+        let mut state = self.base.clone();
+        for segment in &self.sealed {
+            segment.decode().for_each(|(seq, event)| state.apply(seq, event));
+        }
+        self.tail.decode().for_each(|(seq, event)| state.apply(seq, event));
+        state
+    }
+
+    /// Trims the oldest segments until the whole, the fold included, is within `bytes_max`. The tail always stays.
+    pub fn trim(&mut self, bytes_max: usize) {
+        if self.bytes() <= bytes_max {
+            return;
+        }
+        while self.bytes() > bytes_max {
+            let Some(segment) = self.sealed.pop_front() else { break };
+            self.sealed_bytes -= segment.bytes();
+            self.trimmed_through = segment.last();
+            segment.decode().for_each(|(seq, event)| self.base.apply(seq, event));
+            self.base.evict(bytes_max / 2);
+        }
+    }
+
+    /// The first seq still held as an event; one past the last where none is.
+    pub fn first_seq(&self) -> u64 {
+        self.trimmed_through + 1
+    }
+
+    /// The last seq; 0 before the first.
+    pub fn last_seq(&self) -> u64 {
+        self.sequencer.last()
+    }
+
+    /// How much memory it takes, in bytes, the fold included.
+    pub fn bytes(&self) -> usize {
+        self.sealed_bytes + self.tail.bytes() + self.base.bytes()
+    }
+
+    fn seal(&mut self) {
+        let next = Segment::begin(self.tail.last() + 1, self.tail.last_ms());
+        let sealed = std::mem::replace(&mut self.tail, next).seal();
+        self.sealed_bytes += sealed.bytes();
+        self.sealed.push_back(sealed);
+    }
+}

@@ -1,0 +1,87 @@
+//! A generation's pen on its channel.
+//!
+//! Dropping it without having said a last event says `failed: gateway_lost`, so that no generation can end in silence
+//! whatever becomes of its task.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use super::{Channel, log::TooLarge};
+use crate::{
+    event::{Event, Failed, FailureCode, Kind},
+    ident::GenerationId,
+    sequence::Cursor,
+    store::StoreError,
+};
+
+/// Appends one generation's events.
+#[derive(Debug)]
+pub struct Producer {
+    channel: Arc<Channel>,
+    index: u32,
+    ended: bool,
+}
+
+/// A generation that runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) id: GenerationId,
+    pub(super) stop: CancellationToken,
+}
+
+/// Why something was not appended.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AppendError {
+    /// The channel is closed, deleted or expired.
+    #[error("the channel takes no more events")]
+    Closed,
+    /// What the channel holds cannot be folded into its bytes.
+    #[error("the channel has reached its {bytes_max} bytes (channels.retention.max_bytes)")]
+    Full {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The event is larger than one may be.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Producer {
+    pub(super) fn new(channel: Arc<Channel>, index: u32) -> Self {
+        Self { channel, index, ended: false }
+    }
+
+    /// Appends events of this generation and gives the cursor after the last one. A terminal event, which must be the
+    /// last of its batch, ends the generation; nothing is taken after it.
+    pub fn append(&mut self, events: &mut [Event]) -> Result<Cursor, AppendError> {
+        if self.ended {
+            return Err(AppendError::Closed);
+        }
+        for event in &mut *events {
+            event.generation = self.index;
+        }
+        let seq = self.channel.append(self.index, events)?;
+        self.ended = events.last().is_some_and(Event::is_terminal);
+        Ok(Cursor { epoch: self.channel.epoch(), seq })
+    }
+
+    /// The channel.
+    pub fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        if !self.ended {
+            let lost = Failed::new(FailureCode::GatewayLost, "the gateway stopped running it");
+            // A channel that is gone has nobody left to tell.
+            let _ = self.append(&mut [Event::new(Kind::Failed(lost))]);
+        }
+    }
+}

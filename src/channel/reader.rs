@@ -1,0 +1,169 @@
+//! A cursor on one channel.
+//!
+//! Replay and live are the same thing here: a reader asks for what follows its seq, and gets a slice of the log, or
+//! nothing yet. It costs no memory while it waits, and slows nobody.
+
+use std::sync::Arc;
+
+use super::{
+    Attendance, Channel, Slice,
+    log::Found,
+    resume::{self, CannotResume, Past, Start},
+};
+use crate::{
+    sequence::{Epoch, From},
+    snapshot::State,
+};
+
+/// Reads one channel, from some place on.
+#[derive(Debug)]
+pub struct Reader {
+    channel: Arc<Channel>,
+    seq: u64,
+    pending: Pending,
+    /// Keeps the channel's generations alive under `on_disconnect` as long as somebody reads.
+    _attendance: Attendance,
+}
+
+/// What a reader must be given before it goes on.
+#[derive(Debug)]
+enum Pending {
+    Nothing,
+    Snapshot(Cause),
+    Rewind(Past, Option<u64>),
+    /// The end was given.
+    Over,
+}
+
+/// Why a snapshot is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The reader asked for one.
+    Asked,
+    /// What it asked for was trimmed, or retention overtook it.
+    Trimmed,
+    /// The epoch changed and it had seen more than what stayed valid.
+    Rewind,
+}
+
+/// Everything up to a seq, folded, from one immutable view of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The epoch in which it was taken.
+    pub epoch: Epoch,
+    /// The last seq folded in.
+    pub through: u64,
+    /// What was folded.
+    pub state: State,
+    /// Why it is given.
+    pub cause: Cause,
+}
+
+/// Why a reader's channel has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The channel is closed and everything was given.
+    Complete,
+    /// The channel was deleted.
+    Deleted,
+    /// The channel expired.
+    Evicted,
+}
+
+/// What a reader is given next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Events.
+    Slice(Slice),
+    /// The folded past; events follow from its `through + 1`.
+    Snapshot(Box<Snapshot>),
+    /// The channel has another writer since the reader's cursor.
+    Rewind {
+        /// The tenure that ended.
+        past: Past,
+        /// The epoch of now.
+        epoch: Epoch,
+    },
+    /// Nothing yet.
+    Idle,
+    /// Nothing will follow. Given once; then `Idle`.
+    End(Ended),
+}
+
+impl Reader {
+    pub(super) fn open(channel: &Arc<Channel>, from: From) -> Result<Self, CannotResume> {
+        let (seq, pending) = match channel.with_extent(|extent| resume::start(from, extent))? {
+            Start::After(seq) => (seq, Pending::Nothing),
+            Start::Snapshot => (0, Pending::Snapshot(Cause::Asked)),
+            Start::Trimmed => (0, Pending::Snapshot(Cause::Trimmed)),
+            Start::Rewind(past, seq) => (0, Pending::Rewind(past, seq)),
+        };
+        let attendance = channel.attend();
+        Ok(Self { channel: Arc::clone(channel), seq, pending, _attendance: attendance })
+    }
+
+    /// The channel read.
+    pub fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    /// The last seq given.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Whether [`Reader::step`] has something to give. Takes no lock.
+    pub fn has_news(&self) -> bool {
+        match self.pending {
+            Pending::Nothing => self.channel.head() > self.seq || self.channel.is_over(),
+            Pending::Snapshot(_) | Pending::Rewind(..) => true,
+            Pending::Over => false,
+        }
+    }
+
+    /// Gives what comes next.
+    pub fn step(&mut self) -> Step {
+        match std::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Nothing => self.read(),
+            Pending::Snapshot(cause) => self.snapshot(cause),
+            Pending::Rewind(past, seq) => {
+                match seq {
+                    Some(seq) => self.seq = seq,
+                    None => self.pending = Pending::Snapshot(Cause::Rewind),
+                }
+                Step::Rewind { past, epoch: self.channel.epoch() }
+            }
+            Pending::Over => {
+                self.pending = Pending::Over;
+                Step::Idle
+            }
+        }
+    }
+
+    fn read(&mut self) -> Step {
+        if let Some(ended) = self.channel.gone() {
+            return self.end(ended);
+        }
+        match self.channel.after(self.seq) {
+            Found::Slice(slice) => {
+                debug_assert_eq!(slice.first_seq, self.seq + 1, "a slice follows what was given");
+                self.seq = slice.last_seq;
+                Step::Slice(slice)
+            }
+            Found::Trimmed => self.snapshot(Cause::Trimmed),
+            Found::AtHead if self.channel.is_closed_at(self.seq) => self.end(Ended::Complete),
+            Found::AtHead => Step::Idle,
+        }
+    }
+
+    fn snapshot(&mut self, cause: Cause) -> Step {
+        let (epoch, through, state) = self.channel.fold();
+        self.seq = through;
+        Step::Snapshot(Box::new(Snapshot { epoch, through, state, cause }))
+    }
+
+    fn end(&mut self, ended: Ended) -> Step {
+        self.pending = Pending::Over;
+        Step::End(ended)
+    }
+}

@@ -1,0 +1,23 @@
+//! The time of day, for the events' times.
+//!
+//! Anchored once and then driven by tokio's clock, so that it never goes back and stands still where a test pauses
+//! time. Everything that measures a duration uses `tokio::time::Instant` instead.
+
+use std::{
+    sync::LazyLock,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use tokio::time::Instant;
+
+#[expect(clippy::disallowed_methods, reason = "the one place that asks for the time of day")]
+static ANCHOR: LazyLock<(u64, Instant)> = LazyLock::new(|| {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since_1970.as_millis() as u64, Instant::now())
+});
+
+/// Milliseconds since 1970 UTC.
+pub fn now_ms() -> u64 {
+    let (anchor_ms, anchor) = *ANCHOR;
+    anchor_ms + Instant::now().saturating_duration_since(anchor).as_millis() as u64
+}
