@@ -176,7 +176,9 @@ impl Decoder {
             self.scanned = at + 1;
             let block = self.consume();
             if lines_end > 0 {
-                return Ok(Some(read(block.slice(..lines_end)).map_or(Item::Comment, Item::Payload)));
+                return Ok(Some(
+                    read(block.slice(..lines_end)).map_or(Item::Comment, Item::Payload),
+                ));
             }
         }
     }

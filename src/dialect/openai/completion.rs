@@ -11,7 +11,9 @@ use super::{
     encode::{self, Head},
     media::base64,
 };
-use crate::event::{Event, Failed, FailureCode, FinishReason, Kind, Media, Native, Reasoning, RunBy};
+use crate::event::{
+    Event, Failed, FailureCode, FinishReason, Kind, Media, Native, Reasoning, RunBy,
+};
 
 /// The body for an app that asked without `stream`; a failed generation's failure, or one for a generation without an
 /// end.

@@ -64,7 +64,12 @@ impl Voice<'_> {
 }
 
 /// Says what `delta` says.
-pub(super) fn delta(delta: Delta<'_>, state: &mut Choice, gallery: &mut Gallery, to: &mut Voice<'_>) {
+pub(super) fn delta(
+    delta: Delta<'_>,
+    state: &mut Choice,
+    gallery: &mut Gallery,
+    to: &mut Voice<'_>,
+) {
     reasoning(delta.reasoning_content, delta.reasoning, delta.reasoning_details, to);
     match delta.content {
         Content::Nothing => {}
@@ -122,11 +127,8 @@ fn reasoning(content: Text<'_>, plain: Text<'_>, details: Option<&RawValue>, to:
     let details = details.and_then(|raw| serde_json::from_str::<Vec<Detail<'_>>>(raw).ok());
     for Detail { text, summary, data, signature } in details.into_iter().flatten() {
         let owned = |text: Text<'_>| text.some().unwrap_or_default().into_owned();
-        let mut part = Reasoning {
-            text: String::new(),
-            signature: owned(signature),
-            encrypted: owned(data),
-        };
+        let mut part =
+            Reasoning { text: String::new(), signature: owned(signature), encrypted: owned(data) };
         if !said {
             part.text = owned(text) + summary.as_str();
         }

@@ -134,7 +134,13 @@ impl Decoder {
         self.failure.get_or_insert(failed);
     }
 
-    fn chunk(&mut self, chunk: Chunk<'_>, payload: &Payload, out: &mut Vec<Event>, decoded: &mut Decoded) {
+    fn chunk(
+        &mut self,
+        chunk: Chunk<'_>,
+        payload: &Payload,
+        out: &mut Vec<Event>,
+        decoded: &mut Decoded,
+    ) {
         let errors = [chunk.error, usage::groq(&chunk).error];
         let mut error = errors.into_iter().flatten().find(|raw| !is_empty(raw)).map(fail::read);
         if chunk.choices.is_none() {
@@ -172,7 +178,8 @@ impl Decoder {
             changed |= ended;
         }
         if unspoken && to.out.len() == said_before {
-            let name = if payload.event.is_empty() { "chat.completion.chunk" } else { payload.name() };
+            let name =
+                if payload.event.is_empty() { "chat.completion.chunk" } else { payload.name() };
             to.native(name, payload.data.clone());
         }
         let too_large = to.too_large;
@@ -186,7 +193,12 @@ impl Decoder {
 
     /// Reads one choice's part. Returns whether it could hold anything the words can say, and whether something changed
     /// about how choices ended.
-    fn choice(&mut self, part: chunk::Choice<'_>, position: usize, to: &mut Voice<'_>) -> (bool, bool) {
+    fn choice(
+        &mut self,
+        part: chunk::Choice<'_>,
+        position: usize,
+        to: &mut Voice<'_>,
+    ) -> (bool, bool) {
         let index = part.index.0.and_then(|index| u32::try_from(index).ok());
         let index = index.unwrap_or(u32::try_from(position).unwrap_or(u32::MAX));
         let known = self.choices.iter().position(|progress| progress.choice.index == index);
@@ -251,7 +263,13 @@ impl Decoder {
     }
 
     /// Reads what is not a chunk: mends what can be mended, passes what says nothing, and fails on what would lose text.
-    fn repair(&mut self, data: &[u8], payload: &Payload, out: &mut Vec<Event>, decoded: &mut Decoded) {
+    fn repair(
+        &mut self,
+        data: &[u8],
+        payload: &Payload,
+        out: &mut Vec<Event>,
+        decoded: &mut Decoded,
+    ) {
         if !data.starts_with(b"{") {
             return self.stray(data, payload, out);
         }

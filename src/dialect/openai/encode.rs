@@ -12,7 +12,9 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{NAME, error::error_payload, media::base64};
-use crate::event::{Event, FinishReason, Finished, Kind, Media, Native, Reasoning, RunBy, Started, Usage};
+use crate::event::{
+    Event, FinishReason, Finished, Kind, Media, Native, Reasoning, RunBy, Started, Usage,
+};
 
 /// Whether the app asked for the extra usage chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

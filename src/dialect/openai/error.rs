@@ -74,13 +74,15 @@ mod tests {
 
     #[test]
     fn bodies_have_openais_four_members() {
-        let body = |status, error| String::from_utf8(error_body(status, error).to_vec()).expect("JSON");
+        let body =
+            |status, error| String::from_utf8(error_body(status, error).to_vec()).expect("JSON");
         let error = ErrorBody { message: "say \"no\"", ..ErrorBody::default() };
         assert_eq!(
             body(401, error),
             r#"{"error":{"message":"say \"no\"","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}"#
         );
-        let error = ErrorBody { message: "no", param: Some("model"), code: Some("model_not_found") };
+        let error =
+            ErrorBody { message: "no", param: Some("model"), code: Some("model_not_found") };
         assert_eq!(
             body(404, error),
             r#"{"error":{"message":"no","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#

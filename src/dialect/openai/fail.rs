@@ -50,7 +50,8 @@ pub fn failure(status: u16, body: &[u8]) -> Failed {
 pub(super) fn read(raw: &RawValue) -> Failed {
     let text = raw.get();
     if text.starts_with('[') {
-        let first = serde_json::from_str::<Vec<&RawValue>>(text).ok().and_then(|all| all.first().copied());
+        let first =
+            serde_json::from_str::<Vec<&RawValue>>(text).ok().and_then(|all| all.first().copied());
         return first.map_or_else(|| failed(None), read);
     }
     if text.starts_with('"') {
@@ -109,9 +110,17 @@ mod tests {
     fn every_shape_gives_its_message_and_status() {
         check(r#"{"error":{"message":"no","type":"t","code":"c"}}"#, "no", 0);
         check(r#"{"error":{"code":429,"message":"no"}}"#, "no", 429);
-        check(r#"{"error":{"message":"no","code":"tool_use_failed","status_code":400}}"#, "no", 400);
+        check(
+            r#"{"error":{"message":"no","code":"tool_use_failed","status_code":400}}"#,
+            "no",
+            400,
+        );
         check(r#"{"error":"no"}"#, "no", 0);
-        check(r#"{"object":"error","message":"no","type":"t","code":"3051","raw_status_code":400}"#, "no", 400);
+        check(
+            r#"{"object":"error","message":"no","type":"t","code":"3051","raw_status_code":400}"#,
+            "no",
+            400,
+        );
         check(r#"{"error":"no","status":503}"#, "no", 503);
         check(r#"[{"error":{"code":404,"message":"no"}}]"#, "no", 404);
         check(r#"{"detail":"no"}"#, "no", 0);

@@ -29,11 +29,21 @@ pub(super) fn reason(signs: Signs<'_>) -> Option<FinishReason> {
 /// A provider's word alone. A word that nobody knows is a natural end; the word itself is kept beside it.
 fn read(word: &str) -> Option<FinishReason> {
     Some(match word.to_ascii_lowercase().as_str() {
-        "length" | "model_length" | "max_tokens" | "max_output_tokens" | "max_length"
+        "length"
+        | "model_length"
+        | "max_tokens"
+        | "max_output_tokens"
+        | "max_length"
         | "model_context_window_exceeded" => FinishReason::Length,
         "tool_calls" | "function_call" | "tool_use" => FinishReason::ToolCalls,
-        "content_filter" | "content_filtered" | "safety" | "recitation" | "blocklist"
-        | "prohibited_content" | "spii" | "guardrail_intervened" => FinishReason::ContentFilter,
+        "content_filter"
+        | "content_filtered"
+        | "safety"
+        | "recitation"
+        | "blocklist"
+        | "prohibited_content"
+        | "spii"
+        | "guardrail_intervened" => FinishReason::ContentFilter,
         "refusal" => FinishReason::Refusal,
         "pause_turn" => FinishReason::Pause,
         "error" | "insufficient_system_resource" => return None,

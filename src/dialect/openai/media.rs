@@ -100,7 +100,10 @@ mod tests {
     fn an_image_is_its_url_decoded() {
         let mut gallery = Gallery::default();
         let image = gallery.image("data:image/png;base64,iVBORw==").expect("an image");
-        assert_eq!((&*image.mime, &image.data[..], image.last), ("image/png", &b"\x89PNG"[..], true));
+        assert_eq!(
+            (&*image.mime, &image.data[..], image.last),
+            ("image/png", &b"\x89PNG"[..], true)
+        );
         assert_eq!(gallery.image("https://example.org/a.png"), None);
         assert_eq!(gallery.image("data:image/png;base64,?"), None);
         assert_eq!(gallery.image("data:image/png;base64,iVBORw").expect("unpadded").index, 1);

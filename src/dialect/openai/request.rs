@@ -304,7 +304,10 @@ mod tests {
             r#"{"model":"up/model","stream":true,"n":1,"stream_options":{"include_usage":true}}"#
         );
         assert_eq!(
-            upstream(r#"{"stream_options":{"x":1},"model":"fast","stream":true}"#, Streaming::AsAsked),
+            upstream(
+                r#"{"stream_options":{"x":1},"model":"fast","stream":true}"#,
+                Streaming::AsAsked
+            ),
             r#"{"stream_options":{"x":1,"include_usage":true},"model":"up/model","stream":true}"#
         );
         assert_eq!(
@@ -316,7 +319,8 @@ mod tests {
         );
         for empty in ["null", "{ }"] {
             let body = format!(r#"{{"model":"f","stream":true,"stream_options":{empty}}}"#);
-            let sent: Value = serde_json::from_str(&upstream(&body, Streaming::AsAsked)).expect("JSON");
+            let sent: Value =
+                serde_json::from_str(&upstream(&body, Streaming::AsAsked)).expect("JSON");
             assert_eq!(sent["stream_options"], json!({"include_usage": true}), "{body}");
         }
     }
@@ -336,7 +340,10 @@ mod tests {
     #[test]
     fn a_request_that_needs_no_edit_is_not_copied() {
         let request = read(r#"{"model":"up/model"}"#).expect("a request");
-        assert_eq!(request.upstream("up/model", Streaming::AsAsked).as_ptr(), request.body.as_ptr());
+        assert_eq!(
+            request.upstream("up/model", Streaming::AsAsked).as_ptr(),
+            request.body.as_ptr()
+        );
         assert!(!request.streams() && !request.asks_usage());
     }
 
@@ -345,14 +352,23 @@ mod tests {
         for (body, expected) in [
             ("", "the body is not JSON: EOF while parsing a value (line 1, column 0)"),
             ("{\"model\":\n  nope}", "the body is not JSON: expected ident (line 2, column 4)"),
-            ("{\"model\":\"a\"} x", "the body is not JSON: trailing characters (line 1, column 15)"),
+            (
+                "{\"model\":\"a\"} x",
+                "the body is not JSON: trailing characters (line 1, column 15)",
+            ),
             ("[1]", "$ invalid type: sequence, expected a JSON object (line 1, column 0)"),
             ("{}", "$.model is missing: name the model"),
             ("{\n \"model\": 7}", "$.model must be a string (line 2, column 11)"),
             ("{\"model\":\"\"}", "$.model must be a string (line 1, column 10)"),
             ("{\"model\":\"a\",\n\"model\":\"b\"}", "$.model is there twice (line 2, column 9)"),
-            ("{\"model\":\"a\",\"m\\u006fdel\":\"b\"}", "$.model is there twice (line 1, column 27)"),
-            ("{\"model\":\"a\",\"stream\":1}", "$.stream must be true or false (line 1, column 23)"),
+            (
+                "{\"model\":\"a\",\"m\\u006fdel\":\"b\"}",
+                "$.model is there twice (line 1, column 27)",
+            ),
+            (
+                "{\"model\":\"a\",\"stream\":1}",
+                "$.stream must be true or false (line 1, column 23)",
+            ),
             (
                 "{\"model\":\"a\",\"stream_options\":[]}",
                 "$.stream_options must be an object (line 1, column 31)",

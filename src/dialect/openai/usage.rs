@@ -115,7 +115,10 @@ mod tests {
 
     #[test]
     fn cached_tokens_are_found_wherever_they_are() {
-        check(r#"{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":4}}"#, (9, 0, 4, 0, 0));
+        check(
+            r#"{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":4}}"#,
+            (9, 0, 4, 0, 0),
+        );
         check(r#"{"prompt_tokens":9,"prompt_cache_hit_tokens":4}"#, (9, 0, 4, 0, 0));
         check(r#"{"prompt_tokens":9,"cached_tokens":4,"x":1e400}"#, (9, 0, 4, 0, 0));
         check(r#"{"prompt_tokens":9,"prompt_tokens_details":null}"#, (9, 0, 0, 0, 0));

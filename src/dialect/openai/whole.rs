@@ -3,11 +3,7 @@
 use bytes::Bytes;
 
 use super::Decoder;
-use crate::{
-    dialect::Ending,
-    event::Event,
-    provider::sse::Payload,
-};
+use crate::{dialect::Ending, event::Event, provider::sse::Payload};
 
 /// Says what a `chat.completion` body says, its last events included. A body that holds an error, or that cannot be read,
 /// ends in `Failed`.

@@ -1,5 +1,5 @@
-use futures_util::{FutureExt, StreamExt, stream};
 use eventsource_stream::Eventsource;
+use futures_util::{FutureExt, StreamExt, stream};
 use proptest::prelude::*;
 
 use super::*;
