@@ -1,0 +1,376 @@
+//! Events become Chat Completions chunks.
+//!
+//! A deterministic function of one generation's events: fed the same events it writes the same bytes, so a resumed
+//! stream is the tail of the same chunks. Gives the payloads only; framing and cursors are the caller's. What OpenAI has
+//! no field for travels in the fields its imitators use (`reasoning_content`, `reasoning_details`, `images`,
+//! `citations`), which the SDKs pass on.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::{NAME, error::error_payload, media::base64};
+use crate::event::{
+    Event, FinishReason, Finished, Kind, Media, Native, Reasoning, RunBy, Started, Usage,
+};
+
+/// Whether the app asked for the extra usage chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageChunk {
+    /// `stream_options.include_usage` was true.
+    Asked,
+    /// It was not: the chunk is left out.
+    NotAsked,
+}
+
+/// Writes one generation's stream for one app.
+#[derive(Debug)]
+pub struct Encoder {
+    usage_chunk: UsageChunk,
+    head: Head,
+    usage: Option<Usage>,
+    choices: HashMap<u32, Choice>,
+    /// The parts so far of images that are still coming, by the media's index.
+    images: HashMap<u32, Vec<u8>>,
+    image_count: u32,
+}
+
+/// What every chunk of a generation repeats.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Head {
+    pub id: String,
+    pub created: u64,
+    pub model: String,
+    /// Whether the provider spoke this dialect, so that its own usage object can be handed on.
+    pub native: bool,
+}
+
+#[derive(Debug, Default)]
+struct Choice {
+    finished: bool,
+    refused: bool,
+    /// Calls that the app is to run, by the event's index: those the provider runs are not told.
+    calls: Vec<u32>,
+}
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: &'a [ChoicePart<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<&'a RawValue>,
+    #[serde(flatten)]
+    more: HashMap<&'a str, &'a RawValue>,
+}
+
+#[derive(Serialize)]
+struct ChoicePart<'a> {
+    index: u32,
+    delta: Delta<'a>,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Default, Serialize)]
+struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_details: Option<Vec<Detail<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<[Tool<'a>; 1]>,
+    #[serde(flatten)]
+    more: HashMap<&'a str, &'a RawValue>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Detail<'a> {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    signature: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    data: &'a str,
+}
+
+#[derive(Serialize)]
+struct Tool<'a> {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    function: Function<'a>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    arguments: &'a str,
+}
+
+impl Encoder {
+    /// An encoder for a generation whose events are given from the first on.
+    pub fn new(usage_chunk: UsageChunk) -> Self {
+        Self {
+            usage_chunk,
+            head: Head::default(),
+            usage: None,
+            choices: HashMap::new(),
+            images: HashMap::new(),
+            image_count: 0,
+        }
+    }
+
+    /// Adds the payloads that say `event` to `out`: JSON each, and at a good end `[DONE]`. To resume after some event,
+    /// give all before it too and drop what they say.
+    pub fn encode(&mut self, event: &Event, out: &mut Vec<Bytes>) {
+        let choice = event.choice;
+        match &event.kind {
+            Kind::Started(started) => {
+                self.head = Head::of(started);
+                self.begin(choice, out);
+            }
+            Kind::Text(text) => self.delta(choice, Delta { content: Some(text), ..d() }, out),
+            Kind::Refusal(text) => {
+                self.delta(choice, Delta { refusal: Some(text), ..d() }, out);
+                self.choices.entry(choice).or_default().refused = true;
+            }
+            Kind::Reasoning(part) => self.reasoning(choice, part, out),
+            Kind::ToolCall(call) if call.run_by == RunBy::Client => {
+                self.begin(choice, out);
+                let calls = &mut self.choices.entry(choice).or_default().calls;
+                calls.push(call.index);
+                let tool = Tool {
+                    index: calls.len() - 1,
+                    id: Some(&call.id),
+                    r#type: Some("function"),
+                    function: Function { name: Some(&call.name), arguments: "" },
+                };
+                self.delta(choice, Delta { tool_calls: Some([tool]), ..d() }, out);
+            }
+            Kind::ToolArguments(part) => {
+                let calls = self.choices.get(&choice).map(|choice| &choice.calls);
+                let place = calls.and_then(|calls| calls.iter().position(|&i| i == part.index));
+                if let Some(index) = place {
+                    let function = Function { name: None, arguments: &part.arguments };
+                    let tool = Tool { index, id: None, r#type: None, function };
+                    self.delta(choice, Delta { tool_calls: Some([tool]), ..d() }, out);
+                }
+            }
+            Kind::Citation(source) if source.starts_with(b"{") => {
+                self.raw_delta(choice, "annotations", &list(source), out);
+            }
+            Kind::Citation(source) => self.member("citations", &list(source), out),
+            Kind::Media(media) => self.media(choice, media, out),
+            Kind::Usage(usage) => self.usage = Some(usage.clone()),
+            Kind::ChoiceFinished(end) => self.finish(choice, end, out),
+            Kind::Finished(end) => {
+                if !self.choices.get(&choice).is_some_and(|choice| choice.finished) {
+                    self.finish(choice, end, out);
+                }
+                self.end(out);
+            }
+            Kind::Failed(failed) => out.push(error_payload(failed)),
+            Kind::Native(native) if native.dialect == NAME => self.native(choice, native, out),
+            Kind::ToolCall(_) | Kind::Resumed(_) | Kind::Custom(_) | Kind::Native(_) => {}
+        }
+    }
+
+    /// The role chunk, once for each choice.
+    fn begin(&mut self, choice: u32, out: &mut Vec<Bytes>) {
+        if let std::collections::hash_map::Entry::Vacant(vacant) = self.choices.entry(choice) {
+            vacant.insert(Choice::default());
+            let delta = Delta { role: Some("assistant"), content: Some(""), ..d() };
+            self.write(choice, delta, None, out);
+        }
+    }
+
+    fn delta(&mut self, choice: u32, delta: Delta<'_>, out: &mut Vec<Bytes>) {
+        self.begin(choice, out);
+        self.write(choice, delta, None, out);
+    }
+
+    /// A delta with one member, whose JSON is at hand.
+    fn raw_delta(&mut self, choice: u32, name: &str, value: &[u8], out: &mut Vec<Bytes>) {
+        if let Ok(value) = serde_json::from_slice(value) {
+            let more = HashMap::from([(name, value)]);
+            self.delta(choice, Delta { more, ..d() }, out);
+        }
+    }
+
+    /// A chunk with one member of its own and no choices.
+    fn member(&mut self, name: &str, value: &[u8], out: &mut Vec<Bytes>) {
+        if let Ok(value) = serde_json::from_slice(value) {
+            self.push(&[], None, HashMap::from([(name, value)]), out);
+        }
+    }
+
+    fn write(
+        &self,
+        index: u32,
+        delta: Delta<'_>,
+        finish_reason: Option<&'static str>,
+        out: &mut Vec<Bytes>,
+    ) {
+        self.push(&[ChoicePart { index, delta, finish_reason }], None, HashMap::new(), out);
+    }
+
+    fn push(
+        &self,
+        choices: &[ChoicePart<'_>],
+        usage: Option<&RawValue>,
+        more: HashMap<&str, &RawValue>,
+        out: &mut Vec<Bytes>,
+    ) {
+        let Head { id, created, model, .. } = &self.head;
+        let object = "chat.completion.chunk";
+        let chunk = Chunk { id, object, created: *created, model, choices, usage, more };
+        out.push(serde_json::to_vec(&chunk).expect("strings and numbers become JSON").into());
+    }
+
+    fn reasoning(&mut self, choice: u32, part: &Reasoning, out: &mut Vec<Bytes>) {
+        let details = details(part);
+        let delta = Delta {
+            reasoning_content: (!part.text.is_empty()).then_some(&part.text),
+            reasoning_details: (!details.is_empty()).then_some(details),
+            ..d()
+        };
+        self.delta(choice, delta, out);
+    }
+
+    /// Audio goes part by part, an image only whole.
+    fn media(&mut self, choice: u32, media: &Media, out: &mut Vec<Bytes>) {
+        if !media.mime.starts_with("image/") {
+            if !media.data.is_empty() {
+                let audio = format!("{{\"data\":\"{}\"}}", base64(&media.data));
+                self.raw_delta(choice, "audio", audio.as_bytes(), out);
+            }
+            return;
+        }
+        let parts = self.images.entry(media.index).or_default();
+        parts.extend_from_slice(&media.data);
+        if media.last {
+            let data = self.images.remove(&media.index).unwrap_or_default();
+            let image = image(&media.mime, &data, self.image_count);
+            self.image_count += 1;
+            self.raw_delta(choice, "images", &list(image.as_bytes()), out);
+        }
+    }
+
+    /// Whole payloads go out as they came, parts of them in their place.
+    fn native(&mut self, choice: u32, native: &Native, out: &mut Vec<Bytes>) {
+        match native.name.split_once('.') {
+            Some(("delta", name)) => self.raw_delta(choice, name, &native.data, out),
+            Some(("content", _)) => self.raw_delta(choice, "content", &list(&native.data), out),
+            Some(_) => out.push(native.data.clone()),
+            None => self.member(&native.name, &native.data, out),
+        }
+    }
+
+    fn finish(&mut self, choice: u32, end: &Finished, out: &mut Vec<Bytes>) {
+        self.begin(choice, out);
+        let state = self.choices.entry(choice).or_default();
+        state.finished = true;
+        let word = word(end.reason, state.refused);
+        self.write(choice, d(), Some(word), out);
+    }
+
+    fn end(&mut self, out: &mut Vec<Bytes>) {
+        if let Some(usage) = self.usage.take().filter(|_| self.usage_chunk == UsageChunk::Asked) {
+            self.push(&[], Some(&usage_object(&usage, &self.head)), HashMap::new(), out);
+        }
+        out.push(Bytes::from_static(b"[DONE]"));
+    }
+}
+
+impl Head {
+    pub(super) fn of(started: &Started) -> Self {
+        Self {
+            id: format!("chatcmpl-{}", started.id),
+            created: started.created_ms / 1000,
+            model: started.model.clone(),
+            native: started.dialect == NAME,
+        }
+    }
+}
+
+fn d<'a>() -> Delta<'a> {
+    Delta::default()
+}
+
+/// A JSON value as a list of one.
+fn list(json: &[u8]) -> Vec<u8> {
+    [b"[", json, b"]"].concat()
+}
+
+/// A signature and encrypted reasoning, as OpenRouter writes them.
+pub(super) fn details(part: &Reasoning) -> Vec<Detail<'_>> {
+    let (signature, data) = (part.signature.as_str(), part.encrypted.as_str());
+    let signature = Detail { r#type: "reasoning.text", signature, data: "" };
+    let encrypted = Detail { r#type: "reasoning.encrypted", signature: "", data };
+    let full = |detail: &Detail<'_>| !(detail.signature.is_empty() && detail.data.is_empty());
+    [signature, encrypted].into_iter().filter(full).collect()
+}
+
+/// An image as OpenRouter writes it.
+pub(super) fn image(mime: &str, data: &[u8], index: u32) -> String {
+    let url = serde_json::Value::from(format!("data:{mime};base64,{}", base64(data)));
+    format!("{{\"type\":\"image_url\",\"image_url\":{{\"url\":{url}}},\"index\":{index}}}")
+}
+
+/// The word for a reason. A refusal is a `stop` where there is a refusal to read.
+pub(super) fn word(reason: FinishReason, refused: bool) -> &'static str {
+    match reason {
+        FinishReason::Stop | FinishReason::Pause => "stop",
+        FinishReason::Refusal if refused => "stop",
+        FinishReason::Refusal | FinishReason::ContentFilter => "content_filter",
+        FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
+    }
+}
+
+/// The provider's own usage object where it spoke this dialect, else one of ours.
+pub(super) fn usage_object(usage: &Usage, head: &Head) -> Box<RawValue> {
+    #[derive(Serialize)]
+    struct Object {
+        prompt_tokens: u64,
+        completion_tokens: u64,
+        total_tokens: u64,
+        prompt_tokens_details: Prompt,
+        completion_tokens_details: Completion,
+    }
+    #[derive(Serialize)]
+    struct Prompt {
+        cached_tokens: u64,
+        cache_write_tokens: u64,
+    }
+    #[derive(Serialize)]
+    struct Completion {
+        reasoning_tokens: u64,
+    }
+    let own = head.native.then(|| serde_json::from_slice(&usage.native).ok()).flatten();
+    own.unwrap_or_else(|| {
+        to_raw_value(&Object {
+            prompt_tokens: usage.input,
+            completion_tokens: usage.output,
+            total_tokens: usage.input.saturating_add(usage.output),
+            prompt_tokens_details: Prompt {
+                cached_tokens: usage.cached_input,
+                cache_write_tokens: usage.cache_write,
+            },
+            completion_tokens_details: Completion { reasoning_tokens: usage.reasoning },
+        })
+        .expect("numbers become JSON")
+    })
+}

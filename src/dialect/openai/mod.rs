@@ -1,0 +1,29 @@
+//! OpenAI's Chat Completions, both ways, with the deviations of everybody who calls themselves compatible.
+//!
+//! In: [`Decoder`] for a stream, [`decode_whole`] for a body, [`failure`] for an HTTP error. Out: [`Encoder`] for a
+//! stream, [`encode_whole`] for a body, [`error_body`] for an HTTP error. [`Request`] edits what an app asks.
+
+mod chunk;
+mod content;
+mod decode;
+mod encode;
+mod error;
+mod fail;
+mod finish;
+mod media;
+mod request;
+mod tools;
+mod usage;
+mod whole;
+mod completion;
+
+pub use completion::encode_whole;
+pub use decode::Decoder;
+pub use encode::{Encoder, UsageChunk};
+pub use error::{ErrorBody, error_body, error_payload};
+pub use fail::failure;
+pub use request::{BadRequest, Request, Streaming};
+pub use whole::decode_whole;
+
+/// The dialect's word in events.
+const NAME: &str = "openai";
