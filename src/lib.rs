@@ -35,6 +35,7 @@ pub mod channel;
 pub mod frame;
 pub mod session;
 pub mod transport;
+pub mod native;
 
 // The doors, and how the parts are put together.
 pub mod access;

@@ -1,0 +1,402 @@
+//! The session as a machine without I/O.
+//!
+//! Client messages, `now` and ticks go in; answers and frames come out into an [`Outbox`]. It never waits and never
+//! queues a frame: what a lane does not take stays in the log, behind the subscription's cursor.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    OWN_LANES_MAX, Outbox, PROTOCOL,
+    aliases::Aliases,
+    answers::Answers,
+    lanes::Lanes,
+    refusals::{Closing, Refusal},
+    subscription::{Next, Subscription},
+};
+use crate::{
+    channel::{Channel, Channels, Signal},
+    event::Custom,
+    frame::{Due, Form, FrameClock, Press},
+    ident::{ChannelId, ChannelKey, GenerationId, Owner, random_id},
+    sequence::{Cursor, From},
+    transport::Lane,
+    wire::proto::{self, client_message::Body as Request, control::Body as Answer, subscribe},
+};
+
+/// The most subscriptions that a session carries at once.
+pub const SUBSCRIPTIONS_MAX: usize = 1_024;
+
+/// How long a client may take to say hello.
+pub const HELLO_WAIT: Duration = Duration::from_secs(5);
+
+/// How often clients are asked to ping.
+const HEARTBEAT: Duration = Duration::from_millis(250);
+
+/// The longest a custom event's type may be, in bytes.
+const CUSTOM_TYPE_BYTES_MAX: usize = 128;
+
+/// What every session of a gateway has in common.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The frame interval of clients that ask for none.
+    pub frame_interval: Duration,
+    /// What the gateway calls itself, e.g. `tokenway/0.1.0`.
+    pub server: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let server = concat!("tokenway/", env!("CARGO_PKG_VERSION")).into();
+        Self { frame_interval: Duration::from_millis(16), server }
+    }
+}
+
+/// One client's session.
+pub struct Session {
+    id: String,
+    settings: Settings,
+    channels: Arc<Channels>,
+    owner: Owner,
+    signal: Signal,
+    form: Form,
+    phase: Phase,
+    clock: FrameClock,
+    press: Press,
+    lanes: Lanes,
+    aliases: Aliases,
+    subscriptions: Vec<Subscription>,
+    /// Who is asked first on the next tick: whoever its lane refused first on this one.
+    turn: usize,
+    answers: Answers,
+    /// The hello's subscriptions that are still to be answered; bounded by the hello's own length.
+    backlog: VecDeque<proto::Subscribe>,
+    /// A subscription came or goes.
+    changed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing was said yet.
+    Silent,
+    Open,
+    /// `Closing` was said, or waits to be written.
+    Closing(Closing),
+}
+
+impl Session {
+    /// A session of somebody who reads `owner`'s channels, on a carrier that writes frames in this form.
+    pub fn new(settings: Settings, channels: Arc<Channels>, owner: Owner, form: Form) -> Self {
+        Self {
+            id: random_id("ses"),
+            clock: FrameClock::new(settings.frame_interval),
+            settings,
+            channels,
+            owner,
+            signal: Signal::default(),
+            form,
+            phase: Phase::Silent,
+            press: Press::new(form),
+            lanes: Lanes::new(0),
+            aliases: Aliases::default(),
+            subscriptions: Vec::new(),
+            turn: 0,
+            answers: Answers::default(),
+            backlog: VecDeque::new(),
+            changed: false,
+        }
+    }
+
+    /// Its id, for logs.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Raised when one of its channels has something new.
+    pub fn signal(&self) -> &Signal {
+        &self.signal
+    }
+
+    /// How many subscriptions it carries.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    /// Whether hello has come.
+    pub fn is_greeted(&self) -> bool {
+        self.phase != Phase::Silent
+    }
+
+    /// Why it closes, if it does; nothing more is read then.
+    pub fn closing(&self) -> Option<&Closing> {
+        match &self.phase {
+            Phase::Closing(why) => Some(why),
+            Phase::Silent | Phase::Open => None,
+        }
+    }
+
+    /// Whether every answer was written.
+    pub fn is_quiet(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// Takes one client message.
+    pub fn receive(&mut self, message: proto::ClientMessage) {
+        let request = message.request;
+        match (&self.phase, message.body) {
+            (Phase::Closing(_), _) => {}
+            (_, None) => self.close(&Closing::BadMessage("a message without a body".into())),
+            (Phase::Silent, Some(Request::Hello(hello))) => self.hello(request, hello),
+            (Phase::Silent, Some(_)) => self.close(&Closing::HelloExpected),
+            (Phase::Open, Some(Request::Hello(_))) => {
+                self.close(&Closing::BadMessage("a second hello".into()));
+            }
+            (Phase::Open, Some(Request::Subscribe(wanted))) => self.subscribe(request, wanted),
+            (Phase::Open, Some(Request::Unsubscribe(left))) => {
+                let done = self.unsubscribe(left.alias).map(|()| Answer::Done(proto::Done {}));
+                self.answer(request, done);
+            }
+            (Phase::Open, Some(Request::Cancel(cancel))) => {
+                let done = self.cancel(&cancel).map(|()| Answer::Done(proto::Done {}));
+                self.answer(request, done);
+            }
+            (Phase::Open, Some(Request::Publish(publish))) => {
+                let published = self.publish(publish).map(Answer::Published);
+                self.answer(request, published);
+            }
+            (Phase::Open, Some(Request::Ping(proto::Ping { nonce }))) => {
+                self.answers.push(request, Answer::Pong(proto::Pong { nonce }));
+            }
+        }
+        if self.answers.is_flooded() && self.phase == Phase::Open {
+            self.close(&Closing::Limit("answers wait unread"));
+        }
+    }
+
+    /// Says that the gateway will stop; the client may stay for `grace`.
+    pub fn go_away(&mut self, grace: Duration) {
+        if self.closing().is_none() {
+            let grace_ms = grace.as_millis().try_into().unwrap_or(u32::MAX);
+            self.answers.push(0, Answer::GoAway(proto::GoAway { grace_ms }));
+        }
+    }
+
+    /// Says the last message. Subscriptions end here, and what had not been written stays in the log.
+    pub fn close(&mut self, why: &Closing) {
+        if self.closing().is_some() {
+            return;
+        }
+        self.phase = Phase::Closing(why.clone());
+        self.subscriptions.clear();
+        self.backlog.clear();
+        if self.answers.is_flooded() {
+            self.answers.clear();
+        }
+        self.answers.push(0, Answer::Closing(why.to_wire()));
+    }
+
+    /// Writes answers. They wait for no tick.
+    pub fn write_answers(&mut self, outbox: &mut impl Outbox) {
+        while self.answers.is_ample()
+            && let Some(wanted) = self.backlog.pop_front()
+        {
+            self.subscribe(0, wanted);
+        }
+        self.answers.write(outbox);
+    }
+
+    /// When the next tick is due. `raised` says whether the signal is.
+    pub fn due(&self, raised: bool, now: Instant) -> Due {
+        self.clock.due(raised || self.changed, now)
+    }
+
+    /// Whether a lane that refused a frame now takes one.
+    pub fn is_unblocked(&self, outbox: &mut impl Outbox) -> bool {
+        self.subscriptions.iter().any(|one| one.blocked && outbox.takes(one.lane))
+    }
+
+    /// Writes what is new on every subscription, as far as its lane takes it, and never waits.
+    pub fn tick(&mut self, now: Instant, outbox: &mut impl Outbox) {
+        self.signal.lower();
+        self.changed = false;
+        let mut wrote = false;
+        let mut refused = None;
+        let mut ended = Vec::new();
+        // Rounds of one frame each, so that a long catch-up on a shared lane takes turns with the others.
+        let mut round: Vec<usize> = self.in_turn().filter(|at| self.has_news(*at)).collect();
+        while !round.is_empty() {
+            round.retain(|at| {
+                let one = &mut self.subscriptions[*at];
+                one.blocked = !outbox.takes(one.lane);
+                if one.blocked {
+                    refused.get_or_insert(one.alias);
+                    return false;
+                }
+                match one.next(&mut self.press) {
+                    Next::Nothing => return false,
+                    Next::Frame(frame) => outbox.put(one.lane, frame),
+                    Next::Last(frame) => {
+                        outbox.put(one.lane, frame);
+                        ended.push(one.alias);
+                        wrote = true;
+                        return false;
+                    }
+                }
+                wrote = true;
+                one.has_news()
+            });
+        }
+        ended.iter().for_each(|alias| self.remove(*alias, outbox));
+        self.turn = refused.and_then(|alias| self.place(alias)).unwrap_or(0);
+        if wrote || refused.is_some() {
+            self.clock.ticked(now);
+        }
+        // What was written is likely to go on: look again at the next tick, and spare the writers the waking.
+        if wrote && !self.clock.interval().is_zero() {
+            self.signal.hush();
+        }
+    }
+
+    fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
+        (self.turn..self.subscriptions.len()).chain(0..self.turn)
+    }
+
+    fn has_news(&self, at: usize) -> bool {
+        self.subscriptions[at].has_news()
+    }
+
+    fn place(&self, alias: u32) -> Option<usize> {
+        self.subscriptions.iter().position(|one| one.alias == alias)
+    }
+
+    fn remove(&mut self, alias: u32, outbox: &mut impl Outbox) {
+        let place = self.place(alias).expect("it was just written");
+        let gone = self.subscriptions.swap_remove(place);
+        self.lanes.release(gone.lane);
+        if let Lane::Own(_) = gone.lane {
+            outbox.finish(gone.lane);
+        }
+    }
+
+    fn answer(&mut self, request: u64, answer: Result<Answer, Refusal>) {
+        if request != 0 {
+            let refused = |refusal: Refusal| Answer::Refused(refusal.to_wire(0));
+            self.answers.push(request, answer.unwrap_or_else(refused));
+        }
+    }
+
+    fn hello(&mut self, request: u64, hello: proto::Hello) {
+        if hello.protocol != PROTOCOL {
+            return self.close(&Closing::ProtocolUnsupported(hello.protocol));
+        }
+        let interval = hello.frame_interval_ms.map(|ms| Duration::from_millis(ms.into()));
+        self.clock = FrameClock::new(interval.unwrap_or(self.settings.frame_interval));
+        let max_streams = match (self.form, hello.max_streams) {
+            (Form::Message, _) => 0,
+            (Form::Frame, 0) => OWN_LANES_MAX,
+            (Form::Frame, wanted) => wanted.min(OWN_LANES_MAX),
+        };
+        self.lanes = Lanes::new(max_streams);
+        self.phase = Phase::Open;
+        self.backlog = hello.subscriptions.into();
+        let welcome = proto::Welcome {
+            session: self.id.clone(),
+            server: self.settings.server.clone(),
+            max_streams,
+            frame_interval_ms: self.clock.interval().as_millis() as u32,
+            heartbeat_ms: HEARTBEAT.as_millis() as u32,
+        };
+        self.answers.push(request, Answer::Welcome(welcome));
+    }
+
+    fn subscribe(&mut self, request: u64, wanted: proto::Subscribe) {
+        let alias = wanted.alias;
+        let answer = match self.try_subscribe(wanted) {
+            Ok(subscribed) => Answer::Subscribed(subscribed),
+            Err(refusal) => Answer::Refused(refusal.to_wire(alias)),
+        };
+        self.answers.push(request, answer);
+    }
+
+    fn try_subscribe(&mut self, wanted: proto::Subscribe) -> Result<proto::Subscribed, Refusal> {
+        self.aliases.take(wanted.alias)?;
+        if self.subscriptions.len() >= SUBSCRIPTIONS_MAX {
+            return Err(Refusal::new(
+                "limit",
+                format!("a session carries at most {SUBSCRIPTIONS_MAX} subscriptions"),
+            ));
+        }
+        let from = parse_from(wanted.from)?;
+        let channel = self.find(&wanted.channel)?;
+        // Watched before it is read: what is said in between raises the signal.
+        let watch = channel.watch(&self.signal);
+        let reader = channel.read(from)?;
+        let lane = self.lanes.assign();
+        let one = Subscription::new(wanted.alias, lane, reader, watch, wanted.times);
+        self.subscriptions.push(one);
+        self.changed = true;
+        let status = channel.status();
+        let heads = (0..).zip(&status.generations);
+        let heads = heads.map(|(index, started)| proto::GenerationHead {
+            index,
+            started: Some(started.into()),
+        });
+        Ok(proto::Subscribed {
+            alias: wanted.alias,
+            epoch: status.epoch.to_string(),
+            first_seq: status.first_seq,
+            last_seq: status.last_seq,
+            generations: heads.collect(),
+        })
+    }
+
+    fn unsubscribe(&mut self, alias: u32) -> Result<(), Refusal> {
+        match self.place(alias) {
+            Some(place) => {
+                self.subscriptions[place].leave();
+                self.changed = true;
+                Ok(())
+            }
+            // Its End crossed the request, or it was refused: the client has what it wanted.
+            None if self.aliases.was_used(alias) => Ok(()),
+            None => Err(Refusal::new("bad_request", "no subscription has this alias")),
+        }
+    }
+
+    fn cancel(&self, cancel: &proto::Cancel) -> Result<(), Refusal> {
+        let channel = self.find(&cancel.channel)?;
+        let generation = GenerationId::claimed(&cancel.generation);
+        let generation = (!cancel.generation.is_empty()).then_some(&generation);
+        Ok(channel.cancel(generation)?)
+    }
+
+    fn publish(&self, publish: proto::Publish) -> Result<proto::Published, Refusal> {
+        let custom = publish.custom.unwrap_or_default();
+        if !(1..=CUSTOM_TYPE_BYTES_MAX).contains(&custom.r#type.len()) {
+            return Err(Refusal::new("bad_request", "a custom event's type is 1 to 128 bytes"));
+        }
+        if serde_json::from_slice::<serde::de::IgnoredAny>(&custom.data).is_err() {
+            return Err(Refusal::new("bad_request", "a custom event's data is JSON"));
+        }
+        let channel = self.find(&publish.channel)?;
+        let Cursor { epoch, seq } = channel.publish(Custom::from(custom))?;
+        Ok(proto::Published { channel: publish.channel, epoch: epoch.to_string(), seq })
+    }
+
+    fn find(&self, id: &str) -> Result<Arc<Channel>, Refusal> {
+        let key = ChannelKey { owner: self.owner.clone(), id: ChannelId::parse(id)? };
+        Ok(self.channels.find(&key)?)
+    }
+}
+
+fn parse_from(from: Option<subscribe::From>) -> Result<From, Refusal> {
+    Ok(match from {
+        Some(subscribe::From::Cursor(proto::Cursor { epoch, seq })) => {
+            From::Cursor(Cursor { epoch: epoch.parse()?, seq })
+        }
+        Some(subscribe::From::Beginning(_)) => From::Beginning,
+        Some(subscribe::From::Tail(_)) => From::Tail,
+        Some(subscribe::From::Snapshot(_)) | None => From::Snapshot,
+    })
+}
