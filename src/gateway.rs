@@ -1,1 +1,198 @@
-//! gateway
+//! The composition root: builds every part in order, owns every task, and shuts down in order.
+//!
+//! Decides nothing that a part could decide. The only module that knows all others.
+
+use std::{
+    collections::HashMap, future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::RwLock;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use thiserror::Error;
+use tokio::{net::TcpListener, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    access::Guard,
+    api::{self, App, ConnectInfo, Parts},
+    channel::{Channels, Retention},
+    config::{self, Config},
+    generation::Generations,
+    provider::{Endpoint, Http, Provider, simulator},
+    route::Routes,
+    session::{self, Host},
+    store::Memory,
+};
+
+/// How long running generations may go on once the gateway shuts down.
+const GENERATION_GRACE: Duration = Duration::from_secs(10);
+
+/// How long open HTTP responses may take to end once everything behind them has.
+const HTTP_GRACE: Duration = Duration::from_secs(2);
+
+/// How often expired channels are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// A gateway that listens and does not serve yet.
+pub struct Gateway {
+    app: App,
+    http: TcpListener,
+    tasks: TaskTracker,
+}
+
+/// Why a gateway could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The HTTP address could not be had.
+    #[error("cannot listen for HTTP on {address}: {error}{}", in_use_hint(.error, "--http"))]
+    Http {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+fn in_use_hint(error: &io::Error, flag: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("; another process is there: choose another with {flag}")
+        }
+        _ => String::new(),
+    }
+}
+
+impl Gateway {
+    /// Builds all parts and begins to listen. `state_dir` keeps the development certificate and the deployment's secret.
+    pub async fn bind(config: Config, state_dir: PathBuf) -> Result<Self, StartError> {
+        let _ = state_dir;
+        install_crypto();
+        let closing = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let address = config.listen.http;
+        let http = TcpListener::bind(address).await;
+        let http = http.map_err(|error| StartError::Http { address, error })?;
+        let http_address = http.local_addr().unwrap_or(address);
+
+        let retention = Retention {
+            after_end: config.channels.retention.after_end,
+            max_bytes: config.channels.retention.max_bytes,
+        };
+        let channels = Arc::new(Channels::new(Arc::new(Memory), retention));
+        let session_settings = session::Settings {
+            frame_interval: config.channels.frame_interval,
+            server: concat!("tokenway/", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        let sessions = Host::new(Arc::clone(&channels), session_settings, closing.clone());
+
+        let app = App::new(Parts {
+            channels,
+            generations: Generations::new(),
+            routes: Routes::new(&config),
+            providers: config.providers.iter().map(provider).collect(),
+            guard: Guard::new(http_address.port(), config.access.allowed_origins.clone()),
+            settings: api::Settings {
+                keep_alive: config.channels.keep_alive,
+                connect_timeout: config::Timeouts::default().connect,
+                sse_ids: config.channels.sse_ids,
+            },
+            sessions,
+            connect: connect_info(&config, http_address),
+            closing,
+        });
+        Ok(Self { app, http, tasks })
+    }
+
+    /// Where it listens for HTTP.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http.local_addr().expect("a bound socket has an address")
+    }
+
+    /// Serves until `shutdown` resolves, then ends in order: no new work, running generations get their grace, viewers
+    /// and sessions are told, and everything is awaited.
+    #[expect(clippy::disallowed_methods, reason = "the tracker awaits these tasks at shutdown")]
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        let Self { app, http, tasks } = self;
+        let (closing, draining) = (app.closing.clone(), CancellationToken::new());
+        tasks.spawn(sweep(Arc::clone(&app.channels), closing.clone()));
+        let server = axum::serve(nodelay(http), api::router(app.clone()))
+            .with_graceful_shutdown(draining.clone().cancelled_owned())
+            .into_future();
+        let server = tasks.spawn(server);
+
+        shutdown.await;
+        tracing::info!(running = app.generations.running(), "shutting down");
+        draining.cancel();
+        app.generations.shut_down(GENERATION_GRACE).await;
+        closing.cancel();
+        app.sessions.wait().await;
+        let abort = server.abort_handle();
+        if tokio::time::timeout(HTTP_GRACE, server).await.is_err() {
+            tracing::debug!("some HTTP connections did not end in time");
+            abort.abort();
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+/// Lets go of expired channels, until closing.
+async fn sweep(channels: Arc<Channels>, closing: CancellationToken) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    while closing.run_until_cancelled(ticks.tick()).await.is_some() {
+        channels.sweep(Instant::now());
+    }
+}
+
+/// Tokens are small and must not wait for more.
+fn nodelay(listener: TcpListener) -> impl axum::serve::Listener<Addr = SocketAddr> {
+    use axum::serve::ListenerExt;
+    listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY on a connection");
+        }
+    })
+}
+
+/// One cryptography provider for the whole process: for providers' TLS and for QUIC.
+fn install_crypto() {
+    // Installed already, by another gateway in this process or by the embedding program: then that one serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn provider(config: &config::Provider) -> (String, Arc<Provider>) {
+    let (endpoint, secret) = match &config.endpoint {
+        config::Endpoint::OpenAi(openai) => {
+            let mut headers: HeaderMap = openai.headers.iter().cloned().collect();
+            let key = openai.api_key.as_ref().map(|key| key.expose().to_owned());
+            if let Some(key) = &key
+                && let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {key}"))
+            {
+                bearer.set_sensitive(true);
+                headers.insert(AUTHORIZATION, bearer);
+            }
+            (Endpoint::Http(Http::new(openai.base_url.as_str(), headers)), key)
+        }
+        config::Endpoint::Simulator(settings) => {
+            let settings = simulator::Settings {
+                tokens_per_second: settings.tokens_per_second,
+                seed: settings.seed,
+            };
+            (Endpoint::Simulator(simulator::Simulator::new(settings)), None)
+        }
+    };
+    let dialect = config.endpoint.dialect();
+    (config.name.clone(), Arc::new(Provider::new(&config.name, dialect, endpoint, secret)))
+}
+
+fn connect_info(config: &Config, http: SocketAddr) -> ConnectInfo {
+    let public = config.listen.public.http.as_ref();
+    let http = public.map_or(format!("http://{http}"), ToString::to_string);
+    let http = http.trim_end_matches('/');
+    ConnectInfo {
+        webtransport: Arc::new(RwLock::new(None)),
+        websocket: format!("{}/v1/connect", http.replacen("http", "ws", 1)),
+        sse: format!("{http}/v1/channels"),
+    }
+}

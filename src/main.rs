@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `tokenway` command. See `cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tokenway::cli::main()
+}

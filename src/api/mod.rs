@@ -1,1 +1,133 @@
-//! api
+//! The HTTP door. It sees both sides: it starts generations and it shows channels.
+//!
+//! `llm` and its neighbours answer apps, `channels` and `events` answer user interfaces, `connect` lets sessions in,
+//! `ops` answers operators. Errors become statuses in `problem`, and nowhere else.
+
+mod access;
+mod channels;
+mod chat;
+mod connect;
+mod events;
+mod headers;
+mod llm;
+mod models;
+mod ops;
+mod passthrough;
+mod problem;
+mod relay;
+mod sse;
+
+pub use connect::{ConnectInfo, WebTransportInfo};
+
+use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware,
+    routing::{any, get, post},
+};
+use tokio_util::sync::CancellationToken;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::{
+    access::Guard, channel::Channels, console, generation::Generations, provider::Provider,
+    route::Routes, session::Host,
+};
+
+/// The largest body an app may send: a conversation with images.
+const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What every route can reach.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts that the composition root puts together.
+pub struct Parts {
+    /// All channels.
+    pub channels: Arc<Channels>,
+    /// What runs.
+    pub generations: Generations,
+    /// Model names to targets.
+    pub routes: Routes,
+    /// The configured providers by name.
+    pub providers: HashMap<String, Arc<Provider>>,
+    /// Open mode's checks.
+    pub guard: Guard,
+    /// What the doors are set to.
+    pub settings: Settings,
+    /// Where sessions run.
+    pub sessions: Host,
+    /// How sessions reach this gateway.
+    pub connect: ConnectInfo,
+    /// Cancelled when the gateway begins to shut down.
+    pub closing: CancellationToken,
+}
+
+/// What the doors are set to.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long a stream to an app or viewer may be silent before a comment keeps it alive.
+    pub keep_alive: Duration,
+    /// How long connecting to a provider may take where no model says otherwise.
+    pub connect_timeout: Duration,
+    /// Events to apps carry an `id:` line with their cursor.
+    pub sse_ids: bool,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// An app of these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let cors = cors(&app.guard);
+    Router::new()
+        .route("/v1/chat/completions", post(chat::create))
+        .route("/v1/models", get(models::list))
+        .route("/v1/channels/{id}", get(channels::state).delete(channels::delete))
+        .route("/v1/channels/{id}/events", get(events::events).post(channels::publish))
+        .route("/v1/channels/{id}/cancel", post(channels::cancel))
+        .route("/v1/connect", get(connect::websocket))
+        .route("/v1/connect/info", get(connect::info))
+        .route("/v1/{*rest}", any(passthrough::pass))
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .merge(console::routes())
+        .fallback(llm::no_such_route)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(app.clone(), access::guard))
+        .layer(cors)
+        .with_state(app)
+}
+
+/// Pages of allowed origins may read the answers, and the headers that say where a generation can be found.
+fn cors(guard: &Guard) -> CorsLayer {
+    let origins = guard.allowed_origins().iter();
+    let origins: Vec<_> = origins.filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    let exposed = [headers::CHANNEL, headers::EPOCH, headers::GENERATION, headers::PROVIDER];
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("last-event-id"),
+            HeaderName::from_static("prefer"),
+            headers::CHANNEL,
+        ])
+        .expose_headers(exposed)
+        .max_age(Duration::from_secs(600))
+}

@@ -110,7 +110,7 @@ impl Channel {
         self: &Arc<Self>,
         started: Started,
         stop: CancellationToken,
-    ) -> Result<Producer, AppendError> {
+    ) -> Result<(Producer, Cursor), AppendError> {
         let mut inner = self.inner.lock();
         if inner.life != Life::Open {
             return Err(AppendError::Closed);
@@ -118,10 +118,11 @@ impl Channel {
         let index = inner.generations.len() as u32;
         let kind = Kind::Started(started.clone());
         let event = Event { generation: index, choice: 0, kind };
-        self.append_locked(&mut inner, std::slice::from_ref(&event))?;
+        let seq = self.append_locked(&mut inner, std::slice::from_ref(&event))?;
         inner.running.push(Running { id: GenerationId::claimed(&started.id), stop });
         inner.generations.push(started);
-        Ok(Producer::new(Arc::clone(self), index))
+        let cursor = Cursor { epoch: self.epoch, seq };
+        Ok((Producer::new(Arc::clone(self), index), cursor))
     }
 
     /// Puts a custom event on the channel.
@@ -201,6 +202,20 @@ impl Channel {
             running: inner.running.len(),
             closed: inner.life != Life::Open,
         }
+    }
+
+    /// Whether the generation with this id runs.
+    pub fn is_running(&self, generation: &str) -> bool {
+        self.inner.lock().running.iter().any(|running| running.id.as_str() == generation)
+    }
+
+    /// Whether the generation with this channel-local index runs.
+    pub fn is_running_at(&self, index: u32) -> bool {
+        let inner = self.inner.lock();
+        let started = inner.generations.get(index as usize);
+        started.is_some_and(|started| {
+            inner.running.iter().any(|running| running.id.as_str() == started.id)
+        })
     }
 
     /// Everything so far, folded, with the epoch and the last seq folded in.

@@ -70,6 +70,11 @@ impl Producer {
         Ok(Cursor { epoch: self.channel.epoch(), seq })
     }
 
+    /// The generation's channel-local index.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
     /// The channel.
     pub fn channel(&self) -> &Arc<Channel> {
         &self.channel

@@ -8,6 +8,8 @@ pub mod openai;
 
 mod split;
 
+use bytes::Bytes;
+
 use crate::{
     event::{Event, Failed},
     provider::sse::Payload,
@@ -27,6 +29,20 @@ impl Dialect {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+        }
+    }
+
+    /// Says what a whole body says, its last events included.
+    pub fn decode_whole(self, generation: &str, body: Bytes, out: &mut Vec<Event>) {
+        match self {
+            Self::OpenAi => openai::decode_whole(generation, body, out),
+        }
+    }
+
+    /// The failure that an HTTP error means: the answer's status and its body.
+    pub fn failure(self, status: u16, body: &[u8]) -> Failed {
+        match self {
+            Self::OpenAi => openai::failure(status, body),
         }
     }
 

@@ -1,1 +1,155 @@
-//! generation
+//! Ingest: one task for each generation.
+//!
+//! A task calls the provider, decodes what comes, appends the events to the channel and only then releases the
+//! provider's payloads to the calling app. It ends with exactly one terminal event, whatever happens. Knows no client:
+//! the app's response reads from the tee, viewers from the log.
+
+mod deadlines;
+mod ingest;
+mod presence;
+mod task;
+mod tee;
+
+pub use deadlines::{Deadlines, Due, LINGER, Timeouts};
+pub use presence::{OnDisconnect, Presence};
+pub use tee::{Item, Payload, TEE_BYTES_MAX, TeeReader};
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reqwest::{StatusCode, header::HeaderMap};
+use tokio::sync::{oneshot, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    channel::{AppendError, Channel},
+    clock,
+    dialect::Dialect,
+    event::{Failed, Started},
+    ident::GenerationId,
+    provider::{Provider, Request},
+};
+
+/// What to generate, where, and under which rules.
+pub struct Order {
+    /// Where its events go.
+    pub channel: Arc<Channel>,
+    /// The public model name.
+    pub model: String,
+    /// Who is called.
+    pub provider: Arc<Provider>,
+    /// What is sent.
+    pub request: Request,
+    /// What the provider's bytes mean.
+    pub dialect: Dialect,
+    /// The clocks.
+    pub timeouts: Timeouts,
+    /// What happens when nobody is there any more.
+    pub on_disconnect: OnDisconnect,
+}
+
+/// A generation that has begun.
+pub struct Launched {
+    /// Its id.
+    pub id: GenerationId,
+    /// Its channel-local index.
+    pub index: u32,
+    /// What the calling app is to be answered with. Dropping it is the caller's going away, not a cancel.
+    pub caller: Caller,
+}
+
+/// The calling app's end of a generation.
+pub struct Caller {
+    /// Resolves when the provider has answered, or could not be called.
+    pub head: oneshot::Receiver<Head>,
+    /// The provider's payloads.
+    pub tee: TeeReader,
+    /// Present as long as this lives.
+    pub presence: CallerPresence,
+}
+
+/// Counts the caller as present until it is dropped.
+pub struct CallerPresence {
+    _present: watch::Sender<()>,
+}
+
+/// How the provider answered.
+#[derive(Debug)]
+pub enum Head {
+    /// A stream: its payloads follow in the tee.
+    Stream {
+        /// The provider's headers.
+        headers: HeaderMap,
+    },
+    /// One whole body, whether it is a success or not.
+    Whole {
+        /// The provider's status.
+        status: StatusCode,
+        /// The provider's headers.
+        headers: HeaderMap,
+        /// The body, as it came.
+        body: Bytes,
+    },
+    /// It did not answer.
+    Failed(Failed),
+}
+
+/// Runs generations.
+#[derive(Clone)]
+pub struct Generations {
+    tasks: TaskTracker,
+    /// Pulled when the gateway gives up what still runs.
+    stop: CancellationToken,
+}
+
+impl Generations {
+    /// Nothing runs yet.
+    pub fn new() -> Self {
+        Self { tasks: TaskTracker::new(), stop: CancellationToken::new() }
+    }
+
+    /// Begins a generation: its `started` is on the channel when this returns.
+    #[expect(clippy::disallowed_methods, reason = "the tracker awaits these tasks at shutdown")]
+    pub fn launch(&self, order: Order) -> Result<Launched, AppendError> {
+        let id = GenerationId::random();
+        let started = Started {
+            id: id.as_str().to_owned(),
+            model: order.model.clone(),
+            provider: order.provider.name().to_owned(),
+            dialect: order.provider.dialect_name().to_owned(),
+            created_ms: clock::now_ms(),
+        };
+        let stop = self.stop.child_token();
+        let (producer, cursor) = order.channel.begin(started, stop.clone())?;
+        let index = producer.index();
+        let (head_sender, head) = oneshot::channel();
+        let (tee, reader) = tee::tee();
+        let (present, caller_present) = watch::channel(());
+        let ends = (head_sender, tee, caller_present);
+        let task = task::Task::new(order, id.clone(), producer, cursor, stop, ends);
+        self.tasks.spawn(task.run());
+        let presence = CallerPresence { _present: present };
+        Ok(Launched { id, index, caller: Caller { head, tee: reader, presence } })
+    }
+
+    /// How many run.
+    pub fn running(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Waits for all that run; after `grace`, cancels what still does. Nothing can be launched meanwhile by a gateway
+    /// that has closed its doors.
+    pub async fn shut_down(&self, grace: std::time::Duration) {
+        self.tasks.close();
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
+            self.stop.cancel();
+            self.tasks.wait().await;
+        }
+    }
+}
+
+impl Default for Generations {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -5,7 +5,11 @@
 pub mod simulator;
 pub mod sse;
 
-use std::time::Duration;
+mod http;
+
+pub use http::Http;
+
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -49,4 +53,63 @@ pub enum CallError {
     /// The connection broke before or while the body came.
     #[error("the provider's connection broke: {0}")]
     Broken(String),
+}
+
+/// A configured provider.
+pub struct Provider {
+    name: String,
+    dialect_name: &'static str,
+    endpoint: Endpoint,
+    /// What must never be repeated in anything that leaves the gateway.
+    secret: Option<String>,
+}
+
+/// Where a provider is.
+pub enum Endpoint {
+    /// Behind a URL.
+    Http(Http),
+    /// Inside this process.
+    Simulator(simulator::Simulator),
+}
+
+impl Provider {
+    /// A provider by its configured name. `secret` is its key, which [`Provider::scrub`] takes out of what it says.
+    pub fn new(
+        name: impl Into<String>,
+        dialect_name: &'static str,
+        endpoint: Endpoint,
+        secret: Option<String>,
+    ) -> Self {
+        Self { name: name.into(), dialect_name, endpoint, secret }
+    }
+
+    /// Its configured name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its dialect, in configuration's word.
+    pub fn dialect_name(&self) -> &'static str {
+        self.dialect_name
+    }
+
+    /// Calls it, and returns as soon as its status and headers are known.
+    pub async fn call(&self, request: Request) -> Result<Response, CallError> {
+        match &self.endpoint {
+            Endpoint::Http(http) => http.call(request).await,
+            Endpoint::Simulator(simulator) => simulator.call(request).await,
+        }
+    }
+
+    /// The body without the provider's key, should the provider have repeated it.
+    pub fn scrub(&self, body: Bytes) -> Bytes {
+        let Some(secret) = self.secret.as_deref().filter(|secret| !secret.is_empty()) else {
+            return body;
+        };
+        if memchr::memmem::find(&body, secret.as_bytes()).is_none() {
+            return body;
+        }
+        let text: Cow<'_, str> = String::from_utf8_lossy(&body);
+        text.replace(secret, "[redacted]").into()
+    }
 }

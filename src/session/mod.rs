@@ -6,12 +6,14 @@
 mod aliases;
 mod answers;
 mod driver;
+mod host;
 mod lanes;
 mod refusals;
 mod state;
 mod subscription;
 
 pub use driver::{Outcome, Shutdown, refuse, run};
+pub use host::Host;
 pub use lanes::{OWN_LANES_MAX, PROTOCOL};
 pub use refusals::Closing;
 pub use state::{HELLO_WAIT, SUBSCRIPTIONS_MAX, Session, Settings};

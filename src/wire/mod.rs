@@ -4,6 +4,7 @@
 
 mod event;
 mod frame;
+pub mod json;
 mod snapshot;
 
 pub use event::{BadEvent, decode_event, encode_event};

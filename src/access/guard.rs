@@ -1,0 +1,175 @@
+//! Open mode's guard (DESIGN.md, section 5, decision 5).
+//!
+//! A gateway without keys listens on loopback only, but any web page can make a browser on this machine call it. Three
+//! checks keep such calls out: the `Host` must be a loopback name (against DNS rebinding), an `Origin`, if there is one,
+//! must be the gateway's own or an allowed one, and an LLM call must be JSON, which a page of another origin cannot send
+//! without asking first.
+
+use std::net::IpAddr;
+
+use thiserror::Error;
+
+/// The checks of open mode.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    http_port: u16,
+    allowed_origins: Vec<String>,
+}
+
+/// A page's origin, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The gateway's own pages, or no page at all.
+    Own,
+    /// An origin that the operator allowed.
+    Allowed,
+}
+
+/// Why a request is not let in.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Denied {
+    /// The request names a host that is not this machine's loopback.
+    #[error(
+        "this gateway has no access keys, so it answers only under a loopback name such as localhost, not under {0:?}"
+    )]
+    Host(String),
+    /// A page of another origin made the request.
+    #[error(
+        "pages of {0:?} may not call this gateway; access.allowed_origins names those that may"
+    )]
+    Origin(String),
+    /// An LLM call that is not declared to be JSON.
+    #[error("an LLM call needs the header content-type: application/json")]
+    ContentType,
+}
+
+impl Guard {
+    /// A guard for a gateway whose HTTP side listens on `http_port`.
+    pub fn new(http_port: u16, allowed_origins: Vec<String>) -> Self {
+        Self { http_port, allowed_origins }
+    }
+
+    /// The `Host` header, or the authority of an HTTP/2 or QUIC request.
+    pub fn host(&self, host: &str) -> Result<(), Denied> {
+        match is_loopback_name(host_name(host)) {
+            true => Ok(()),
+            false => Err(Denied::Host(shortened(host))),
+        }
+    }
+
+    /// The `Origin` header, if there is one.
+    pub fn origin(&self, origin: Option<&str>) -> Result<Origin, Denied> {
+        let Some(origin) = origin else { return Ok(Origin::Own) };
+        if self.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+            return Ok(Origin::Allowed);
+        }
+        let authority = origin.strip_prefix("http://").or(origin.strip_prefix("https://"));
+        let own = authority.is_some_and(|authority| {
+            let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+            port.unwrap_or(80) == self.http_port && is_loopback_name(host_name(authority))
+        });
+        if own { Ok(Origin::Own) } else { Err(Denied::Origin(shortened(origin))) }
+    }
+
+    /// The `Content-Type` of an LLM call.
+    pub fn content_type(&self, content_type: Option<&str>) -> Result<(), Denied> {
+        let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+        match media_type.trim().eq_ignore_ascii_case("application/json") {
+            true => Ok(()),
+            false => Err(Denied::ContentType),
+        }
+    }
+
+    /// The origins that the operator allowed.
+    pub fn allowed_origins(&self) -> &[String] {
+        &self.allowed_origins
+    }
+}
+
+/// The host of `host`, `host:port`, `[v6]` or `[v6]:port`.
+fn host_name(authority: &str) -> &str {
+    match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    }
+}
+
+fn is_loopback_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    match name.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => name == "localhost" || name.ends_with(".localhost"),
+    }
+}
+
+/// What a stranger sent, short enough to repeat.
+fn shortened(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard() -> Guard {
+        Guard::new(8080, vec!["https://app.example".into()])
+    }
+
+    #[test]
+    fn only_loopback_names_are_answered() {
+        for host in [
+            "localhost",
+            "localhost:8080",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "127.9.9.9",
+            "LocalHost.",
+            "app.localhost:3000",
+        ] {
+            assert_eq!(guard().host(host), Ok(()), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "192.168.1.5:8080",
+            "0.0.0.0",
+            "127.0.0.1.evil.example",
+            "[::2]",
+        ] {
+            assert!(guard().host(host).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn only_own_and_allowed_pages_are_let_in() {
+        for (origin, expected) in [
+            (None, Ok(Origin::Own)),
+            (Some("http://localhost:8080"), Ok(Origin::Own)),
+            (Some("http://127.0.0.1:8080"), Ok(Origin::Own)),
+            (Some("https://app.example"), Ok(Origin::Allowed)),
+        ] {
+            assert_eq!(guard().origin(origin), expected, "{origin:?}");
+        }
+        for origin in [
+            "null",
+            "http://localhost:3000",
+            "https://evil.example:8080",
+            "http://localhost",
+            "file://",
+            "https://app.example.evil.example",
+        ] {
+            assert!(guard().origin(Some(origin)).is_err(), "{origin}");
+        }
+    }
+
+    #[test]
+    fn an_llm_call_is_json() {
+        for good in ["application/json", "application/json; charset=utf-8", "Application/JSON"] {
+            assert_eq!(guard().content_type(Some(good)), Ok(()));
+        }
+        for bad in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
+            assert_eq!(guard().content_type(bad), Err(Denied::ContentType));
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The guard at the HTTP door, and who the caller is.
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{App, llm, problem::Problem};
+use crate::{
+    access::{Denied, Guard},
+    ident::{ChannelId, ChannelKey, Owner},
+};
+
+/// On whose behalf a request is made.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) owner: Owner,
+}
+
+impl Caller {
+    /// The caller's channel of this id.
+    pub(super) fn key(&self, id: ChannelId) -> ChannelKey {
+        ChannelKey { owner: self.owner.clone(), id }
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    /// In open mode everybody who is let in is the same owner.
+    async fn from_request_parts(_: &mut Parts, _: &App) -> Result<Self, Problem> {
+        Ok(Self { owner: Owner::default() })
+    }
+}
+
+/// Lets a request in, or answers 403.
+pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let is_llm = llm::is_llm_call(request.method(), request.uri().path());
+    let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+    match check(&app.guard, request.headers(), authority.as_deref(), request.method(), is_llm) {
+        Ok(()) => next.run(request).await,
+        Err(denied) => {
+            let problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", denied.to_string());
+            match is_llm {
+                true => llm::refuse(problem),
+                false => problem.into_response(),
+            }
+        }
+    }
+}
+
+fn check(
+    guard: &Guard,
+    headers: &HeaderMap,
+    authority: Option<&str>,
+    method: &Method,
+    is_llm: bool,
+) -> Result<(), Denied> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    guard.host(text(header::HOST).or(authority).unwrap_or_default())?;
+    guard.origin(text(header::ORIGIN))?;
+    match is_llm && *method == Method::POST {
+        true => guard.content_type(text(header::CONTENT_TYPE)),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,148 @@
+//! What went wrong, as HTTP: the gateway's own routes answer `{ "error": { "code", "message" } }`.
+//!
+//! The only place where errors of the waist become statuses. LLM routes put the same problem into the caller's dialect.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use crate::{
+    channel::{AppendError, CannotDelete, CannotResume, NoChannel, UnknownGeneration},
+    ident::BadChannelId,
+    sequence::BadCursor,
+    store::StoreError,
+};
+
+/// A refusal: its status, its code, what it says to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// A stable code.
+    pub code: &'static str,
+    /// For people: what is wrong, where, and what would be right.
+    pub message: String,
+    /// The request's member or header that is meant, where there is one.
+    pub param: Option<String>,
+    /// The channel's epoch now, where a cursor was refused.
+    pub epoch: Option<String>,
+    /// When trying again can help, in seconds.
+    pub retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// A problem without further members.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { status, code, message, param: None, epoch: None, retry_after: None }
+    }
+
+    /// The request cannot be understood.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// The same, about one member of the request.
+    pub fn about(self, param: impl Into<String>) -> Self {
+        Self { param: Some(param.into()), ..self }
+    }
+
+    fn at_epoch(self, epoch: impl ToString) -> Self {
+        Self { epoch: Some(epoch.to_string()), ..self }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut error = json!({ "code": self.code, "message": self.message });
+        if let Some(epoch) = self.epoch {
+            error["epoch"] = epoch.into();
+        }
+        let mut response = (self.status, Json(json!({ "error": error }))).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<NoChannel> for Problem {
+    fn from(error: NoChannel) -> Self {
+        match error {
+            NoChannel::Unknown => {
+                Self::new(StatusCode::NOT_FOUND, "channel_not_found", error.to_string())
+            }
+            NoChannel::Evicted => Self::new(StatusCode::GONE, "channel_evicted", error.to_string()),
+        }
+    }
+}
+
+impl From<CannotDelete> for Problem {
+    fn from(error: CannotDelete) -> Self {
+        match error {
+            CannotDelete::NoChannel(error) => error.into(),
+            CannotDelete::Running => Self::new(
+                StatusCode::CONFLICT,
+                "generation_running",
+                format!("{error}; add ?cancel=true to stop it first"),
+            ),
+        }
+    }
+}
+
+impl From<CannotResume> for Problem {
+    fn from(error: CannotResume) -> Self {
+        let message = error.to_string();
+        match error {
+            CannotResume::EpochChanged { now } => {
+                Self::new(StatusCode::CONFLICT, "epoch_changed", message).at_epoch(now)
+            }
+            CannotResume::CursorAhead { now, .. } => {
+                Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "cursor_ahead", message).at_epoch(now)
+            }
+        }
+    }
+}
+
+impl From<BadCursor> for Problem {
+    fn from(error: BadCursor) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_cursor", error.to_string())
+    }
+}
+
+impl From<BadChannelId> for Problem {
+    fn from(error: BadChannelId) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_channel_id", error.to_string())
+    }
+}
+
+impl From<UnknownGeneration> for Problem {
+    fn from(error: UnknownGeneration) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "generation_not_found", error.to_string())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", error.to_string())
+    }
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Self {
+        let message = error.to_string();
+        match error {
+            AppendError::Closed => Self::new(StatusCode::CONFLICT, "channel_closed", message),
+            AppendError::Full { .. } => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "channel_full", message)
+            }
+            AppendError::TooLarge(_) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "event_too_large", message)
+            }
+            AppendError::Store(error) => error.into(),
+        }
+    }
+}

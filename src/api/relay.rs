@@ -1,0 +1,205 @@
+//! The app's own stream: the provider's payloads, untouched, each with the cursor after its events.
+//!
+//! An app that fell so far behind that payloads had to be given up is fed from the log instead, encoded again from the
+//! events: equal in meaning, not in bytes.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use tokio::sync::oneshot;
+
+use super::{
+    Settings,
+    sse::{self, KEEP_ALIVE},
+};
+use crate::{
+    channel::{Channel, Reader, Signal, Step, Watch},
+    dialect::openai::{self, Encoder, UsageChunk},
+    event::{Failed, FailureCode},
+    generation::{CallerPresence, Head, Item, TeeReader},
+    sequence::{Cursor, From},
+    wire,
+};
+
+/// The most that is put together before it is handed to the connection.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// One app's response.
+pub(super) struct Relay {
+    pub(super) rest: Rest,
+    pub(super) tee: TeeReader,
+    /// The caller counts as present as long as its response is wanted.
+    pub(super) _presence: CallerPresence,
+    pub(super) channel: Arc<Channel>,
+    pub(super) generation: u32,
+    /// The app asked for the usage chunk.
+    pub(super) wants_usage: bool,
+    pub(super) settings: Settings,
+    /// The seq after the last payload that was passed on.
+    pub(super) last_seq: u64,
+}
+
+/// Where the rest of the response comes from.
+pub(super) enum Rest {
+    /// The provider has not answered yet.
+    Unanswered(oneshot::Receiver<Head>),
+    /// The provider's payloads.
+    Payloads,
+    /// The log.
+    Log(Box<Replay>),
+    /// Nowhere: it is complete.
+    Over,
+}
+
+/// A generation's events, encoded again.
+pub(super) struct Replay {
+    reader: Reader,
+    signal: Signal,
+    _watch: Watch,
+    encoder: Encoder,
+}
+
+impl Relay {
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
+        stream::unfold(self, |mut relay| async move {
+            let chunk = relay.next().await?;
+            Some((Ok(chunk), relay))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        if matches!(self.rest, Rest::Over) {
+            return None;
+        }
+        let keep_alive = self.settings.keep_alive;
+        let news = std::future::poll_fn(|cx| self.poll_chunk(cx));
+        match tokio::time::timeout(keep_alive, news).await {
+            Ok(chunk) => (!chunk.is_empty()).then_some(chunk),
+            Err(_) => Some(KEEP_ALIVE),
+        }
+    }
+
+    /// Everything there is now, up to a chunk's worth. Empty only at the end.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let mut out = BytesMut::new();
+        while out.len() < CHUNK_BYTES {
+            let more = match &mut self.rest {
+                Rest::Unanswered(head) => match std::pin::Pin::new(head).poll(cx) {
+                    Poll::Ready(head) => {
+                        self.answered(head.ok(), &mut out);
+                        true
+                    }
+                    Poll::Pending => false,
+                },
+                Rest::Payloads => self.take_payload(cx, &mut out),
+                Rest::Log(_) => self.take_slice(cx, &mut out),
+                Rest::Over => return Poll::Ready(out.freeze()),
+            };
+            if !more {
+                break;
+            }
+        }
+        if out.is_empty() { Poll::Pending } else { Poll::Ready(out.freeze()) }
+    }
+
+    /// The provider answered after the stream had begun.
+    fn answered(&mut self, head: Option<Head>, out: &mut BytesMut) {
+        self.rest = match head {
+            Some(Head::Stream { .. }) => Rest::Payloads,
+            Some(Head::Whole { status, .. }) if status.is_success() => self.replay(),
+            Some(Head::Whole { status, body, .. }) => {
+                self.tell(&openai::failure(status.as_u16(), &body), out);
+                Rest::Over
+            }
+            Some(Head::Failed(failed)) => {
+                self.tell(&failed, out);
+                Rest::Over
+            }
+            None => Rest::Payloads,
+        };
+    }
+
+    fn take_payload(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> bool {
+        match self.tee.poll_next(cx) {
+            Poll::Ready(Item::Payload(payload)) => {
+                self.last_seq = payload.cursor.seq;
+                if self.wants_usage || !payload.usage_only {
+                    self.write(out, payload.cursor, &payload.name, &payload.data);
+                }
+            }
+            Poll::Ready(Item::Overflowed) => self.rest = self.replay(),
+            Poll::Ready(Item::End(untold)) => {
+                if let Some(failed) = untold {
+                    self.tell(&failed, out);
+                }
+                self.rest = Rest::Over;
+            }
+            Poll::Pending => return false,
+        }
+        true
+    }
+
+    fn replay(&self) -> Rest {
+        let signal = Signal::default();
+        let watch = self.channel.watch(&signal);
+        let Ok(reader) = self.channel.read(From::Beginning) else { return Rest::Over };
+        let usage = if self.wants_usage { UsageChunk::Asked } else { UsageChunk::NotAsked };
+        let encoder = Encoder::new(usage);
+        Rest::Log(Box::new(Replay { reader, signal, _watch: watch, encoder }))
+    }
+
+    fn take_slice(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> bool {
+        let Rest::Log(replay) = &mut self.rest else { return true };
+        replay.signal.lower();
+        match replay.reader.step() {
+            Step::Slice(slice) => {
+                let epoch = self.channel.epoch();
+                for (seq, event) in (slice.first_seq..).zip(wire::decode_elements(&slice.events)) {
+                    if event.generation != self.generation {
+                        continue;
+                    }
+                    let cursor = self.settings.sse_ids.then_some(Cursor { epoch, seq });
+                    let mut payloads = Vec::new();
+                    replay.encoder.encode(&event, &mut payloads);
+                    // The encoder must see all events; the app has had those up to its last payload.
+                    if seq > self.last_seq {
+                        payloads.iter().for_each(|data| sse::write_event(out, cursor, b"", data));
+                    }
+                    if event.is_terminal() {
+                        self.rest = Rest::Over;
+                        return true;
+                    }
+                }
+                true
+            }
+            Step::Idle => replay.signal.poll_raised(cx).is_ready(),
+            Step::Rewind { .. } => true,
+            // Its beginning was trimmed away, or the channel is gone: the app's stream cannot be continued honestly.
+            Step::Snapshot(_) | Step::End(_) => {
+                let message = "this stream fell behind what the channel still holds";
+                let failed = Failed::new(FailureCode::Limit, message);
+                self.tell(&failed, out);
+                self.rest = Rest::Over;
+                true
+            }
+        }
+    }
+
+    /// An error in the stream: the app's SDK raises it.
+    fn tell(&self, failed: &Failed, out: &mut BytesMut) {
+        self.write(out, self.end_cursor(), b"", &openai::error_payload(failed));
+    }
+
+    fn end_cursor(&self) -> Cursor {
+        Cursor { epoch: self.channel.epoch(), seq: self.channel.head() }
+    }
+
+    fn write(&self, out: &mut BytesMut, cursor: Cursor, name: &[u8], data: &[u8]) {
+        sse::write_event(out, self.settings.sse_ids.then_some(cursor), name, data);
+    }
+}

@@ -1,0 +1,83 @@
+//! `tokenway demo` and `tokenway serve`: a gateway until it is told to stop.
+
+use std::{
+    path::{Path, PathBuf},
+    process,
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Doors, Failure, say};
+use crate::{
+    config::{Config, Environment},
+    gateway::Gateway,
+};
+
+pub(super) fn demo(doors: Doors) -> Result<(), Failure> {
+    run(Config::demo(), doors, "the demo, with a simulated provider")
+}
+
+pub(super) fn serve(file: Option<&Path>, doors: Doors) -> Result<(), Failure> {
+    let environment = Environment::of_process();
+    let config = match file {
+        Some(file) => Config::load(file, &environment),
+        None => Config::from_env(&environment),
+    };
+    run(config.map_err(|error| error.to_string())?, doors, "serving")
+}
+
+fn run(mut config: Config, doors: Doors, what: &str) -> Result<(), Failure> {
+    let listens = config.listen_on(doors.http, doors.webtransport);
+    listens.map_err(|error| error.to_string())?;
+    let state_dir = doors.state_dir.unwrap_or_else(default_state_dir);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(async {
+        let notes = std::mem::take(&mut config.notes);
+        let gateway = Gateway::bind(config, state_dir).await.map_err(|error| error.to_string())?;
+        say(&format!("tokenway {}: {what}", env!("CARGO_PKG_VERSION")));
+        let http = gateway.http_addr();
+        say(&format!("  console        http://{}", friendly(http)));
+        say(&format!("  for apps       OPENAI_BASE_URL=http://{}/v1", friendly(http)));
+        notes.iter().for_each(|note| say(&format!("  note: {note}")));
+        gateway.serve(told_to_stop()).await;
+        Ok(())
+    })
+}
+
+/// The address as people write it.
+fn friendly(address: std::net::SocketAddr) -> String {
+    match address.ip().is_loopback() {
+        true => format!("localhost:{}", address.port()),
+        false => address.to_string(),
+    }
+}
+
+/// SIGINT or SIGTERM. A second one ends the process at once.
+#[expect(clippy::disallowed_methods, reason = "ends with the process")]
+async fn told_to_stop() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    say("tokenway: stopping; running generations get 10 s, a second signal ends them now");
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        process::exit(130);
+    });
+}
+
+/// `$XDG_STATE_HOME/tokenway`, else `~/.local/state/tokenway`.
+fn default_state_dir() -> PathBuf {
+    let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    base.or_else(home).unwrap_or_else(std::env::temp_dir).join("tokenway")
+}

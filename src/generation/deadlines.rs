@@ -1,0 +1,160 @@
+//! The clocks of one generation. Pure: times come in, the next deadline comes out.
+//!
+//! A comment or a ping is a sign of life but says nothing: it does not reset `idle`. `silent` is the other way round: it
+//! watches for any byte at all, and only from a provider that has been sending pings (DESIGN.md, decision 8).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::event::TimeoutPhase;
+
+/// How long a generation's stages may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until the connection to the provider stands.
+    pub connect: Duration,
+    /// From the start until the provider's first payload.
+    pub first_token: Duration,
+    /// Between two payloads.
+    pub idle: Duration,
+    /// The whole generation.
+    pub total: Duration,
+    /// Without a single byte, once the provider has sent a ping or a comment.
+    pub silent: Duration,
+}
+
+/// How long usage and the terminator may take after the last finish reason (DESIGN.md, invariant 4).
+pub const LINGER: Duration = Duration::from_secs(2);
+
+/// A generation's clocks.
+#[derive(Debug)]
+pub struct Deadlines {
+    timeouts: Timeouts,
+    started: Instant,
+    last_payload: Option<Instant>,
+    last_byte: Instant,
+    pinged: bool,
+    finish_seen: Option<Instant>,
+}
+
+/// What is due when a deadline passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The generation fails.
+    Timeout(TimeoutPhase),
+    /// The provider has said that it finished, and nothing more came: that was the end.
+    Linger,
+}
+
+impl Deadlines {
+    /// The generation begins now.
+    pub fn new(timeouts: Timeouts, now: Instant) -> Self {
+        Self {
+            timeouts,
+            started: now,
+            last_payload: None,
+            last_byte: now,
+            pinged: false,
+            finish_seen: None,
+        }
+    }
+
+    /// Bytes came.
+    pub fn on_bytes(&mut self, now: Instant) {
+        self.last_byte = now;
+    }
+
+    /// A comment or a ping came.
+    pub fn on_ping(&mut self) {
+        self.pinged = true;
+    }
+
+    /// A payload came; after it, everything seen so far has its finish reason, or something is still to come.
+    pub fn on_payload(&mut self, now: Instant, finish_seen: bool) {
+        self.last_payload = Some(now);
+        self.finish_seen = finish_seen.then(|| self.finish_seen.unwrap_or(now));
+    }
+
+    /// The next deadline, and what is due then.
+    pub fn next(&self) -> (Instant, Due) {
+        let waiting = match self.last_payload {
+            None => (self.started + self.timeouts.first_token, TimeoutPhase::FirstToken),
+            Some(last) => (last + self.timeouts.idle, TimeoutPhase::Idle),
+        };
+        let total = (self.started + self.timeouts.total, TimeoutPhase::Total);
+        let silent = (self.last_byte + self.timeouts.silent, TimeoutPhase::Silent);
+        let timeouts = [Some(waiting), Some(total), self.pinged.then_some(silent)];
+        let timeouts = timeouts.into_iter().flatten().map(|(at, phase)| (at, Due::Timeout(phase)));
+        let linger = self.finish_seen.map(|seen| (seen + LINGER, Due::Linger));
+        timeouts.chain(linger).min_by_key(|(at, _)| *at).expect("there is always a total")
+    }
+
+    /// How long the clock of `phase` was set to.
+    pub fn limit(&self, phase: TimeoutPhase) -> Duration {
+        match phase {
+            TimeoutPhase::Connect => self.timeouts.connect,
+            TimeoutPhase::FirstToken => self.timeouts.first_token,
+            TimeoutPhase::Idle => self.timeouts.idle,
+            TimeoutPhase::Total => self.timeouts.total,
+            TimeoutPhase::Silent => self.timeouts.silent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUTS: Timeouts = Timeouts {
+        connect: Duration::from_secs(10),
+        first_token: Duration::from_secs(600),
+        idle: Duration::from_secs(300),
+        total: Duration::from_secs(3_600),
+        silent: Duration::from_secs(60),
+    };
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn pings_arm_silent_and_reset_nothing_else() {
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(TIMEOUTS, start);
+        let first_token = (start + seconds(600), Due::Timeout(TimeoutPhase::FirstToken));
+        assert_eq!(deadlines.next(), first_token);
+        deadlines.on_bytes(start + seconds(50));
+        assert_eq!(deadlines.next(), first_token, "silent is not armed by bytes alone");
+        deadlines.on_ping();
+        assert_eq!(deadlines.next(), (start + seconds(110), Due::Timeout(TimeoutPhase::Silent)));
+        for at in (60..590).step_by(10) {
+            deadlines.on_bytes(start + seconds(at));
+            deadlines.on_ping();
+        }
+        assert_eq!(deadlines.next(), first_token, "a pinging provider still owes a first token");
+    }
+
+    #[test]
+    fn each_payload_buys_another_idle_until_the_total() {
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(TIMEOUTS, start);
+        deadlines.on_payload(start + seconds(5), false);
+        assert_eq!(deadlines.next(), (start + seconds(305), Due::Timeout(TimeoutPhase::Idle)));
+        deadlines.on_payload(start + seconds(3_500), false);
+        assert_eq!(deadlines.next(), (start + seconds(3_600), Due::Timeout(TimeoutPhase::Total)));
+    }
+
+    #[test]
+    fn after_the_finish_reason_two_seconds_remain() {
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(TIMEOUTS, start);
+        deadlines.on_payload(start, false);
+        deadlines.on_payload(start + seconds(1), true);
+        deadlines.on_payload(start + seconds(2), true);
+        assert_eq!(deadlines.next(), (start + seconds(3), Due::Linger));
+        deadlines.on_payload(start + seconds(2), false);
+        let idle = (start + seconds(302), Due::Timeout(TimeoutPhase::Idle));
+        assert_eq!(deadlines.next(), idle, "another choice began after all");
+    }
+}

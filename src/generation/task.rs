@@ -1,0 +1,371 @@
+//! The task of one generation: call, decode, append, release; and one terminal event at the end.
+//!
+//! Waits in one place, [`Task::unless_ended`], where a cancel, a clock or an empty house can end any wait. What the
+//! bytes mean is `ingest`'s, when a clock runs out is `deadlines`', whether anybody is there is `presence`'s.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use reqwest::{StatusCode, header};
+use tokio::{
+    sync::{oneshot, watch},
+    time::{Instant, Sleep},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{
+    Deadlines, Due, Head, Order, Presence,
+    ingest::{Ingest, Next},
+    tee::{Payload, Tee},
+};
+use crate::{
+    channel::{AppendError, Producer},
+    dialect::Ending,
+    event::{Event, Failed, FailureCode, Kind, TimeoutPhase},
+    ident::GenerationId,
+    provider::{CallError, Provider, Request, Response},
+    sequence::Cursor,
+};
+
+/// The largest whole body that is taken from a provider: a long answer with images.
+const WHOLE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long the rest of a provider's response is awaited after its end was seen, so that the connection can be used
+/// again. Nobody waits for this.
+const TRAILER_WAIT: Duration = Duration::from_secs(1);
+
+pub(super) struct Task {
+    id: GenerationId,
+    provider: Arc<Provider>,
+    request: Option<Request>,
+    producer: Producer,
+    cursor: Cursor,
+    head: Option<oneshot::Sender<Head>>,
+    tee: Tee,
+    ingest: Ingest,
+    vigil: Vigil,
+}
+
+/// Everything that can end a generation from outside.
+struct Vigil {
+    stop: CancellationToken,
+    deadlines: Deadlines,
+    presence: Presence,
+    viewers: watch::Receiver<usize>,
+    caller: watch::Receiver<()>,
+    caller_here: bool,
+    /// Armed at or before the next deadline: a deadline that moves away costs nothing until the timer fires.
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Why a wait was not waited out.
+enum Cut {
+    Failed(Failed),
+    /// The provider said that it finished, and then nothing more.
+    Linger,
+}
+
+impl Task {
+    pub(super) fn new(
+        order: Order,
+        id: GenerationId,
+        producer: Producer,
+        cursor: Cursor,
+        stop: CancellationToken,
+        (head, tee, caller): (oneshot::Sender<Head>, Tee, watch::Receiver<()>),
+    ) -> Self {
+        let now = Instant::now();
+        let deadlines = Deadlines::new(order.timeouts, now);
+        let timer = Box::pin(tokio::time::sleep_until(deadlines.next().0));
+        let vigil = Vigil {
+            stop,
+            presence: Presence::new(order.on_disconnect),
+            viewers: producer.channel().viewers(),
+            caller,
+            caller_here: true,
+            timer,
+            deadlines,
+        };
+        Self {
+            ingest: Ingest::new(order.dialect, id.as_str()),
+            id,
+            provider: order.provider,
+            request: Some(order.request),
+            producer,
+            cursor,
+            head: Some(head),
+            tee,
+            vigil,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let span =
+            tracing::info_span!("generation", id = %self.id, provider = self.provider.name());
+        async {
+            tracing::debug!("started");
+            match self.generate().await {
+                Ok(()) => tracing::debug!("ended"),
+                Err(failed) => self.fail(failed),
+            }
+        }
+        .instrument(span)
+        .await;
+    }
+
+    /// Ok: the terminal event was appended. Err: it is still to be.
+    async fn generate(&mut self) -> Result<(), Failed> {
+        let request = self.request.take().expect("a task runs once");
+        let provider = Arc::clone(&self.provider);
+        let answer = match self.vigil.unless_ended(provider.call(request)).await {
+            Ok(answer) => answer.map_err(call_failed)?,
+            Err(cut) => return Err(cut.failed()),
+        };
+        match is_event_stream(&answer) && answer.status.is_success() {
+            true => self.stream(answer).await,
+            false => self.whole(answer).await,
+        }
+    }
+
+    /// Says the last events of a generation that was ended from outside its stream.
+    fn fail(&mut self, failed: Failed) {
+        tracing::info!(code = failed.code.as_str(), message = failed.message, "failed");
+        self.answer(Head::Failed(failed.clone()));
+        let mut events = self.ingest.finish(Ending::Stopped(failed.clone()));
+        // What cannot be appended any more, because the channel is gone or full, still ends; as the last resort the
+        // producer says so itself when it is dropped.
+        if self.append(&mut events).is_err() {
+            let _ = self.append(&mut [Event::new(Kind::Failed(failed.clone()))]);
+        }
+        self.tee.end(Some(failed));
+    }
+
+    async fn stream(&mut self, answer: Response) -> Result<(), Failed> {
+        let Response { headers, mut body, .. } = answer;
+        self.answer(Head::Stream { headers });
+        loop {
+            let chunk = match self.vigil.unless_ended(body.next()).await {
+                Ok(chunk) => chunk,
+                Err(Cut::Failed(failed)) => return Err(failed),
+                Err(Cut::Linger) => return self.finish(Ending::Eof),
+            };
+            match chunk {
+                Some(Ok(bytes)) => {
+                    let now = Instant::now();
+                    let next = self.ingest.push(bytes, &mut self.vigil.deadlines, now);
+                    self.say()?;
+                    match next.map_err(|error| limit(error.to_string()))? {
+                        Next::More => {}
+                        Next::Ended => {
+                            self.finish(Ending::Terminator)?;
+                            let rest = async { while let Some(Ok(_)) = body.next().await {} };
+                            // Whether or not it came in time, the generation is over.
+                            let _ = tokio::time::timeout(TRAILER_WAIT, rest).await;
+                            return Ok(());
+                        }
+                    }
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "the provider's stream broke");
+                    return self.finish(Ending::Eof);
+                }
+                None => {
+                    self.ingest.end_of_stream();
+                    self.say()?;
+                    return self.finish(Ending::Eof);
+                }
+            }
+        }
+    }
+
+    /// A body that is not a stream: an error, or an answer that was asked for whole.
+    async fn whole(&mut self, answer: Response) -> Result<(), Failed> {
+        let Response { status, headers, mut body } = answer;
+        let mut whole = BytesMut::new();
+        loop {
+            match self.vigil.unless_ended(body.next()).await {
+                Ok(Some(Ok(bytes))) => whole.extend_from_slice(&bytes),
+                Ok(Some(Err(error))) => {
+                    let message = format!("the provider's answer broke off: {error}");
+                    return Err(Failed::new(FailureCode::UpstreamCut, message));
+                }
+                Ok(None) => break,
+                Err(cut) => return Err(cut.failed()),
+            }
+            if whole.len() > WHOLE_BYTES_MAX {
+                return Err(limit(format!(
+                    "the provider's answer exceeds {WHOLE_BYTES_MAX} bytes"
+                )));
+            }
+        }
+        let body = self.provider.scrub(whole.freeze());
+        let mut events = match status.is_success() {
+            true => self.ingest.whole(self.id.as_str(), &body),
+            false => {
+                let failed = self.refused(status, &body);
+                self.ingest.finish(Ending::Stopped(failed))
+            }
+        };
+        let appended = self.append(&mut events);
+        self.answer(Head::Whole { status, headers, body });
+        self.tee.end(None);
+        appended
+    }
+
+    /// Appends what was decoded, then releases the payloads it came from.
+    fn say(&mut self) -> Result<(), Failed> {
+        let (mut events, payloads) = self.ingest.take();
+        if !events.is_empty() {
+            self.append(&mut events)?;
+        }
+        let (last, count) = (self.cursor, events.len() as u64);
+        let payloads = payloads.into_iter().map(|payload| Payload {
+            name: payload.name,
+            data: payload.data,
+            usage_only: payload.usage_only,
+            cursor: Cursor { seq: last.seq - (count - payload.events_before), ..last },
+        });
+        self.tee.push(payloads);
+        Ok(())
+    }
+
+    /// The stream is over: the decoder says what that means.
+    fn finish(&mut self, ending: Ending) -> Result<(), Failed> {
+        let told = ending == Ending::Terminator;
+        let mut events = self.ingest.finish(ending);
+        self.append(&mut events)?;
+        let untold = match events.pop().map(|event| event.kind) {
+            Some(Kind::Failed(failed)) if !told => Some(failed),
+            _ => None,
+        };
+        self.tee.end(untold);
+        Ok(())
+    }
+
+    fn append(&mut self, events: &mut [Event]) -> Result<(), Failed> {
+        match self.producer.append(events) {
+            Ok(cursor) => {
+                self.cursor = cursor;
+                Ok(())
+            }
+            Err(AppendError::Closed) => {
+                Err(Failed::new(FailureCode::Cancelled, "the channel was deleted"))
+            }
+            Err(AppendError::Store(error)) => {
+                Err(Failed::new(FailureCode::GatewayLost, error.to_string()))
+            }
+            Err(error) => Err(limit(error.to_string())),
+        }
+    }
+
+    fn answer(&mut self, answer: Head) {
+        if let Some(head) = self.head.take() {
+            // The caller may be gone; the generation goes on.
+            let _ = head.send(answer);
+        }
+    }
+
+    /// A status that is no success. What a provider says of credentials may quote them, so that is not repeated.
+    fn refused(&self, status: StatusCode, body: &[u8]) -> Failed {
+        let failed = self.ingest.failure(status.as_u16(), body);
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let message = format!("the provider refused the gateway's credentials ({status})");
+                Failed { message, ..failed }
+            }
+            _ => failed,
+        }
+    }
+}
+
+fn call_failed(error: CallError) -> Failed {
+    match error {
+        CallError::Connect(_) => Failed::new(FailureCode::UpstreamError, error.to_string()),
+        CallError::Broken(_) => Failed::new(FailureCode::UpstreamCut, error.to_string()),
+        CallError::ConnectTimeout(_) => Failed {
+            phase: Some(TimeoutPhase::Connect),
+            ..Failed::new(FailureCode::Timeout, error.to_string())
+        },
+    }
+}
+
+impl Cut {
+    /// The failure, where nothing can have finished yet.
+    fn failed(self) -> Failed {
+        match self {
+            Self::Failed(failed) => failed,
+            Self::Linger => unreachable!("a finish reason is seen only in a stream"),
+        }
+    }
+}
+
+impl Vigil {
+    /// Waits for `work`, unless something ends the generation first.
+    async fn unless_ended<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Cut> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let (deadline, due) = self.deadlines.next();
+            let alone = self.presence.deadline();
+            let next = alone.map_or(deadline, |alone| alone.min(deadline));
+            if next < self.timer.deadline() {
+                self.timer.as_mut().reset(next);
+            }
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    return Err(cancelled("it was cancelled"));
+                }
+                done = &mut work => return Ok(done),
+                () = self.timer.as_mut() => {
+                    let now = Instant::now();
+                    if alone.is_some_and(|alone| now >= alone) {
+                        return Err(cancelled("nobody was there any more (on_disconnect)"));
+                    }
+                    if now >= deadline {
+                        return Err(self.cut(due));
+                    }
+                    self.timer.as_mut().reset(next);
+                }
+                changed = self.caller.changed(), if self.caller_here => {
+                    self.caller_here = changed.is_ok();
+                    self.look_around();
+                }
+                _ = self.viewers.changed() => self.look_around(),
+            }
+        }
+    }
+
+    fn look_around(&mut self) {
+        let anybody = self.caller_here || *self.viewers.borrow_and_update() > 0;
+        self.presence.update(anybody, Instant::now());
+    }
+
+    fn cut(&self, due: Due) -> Cut {
+        let Due::Timeout(phase) = due else { return Cut::Linger };
+        let limit = self.deadlines.limit(phase);
+        let message = match phase {
+            TimeoutPhase::Connect => format!("no connection after {limit:?}"),
+            TimeoutPhase::FirstToken => format!("no first token after {limit:?}"),
+            TimeoutPhase::Idle => format!("nothing said for {limit:?}"),
+            TimeoutPhase::Total => format!("not finished after {limit:?}"),
+            TimeoutPhase::Silent => format!("not a byte for {limit:?}, after pings"),
+        };
+        Cut::Failed(Failed { phase: Some(phase), ..Failed::new(FailureCode::Timeout, message) })
+    }
+}
+
+fn cancelled(message: &str) -> Cut {
+    Cut::Failed(Failed::new(FailureCode::Cancelled, message))
+}
+
+fn limit(message: String) -> Failed {
+    Failed::new(FailureCode::Limit, message)
+}
+
+fn is_event_stream(answer: &Response) -> bool {
+    let content_type = answer.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
+}

@@ -1,0 +1,183 @@
+//! The calling app's own view of its generation: the provider's payloads, untouched, each with the cursor after it.
+//!
+//! A ring bounded in bytes between the generation's task and the app's response. The task never waits for the app: when
+//! an app falls so far behind that the ring is full, the ring is emptied and says so, and the response goes on from the
+//! log, encoded again from the events.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+
+use crate::{
+    event::{Failed, FailureCode},
+    sequence::Cursor,
+};
+
+/// The most an app may be behind before its response is fed from the log instead: some seconds of a fast model.
+pub const TEE_BYTES_MAX: usize = 256 * 1024;
+
+/// One payload, released because its events have their seqs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// Its SSE event name; empty where it had none.
+    pub name: Bytes,
+    /// Its data.
+    pub data: Bytes,
+    /// It came only because the gateway asks every provider for usage.
+    pub usage_only: bool,
+    /// The channel's cursor after its events.
+    pub cursor: Cursor,
+}
+
+/// What the app's side finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// The next payload.
+    Payload(Payload),
+    /// Payloads were given up; what follows the last one taken is in the log.
+    Overflowed,
+    /// The generation has ended and every payload was taken. With what the payloads did not say: how it failed.
+    End(Option<Failed>),
+}
+
+/// The writing side.
+#[derive(Debug)]
+pub(super) struct Tee(Arc<Shared>);
+
+/// The app's side.
+#[derive(Debug)]
+pub struct TeeReader(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    ring: Mutex<Ring>,
+    waker: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    payloads: VecDeque<Payload>,
+    bytes: usize,
+    overflowed: bool,
+    /// How it ended, once it has.
+    ended: Option<Option<Failed>>,
+    /// Nobody reads: nothing is kept.
+    unread: bool,
+}
+
+/// Both sides of an empty tee.
+pub(super) fn tee() -> (Tee, TeeReader) {
+    let shared = Arc::new(Shared::default());
+    (Tee(Arc::clone(&shared)), TeeReader(shared))
+}
+
+impl Tee {
+    /// Takes payloads over, in order.
+    pub(super) fn push(&self, payloads: impl IntoIterator<Item = Payload>) {
+        {
+            let mut ring = self.0.ring.lock();
+            if ring.unread || ring.overflowed {
+                return;
+            }
+            for payload in payloads {
+                ring.bytes += payload.data.len();
+                ring.payloads.push_back(payload);
+            }
+            if ring.bytes > TEE_BYTES_MAX && ring.payloads.len() > 1 {
+                *ring = Ring { overflowed: true, ended: ring.ended.take(), ..Ring::default() };
+            }
+        }
+        self.0.waker.wake();
+    }
+}
+
+impl Tee {
+    /// Nothing more will come. `untold` is a failure that no payload has told the app of.
+    pub(super) fn end(&self, untold: Option<Failed>) {
+        self.0.ring.lock().ended.get_or_insert(untold);
+        self.0.waker.wake();
+    }
+}
+
+impl Drop for Tee {
+    fn drop(&mut self) {
+        self.end(Some(Failed::new(FailureCode::GatewayLost, "the gateway stopped running it")));
+    }
+}
+
+impl TeeReader {
+    /// The next item; pending while there is none yet.
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Item> {
+        self.0.waker.register(cx.waker());
+        let mut ring = self.0.ring.lock();
+        if let Some(payload) = ring.payloads.pop_front() {
+            ring.bytes -= payload.data.len();
+            return Poll::Ready(Item::Payload(payload));
+        }
+        match (ring.overflowed, &ring.ended) {
+            (true, _) => Poll::Ready(Item::Overflowed),
+            (false, Some(untold)) => Poll::Ready(Item::End(untold.clone())),
+            (false, None) => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for TeeReader {
+    fn drop(&mut self) {
+        *self.0.ring.lock() = Ring { unread: true, ..Ring::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::task::noop_waker;
+
+    use super::*;
+    use crate::sequence::Epoch;
+
+    fn payload(seq: u64, bytes: usize) -> Payload {
+        let cursor = Cursor { epoch: Epoch::from_u32(1), seq };
+        Payload {
+            name: Bytes::new(),
+            data: Bytes::from(vec![b'x'; bytes]),
+            usage_only: false,
+            cursor,
+        }
+    }
+
+    fn take(reader: &TeeReader) -> Poll<Item> {
+        reader.poll_next(&mut Context::from_waker(&noop_waker()))
+    }
+
+    #[test]
+    fn payloads_come_out_as_they_went_in_and_then_the_end() {
+        let (tee, reader) = tee();
+        assert_eq!(take(&reader), Poll::Pending);
+        tee.push([payload(1, 5), payload(2, 5)]);
+        tee.end(None);
+        assert_eq!(take(&reader), Poll::Ready(Item::Payload(payload(1, 5))));
+        assert_eq!(take(&reader), Poll::Ready(Item::Payload(payload(2, 5))));
+        assert_eq!(take(&reader), Poll::Ready(Item::End(None)));
+    }
+
+    #[test]
+    fn an_app_that_falls_too_far_behind_is_sent_to_the_log() {
+        let (tee, reader) = tee();
+        tee.push([payload(1, TEE_BYTES_MAX), payload(2, 1)]);
+        tee.push([payload(3, 1)]);
+        assert_eq!(take(&reader), Poll::Ready(Item::Overflowed));
+    }
+
+    #[test]
+    fn one_payload_larger_than_the_ring_still_passes() {
+        let (tee, reader) = tee();
+        tee.push([payload(1, 2 * TEE_BYTES_MAX)]);
+        assert_eq!(take(&reader), Poll::Ready(Item::Payload(payload(1, 2 * TEE_BYTES_MAX))));
+    }
+}

@@ -1,0 +1,60 @@
+//! Where sessions run: each in a task of its own, all of them tracked.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+
+use super::{Outcome, Session, Settings, Shutdown, run};
+use crate::{channel::Channels, ident::Owner, transport::Transport};
+
+/// How long sessions may stay once the gateway shuts down: time for a client to connect elsewhere.
+const GO_AWAY_GRACE: Duration = Duration::from_secs(5);
+
+/// Runs sessions.
+#[derive(Clone)]
+pub struct Host {
+    channels: Arc<Channels>,
+    settings: Settings,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+}
+
+impl Host {
+    /// A host for sessions on these channels. When `closing` is cancelled they are told to go.
+    pub fn new(channels: Arc<Channels>, settings: Settings, closing: CancellationToken) -> Self {
+        Self { channels, settings, tasks: TaskTracker::new(), closing }
+    }
+
+    /// Runs a session on a transport, on behalf of an owner.
+    #[expect(clippy::disallowed_methods, reason = "the tracker awaits these tasks at shutdown")]
+    pub fn start(&self, transport: impl Transport + 'static, owner: Owner) {
+        let (settings, channels) = (self.settings.clone(), Arc::clone(&self.channels));
+        let session = Session::new(settings, channels, owner, transport.form());
+        let shutdown = Shutdown { begins: self.closing.clone(), grace: GO_AWAY_GRACE };
+        let span = tracing::debug_span!("session", id = session.id());
+        let task = async move {
+            match run(transport, session, shutdown).await {
+                Outcome::Left(why) => tracing::debug!(%why, "left"),
+                Outcome::Closed(why) => tracing::debug!(?why, "closed"),
+            }
+        };
+        self.tasks.spawn(task.instrument(span));
+    }
+
+    /// How many sessions there are.
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether there is no session.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Waits until all sessions have ended; they end by themselves once `closing` is cancelled.
+    pub async fn wait(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
