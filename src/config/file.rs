@@ -1,0 +1,213 @@
+//! The file as it is written: every key there is, and each value with its place.
+//!
+//! Scalars are kept as text here. What they mean, and what belongs together, is decided in `resolve`, after the
+//! environment has been put in: so a value from the environment is a value, and can never become YAML. The comments on
+//! the fields are the descriptions in the JSON Schema.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, de::IgnoredAny};
+
+use super::{
+    located::{At, Entries, Given},
+    schema,
+};
+
+/// The config of a Tokenway gateway.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "Tokenway", extend("required" = ["version", "providers", "models"]))]
+pub(super) struct File {
+    /// The version of this format: 1.
+    #[schemars(with = "schema::Version")]
+    pub(super) version: Given<String>,
+    /// Where the gateway listens.
+    pub(super) listen: Listen,
+    /// Certificate and key; not available in this version.
+    #[schemars(with = "schema::NotYet")]
+    pub(super) tls: Given<IgnoredAny>,
+    /// The upstream LLM endpoints, by name. Routes that no model names go to the first.
+    pub(super) providers: Entries<Provider>,
+    /// The models that apps may ask for: a name, `prefix/*`, or `*`.
+    pub(super) models: Entries<Model>,
+    /// How channels behave.
+    pub(super) channels: Channels,
+    /// Where logs are kept.
+    pub(super) store: Store,
+    /// Who may do what.
+    pub(super) access: Access,
+}
+
+/// Where the gateway listens.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Listen {
+    /// The address of the API, the console, WebSocket and SSE (TCP).
+    #[schemars(with = "schema::Address")]
+    pub(super) http: Given<String>,
+    /// The address of WebTransport (UDP).
+    #[schemars(with = "schema::Address")]
+    pub(super) webtransport: Given<String>,
+    /// How the gateway is reached from outside, where that differs from the addresses.
+    pub(super) public: Public,
+}
+
+/// Outside URLs.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Public {
+    /// The outside URL of the API.
+    #[schemars(with = "schema::HttpUrl")]
+    pub(super) http: Given<String>,
+    /// The outside URL of WebTransport; always https.
+    #[schemars(with = "schema::HttpUrl")]
+    pub(super) webtransport: Given<String>,
+}
+
+/// An upstream LLM endpoint.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["dialect"]))]
+pub(super) struct Provider {
+    /// What it speaks: `openai` (Chat Completions, whoever serves it) or `simulator` (built in).
+    #[schemars(with = "schema::Dialect")]
+    pub(super) dialect: Given<String>,
+    /// What the provider's own SDK takes, `…/v1`; OpenAI's own by default.
+    #[schemars(with = "schema::HttpUrl")]
+    pub(super) base_url: Given<String>,
+    /// The provider's key; best from the environment: `"${OPENAI_API_KEY}"`.
+    #[schemars(with = "schema::Text")]
+    pub(super) api_key: Given<String>,
+    /// Headers to send with every request.
+    #[schemars(with = "std::collections::BTreeMap<String, schema::Text>")]
+    pub(super) headers: Entries<At<String>>,
+    /// The simulator's rate.
+    #[schemars(with = "schema::Rate")]
+    pub(super) tokens_per_second: Given<String>,
+    /// What the simulator's texts derive from.
+    #[schemars(with = "schema::Whole")]
+    pub(super) seed: Given<String>,
+}
+
+/// What a model name stands for.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["targets"]))]
+pub(super) struct Model {
+    /// Where its calls go. Those with a weight share the load; the others take over in their order.
+    #[schemars(length(min = 1))]
+    pub(super) targets: Vec<At<Target>>,
+    /// How long the provider may take for what.
+    pub(super) timeouts: Timeouts,
+    /// In place of the rule under `channels`.
+    pub(super) on_disconnect: OnDisconnect,
+}
+
+/// One provider and one of its models.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["provider"]))]
+pub(super) struct Target {
+    /// One of the providers.
+    #[schemars(with = "schema::Text")]
+    pub(super) provider: Given<String>,
+    /// The model's name there; by default the public one, of a pattern the part under its `*`.
+    #[schemars(with = "schema::Text")]
+    pub(super) model: Given<String>,
+    /// Its share of the load; without one it only takes over.
+    #[schemars(with = "schema::Weight")]
+    pub(super) weight: Given<String>,
+}
+
+/// How long a provider may take for what.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Timeouts {
+    /// Until the connection is made.
+    #[schemars(with = "schema::Duration")]
+    pub(super) connect: Given<String>,
+    /// From the request to the first token.
+    #[schemars(with = "schema::Duration")]
+    pub(super) first_token: Given<String>,
+    /// Between two tokens; pings and comments do not count.
+    #[schemars(with = "schema::Duration")]
+    pub(super) idle: Given<String>,
+    /// From the request to the end.
+    #[schemars(with = "schema::Duration")]
+    pub(super) total: Given<String>,
+    /// Without a single byte, once the provider has sent a ping or a comment.
+    #[schemars(with = "schema::Duration")]
+    pub(super) silent: Given<String>,
+}
+
+/// How channels behave.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Channels {
+    /// How often what is new leaves for a subscriber: 0 to 500 ms.
+    #[schemars(with = "schema::Duration")]
+    pub(super) frame_interval: Given<String>,
+    /// How much is kept, and how long.
+    pub(super) retention: Retention,
+    /// What becomes of a generation whose caller and last viewer are gone.
+    pub(super) on_disconnect: OnDisconnect,
+    /// Whether an app's server-sent events carry their cursor as `id:`.
+    #[schemars(with = "schema::Flag")]
+    pub(super) sse_ids: Given<String>,
+    /// How long a response may be silent before a comment is sent.
+    #[schemars(with = "schema::Duration")]
+    pub(super) keep_alive: Given<String>,
+}
+
+/// How much of a channel is kept, and how long.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Retention {
+    /// From its last event with nothing running.
+    #[schemars(with = "schema::Duration")]
+    pub(super) after_end: Given<String>,
+    /// The log and the fold of one channel together.
+    #[schemars(with = "schema::Size")]
+    pub(super) max_bytes: Given<String>,
+}
+
+/// What becomes of a generation whose caller and last viewer are gone.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct OnDisconnect {
+    /// Stop it at once (`cancel`), after a while (`grace`), or let it go on to its end (`drain`).
+    #[schemars(with = "schema::Policy")]
+    pub(super) policy: Given<String>,
+    /// How long `grace` waits.
+    #[schemars(with = "schema::Duration")]
+    pub(super) grace: Given<String>,
+}
+
+/// Where logs are kept.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Store {
+    /// `memory`; others are not available in this version.
+    #[schemars(with = "schema::Engine")]
+    pub(super) engine: Given<String>,
+    /// The directory of `disk`; not available in this version.
+    #[schemars(with = "schema::NotYet")]
+    pub(super) path: Given<IgnoredAny>,
+    /// The server of `jetstream`; not available in this version.
+    #[schemars(with = "schema::NotYet")]
+    pub(super) url: Given<IgnoredAny>,
+}
+
+/// Who may do what.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Access {
+    /// Callers' keys; not available in this version.
+    #[schemars(with = "schema::NotYet")]
+    pub(super) keys: Given<IgnoredAny>,
+    /// What channel tokens are signed with; not available in this version.
+    #[schemars(with = "schema::NotYet")]
+    pub(super) token_secret: Given<IgnoredAny>,
+    /// Web pages of other origins that may use the gateway: `https://app.example`.
+    #[schemars(with = "Vec<schema::HttpUrl>")]
+    pub(super) allowed_origins: Vec<At<String>>,
+}

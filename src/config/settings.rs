@@ -1,0 +1,267 @@
+//! What a config comes to: every value present, checked and typed. Defaults are here, each with its reason.
+//!
+//! These are plain values without behaviour; the stages take theirs out.
+
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
+
+use reqwest::{
+    Url,
+    header::{HeaderName, HeaderValue},
+};
+
+use super::Secret;
+
+/// Loopback, because the gateway is open without keys; the port that development servers are looked for at.
+pub const HTTP: &str = "127.0.0.1:8080";
+/// Loopback for the same reason; the port that WebTransport examples use.
+pub const WEBTRANSPORT: &str = "127.0.0.1:4433";
+/// One frame of a 60 Hz screen: sooner cannot be seen.
+pub const FRAME_INTERVAL: Duration = Duration::from_millis(16);
+/// Past this a stream no longer feels alive.
+pub const FRAME_INTERVAL_MAX: Duration = Duration::from_millis(500);
+/// People who closed the laptop on the way to a meeting room come back within it.
+pub const AFTER_END: Duration = Duration::from_secs(10 * 60);
+/// A reader in the middle of the tail must get to the end before it goes.
+pub const AFTER_END_MIN: Duration = Duration::from_secs(1);
+/// Two million tokens: more than any model's answer.
+pub const MAX_BYTES: usize = 8 << 20;
+/// Two of the largest events: with less, a log could not hold what is being delivered.
+pub const MAX_BYTES_MIN: usize = 512 << 10;
+/// A tunnel, a lift, a change from Wi-Fi to mobile; and then tokens are no longer paid for that nobody reads.
+pub const GRACE: Duration = Duration::from_secs(30);
+/// Half of what common proxies wait before they close a silent response.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A handshake across the world takes one second; ten is a provider that is down.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Reasoning models are silent for minutes before they speak.
+pub const FIRST_TOKEN_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// They are silent between thoughts, too.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// The longest that providers themselves allow.
+pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// Four times the interval at which providers that send pings send them.
+pub const SILENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// What a good hosted model does.
+pub const TOKENS_PER_SECOND: f64 = 80.0;
+/// Any number would do; a fixed one makes a demo repeatable.
+pub const SEED: u64 = 1;
+/// Where the `openai` dialect goes unless told.
+pub const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+
+/// A config that can be served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where the gateway listens.
+    pub listen: Listen,
+    /// In the order of the file, at least one.
+    pub providers: Vec<Provider>,
+    /// In the order of the file.
+    pub models: Vec<Model>,
+    /// How channels behave.
+    pub channels: Channels,
+    /// Where logs are kept.
+    pub store: Store,
+    /// Who may do what.
+    pub access: Access,
+    /// What the operator should be told at start.
+    pub notes: Vec<String>,
+}
+
+/// Addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// TCP: the API, the console, WebSocket and SSE.
+    pub http: SocketAddr,
+    /// UDP.
+    pub webtransport: SocketAddr,
+    /// How it is reached from outside.
+    pub public: Public,
+}
+
+/// Outside URLs; without one, the bound address is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Public {
+    /// Of the API.
+    pub http: Option<Url>,
+    /// Of WebTransport.
+    pub webtransport: Option<Url>,
+}
+
+/// An upstream endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    /// Unique among the providers.
+    pub name: String,
+    /// What it speaks and where.
+    pub endpoint: Endpoint,
+}
+
+/// What a provider speaks, and what calling it takes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Endpoint {
+    /// OpenAI Chat Completions over HTTP.
+    OpenAi(OpenAi),
+    /// The built-in simulator.
+    Simulator(Simulator),
+}
+
+impl Endpoint {
+    /// The name of the dialect in the config.
+    pub fn dialect(&self) -> &'static str {
+        match self {
+            Self::OpenAi(_) => "openai",
+            Self::Simulator(_) => "simulator",
+        }
+    }
+}
+
+/// An endpoint of the `openai` dialect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenAi {
+    /// What the SDK takes: with `/v1`, without a slash at the end.
+    pub base_url: Url,
+    /// Sent as a bearer token.
+    pub api_key: Option<Secret>,
+    /// Sent with every request; the values are marked as sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The simulator's settings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Simulator {
+    /// Tokens per second of each choice.
+    pub tokens_per_second: f64,
+    /// What its texts derive from.
+    pub seed: u64,
+}
+
+impl Default for Simulator {
+    fn default() -> Self {
+        Self { tokens_per_second: TOKENS_PER_SECOND, seed: SEED }
+    }
+}
+
+/// A public model name, or a pattern of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// `fast`, `openai/*` or `*`.
+    pub name: String,
+    /// Where its calls may go, at least one.
+    pub targets: Vec<Target>,
+    /// How long what may take.
+    pub timeouts: Timeouts,
+    /// What becomes of its generations when nobody is there.
+    pub on_disconnect: OnDisconnect,
+}
+
+/// One provider and one of its models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// A provider of the config.
+    pub provider: String,
+    /// Its name upstream; without one, the public name (of a pattern, the part under the `*`).
+    pub model: Option<String>,
+    /// Its share of the load; without one it only takes over when others fail.
+    pub weight: Option<NonZeroU32>,
+}
+
+/// How long a provider may take. Each is apart from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until the connection is made.
+    pub connect: Duration,
+    /// From the request to the first token.
+    pub first_token: Duration,
+    /// Between two tokens; comments and pings do not count.
+    pub idle: Duration,
+    /// From the request to the end.
+    pub total: Duration,
+    /// Without a single byte, once the provider has sent a ping or a comment.
+    pub silent: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: CONNECT_TIMEOUT,
+            first_token: FIRST_TOKEN_TIMEOUT,
+            idle: IDLE_TIMEOUT,
+            total: TOTAL_TIMEOUT,
+            silent: SILENT_TIMEOUT,
+        }
+    }
+}
+
+/// How channels behave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channels {
+    /// How often what is new leaves, unless the subscriber asks otherwise.
+    pub frame_interval: Duration,
+    /// What is kept.
+    pub retention: Retention,
+    /// The rule for models that have none of their own.
+    pub on_disconnect: OnDisconnect,
+    /// Whether an app's SSE events carry their cursor as `id:`.
+    pub sse_ids: bool,
+    /// How long a response may be silent before a comment is sent.
+    pub keep_alive: Duration,
+}
+
+impl Default for Channels {
+    fn default() -> Self {
+        Self {
+            frame_interval: FRAME_INTERVAL,
+            retention: Retention::default(),
+            on_disconnect: OnDisconnect::default(),
+            sse_ids: true,
+            keep_alive: KEEP_ALIVE,
+        }
+    }
+}
+
+/// How much of a channel is kept, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// From its last event with nothing running.
+    pub after_end: Duration,
+    /// Of the log and the fold together.
+    pub max_bytes: usize,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { after_end: AFTER_END, max_bytes: MAX_BYTES }
+    }
+}
+
+/// What becomes of a generation whose caller and last viewer are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDisconnect {
+    /// It is stopped at once.
+    Cancel,
+    /// It is stopped after this long alone.
+    Grace(Duration),
+    /// It goes on to its end.
+    Drain,
+}
+
+impl Default for OnDisconnect {
+    fn default() -> Self {
+        Self::Grace(GRACE)
+    }
+}
+
+/// Where logs are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Store {
+    /// In the process.
+    #[default]
+    Memory,
+}
+
+/// Who may do what. Without keys the gateway is open, and listens on loopback only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Web pages of other origins that may use it, as browsers write origins: `https://app.example`.
+    pub allowed_origins: Vec<String>,
+}
