@@ -15,10 +15,10 @@ use super::{
 /// The config of a Tokenway gateway.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "Tokenway")]
+#[schemars(title = "Tokenway", extend("required" = ["version", "providers", "models"]))]
 pub(super) struct File {
     /// The version of this format: 1.
-    #[schemars(with = "schema::Version", required)]
+    #[schemars(with = "schema::Version")]
     pub(super) version: Given<String>,
     /// Where the gateway listens.
     pub(super) listen: Listen,
@@ -26,10 +26,8 @@ pub(super) struct File {
     #[schemars(with = "schema::NotYet")]
     pub(super) tls: Given<IgnoredAny>,
     /// The upstream LLM endpoints, by name. Routes that no model names go to the first.
-    #[schemars(required)]
     pub(super) providers: Entries<Provider>,
     /// The models that apps may ask for: a name, `prefix/*`, or `*`.
-    #[schemars(required)]
     pub(super) models: Entries<Model>,
     /// How channels behave.
     pub(super) channels: Channels,
@@ -68,9 +66,10 @@ pub(super) struct Public {
 /// An upstream LLM endpoint.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["dialect"]))]
 pub(super) struct Provider {
     /// What it speaks: `openai` (Chat Completions, whoever serves it) or `simulator` (built in).
-    #[schemars(with = "schema::Dialect", required)]
+    #[schemars(with = "schema::Dialect")]
     pub(super) dialect: Given<String>,
     /// What the provider's own SDK takes, `…/v1`; OpenAI's own by default.
     #[schemars(with = "schema::HttpUrl")]
@@ -92,9 +91,10 @@ pub(super) struct Provider {
 /// What a model name stands for.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["targets"]))]
 pub(super) struct Model {
     /// Where its calls go. Those with a weight share the load; the others take over in their order.
-    #[schemars(required, length(min = 1))]
+    #[schemars(length(min = 1))]
     pub(super) targets: Vec<At<Target>>,
     /// How long the provider may take for what.
     pub(super) timeouts: Timeouts,
@@ -105,9 +105,10 @@ pub(super) struct Model {
 /// One provider and one of its models.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["provider"]))]
 pub(super) struct Target {
     /// One of the providers.
-    #[schemars(with = "schema::Text", required)]
+    #[schemars(with = "schema::Text")]
     pub(super) provider: Given<String>,
     /// The model's name there; by default the public one, of a pattern the part under its `*`.
     #[schemars(with = "schema::Text")]

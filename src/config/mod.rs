@@ -18,6 +18,7 @@ mod units;
 use std::{fs, net::SocketAddr, path::Path};
 
 pub use environment::Environment;
+pub use preset::DEMO_MODELS;
 pub use problem::{ConfigError, Place, Problem};
 pub use schema::schema;
 pub use secret::Secret;

@@ -92,10 +92,19 @@ fn message(error: &YamlError) -> String {
 }
 
 /// `did you mean …?`, or all that is known.
-pub(super) fn suggestion(found: &str, known: &[impl AsRef<str>]) -> String {
+fn suggestion(found: &str, known: &[impl AsRef<str>]) -> String {
     match nearest(found, known) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("known here: {}", list(known)),
+        None => format!("there are {}", list(known)),
+    }
+}
+
+/// All that is known, and what was probably meant.
+pub(super) fn choice(found: &str, known: &[impl AsRef<str>]) -> String {
+    let all = format!("there are {}", list(known));
+    match nearest(found, known) {
+        Some(near) => format!("{all}; did you mean `{near}`?"),
+        None => all,
     }
 }
 
@@ -110,7 +119,7 @@ pub(super) fn list(names: &[impl AsRef<str>]) -> String {
     }
 }
 
-/// The known word that a typing error away; none if all are too far.
+/// The known word that is a typing error away; none if all are too far.
 fn nearest<'a>(found: &str, known: &'a [impl AsRef<str>]) -> Option<&'a str> {
     let found = found.to_lowercase();
     // The beginning of one word only is an abbreviation of it.

@@ -14,7 +14,7 @@ use super::{
     Retention, Secret, Simulator, Store, Target, Timeouts, file,
     file::File,
     located::{At, Entries, Given},
-    problem::{Place, Problem, list, suggestion},
+    problem::{Place, Problem, choice, list},
     units,
 };
 
@@ -164,15 +164,10 @@ impl Resolver<'_> {
         }
         let dialect = self.read(&provider.dialect, |text| match text {
             "openai" | "simulator" => Ok(text.to_owned()),
-            later if DIALECTS_LATER.contains(&later) => Err(format!(
-                "one of the dialects of this version, {}: this one is not available in it yet",
-                list(&DIALECTS)
-            )),
-            other => Err(format!(
-                "a dialect; {} (there are {})",
-                suggestion(other, &DIALECTS),
-                list(&DIALECTS)
-            )),
+            later if DIALECTS_LATER.contains(&later) => {
+                Err(format!("available in this version; there are {}", list(&DIALECTS)))
+            }
+            other => Err(format!("a dialect; {}", choice(other, &DIALECTS))),
         });
         if provider.dialect.0.is_none() {
             let message =
@@ -284,10 +279,7 @@ impl Resolver<'_> {
         let provider = self.read(&target.provider, |text| {
             match providers.iter().any(|provider| provider == text) {
                 true => Ok(text.to_owned()),
-                false => {
-                    let hint = suggestion(text, providers);
-                    Err(format!("a configured provider; {hint} (there are {})", list(providers)))
-                }
+                false => Err(format!("a configured provider; {}", choice(text, providers))),
             }
         });
         if target.provider.0.is_none() {
@@ -367,10 +359,7 @@ impl Resolver<'_> {
         let grace = self.read(&given.grace, units::duration);
         let policy = self.read(&given.policy, |text| match POLICIES.contains(&text) {
             true => Ok(text.to_owned()),
-            false => {
-                let hint = suggestion(text, &POLICIES);
-                Err(format!("a policy; {hint} (there are {})", list(&POLICIES)))
-            }
+            false => Err(format!("a policy; {}", choice(text, &POLICIES))),
         });
         let grace_at = given.grace.0.as_ref().map(|grace| grace.place);
         match policy.as_deref() {
@@ -397,9 +386,9 @@ impl Resolver<'_> {
         self.read(&store.engine, |text| match text {
             "memory" => Ok(()),
             later if ENGINES_LATER.contains(&later) => {
-                Err("`memory`: this engine is not available in this version".to_owned())
+                Err("available in this version; there is `memory`".to_owned())
             }
-            _ => Err("an engine; this version has `memory`".to_owned()),
+            _ => Err("an engine; there is `memory`".to_owned()),
         });
         self.not_yet("store.path", &store.path);
         self.not_yet("store.url", &store.url);
@@ -424,7 +413,7 @@ impl Resolver<'_> {
         Access { allowed_origins: origins }
     }
 
-    /// A scalar's meaning, if it is given and has one. `meaning`'s error completes the sentence "expected …".
+    /// A scalar's meaning, if it is given and has one. `meaning`'s error completes the sentence "it is not …".
     fn read<T>(
         &mut self,
         given: &Given<String>,

@@ -44,9 +44,16 @@ fn pattern(form: &str) -> Schema {
     json_schema!({ "type": "string", "pattern": format!("^({form}|.*{VARIABLE}.*)$") })
 }
 
-fn number(kind: &str, minimum: f64) -> Schema {
-    let variable = pattern("[0-9.]+");
-    json_schema!({ "anyOf": [{ "type": kind, "minimum": minimum }, variable] })
+fn number(number: Schema) -> Schema {
+    json_schema!({ "anyOf": [number, variable()] })
+}
+
+fn words(words: &[&str]) -> Schema {
+    json_schema!({ "anyOf": [{ "enum": words }, variable()] })
+}
+
+fn variable() -> Schema {
+    json_schema!({ "type": "string", "pattern": format!("^.*{VARIABLE}.*$") })
 }
 
 scalar!(Version, json_schema!({ "anyOf": [{ "const": 1 }, { "const": "1" }] }));
@@ -55,13 +62,13 @@ scalar!(Duration, pattern("[0-9]+(ms|s|m|h)"));
 scalar!(Size, pattern("[0-9]+(B|KiB|MiB|GiB)"));
 scalar!(Address, pattern(r".+:[0-9]+"));
 scalar!(HttpUrl, pattern("https?://.+"));
-scalar!(Rate, number("number", 0.0));
-scalar!(Whole, number("integer", 0.0));
-scalar!(Weight, number("integer", 1.0));
-scalar!(Flag, json_schema!({ "anyOf": [{ "type": "boolean" }, pattern("true|false")] }));
-scalar!(Dialect, pattern("openai|simulator"));
-scalar!(Policy, pattern("cancel|grace|drain"));
-scalar!(Engine, pattern("memory"));
+scalar!(Rate, number(json_schema!({ "type": "number", "exclusiveMinimum": 0 })));
+scalar!(Whole, number(json_schema!({ "type": "integer", "minimum": 0 })));
+scalar!(Weight, number(json_schema!({ "type": "integer", "minimum": 1 })));
+scalar!(Flag, json_schema!({ "anyOf": [{ "type": "boolean" }, variable()] }));
+scalar!(Dialect, words(&["openai", "simulator"]));
+scalar!(Policy, words(&["cancel", "grace", "drain"]));
+scalar!(Engine, words(&["memory"]));
 scalar!(
     /// A key that this version reads only to say that it does not have it.
     NotYet,

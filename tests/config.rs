@@ -1,0 +1,437 @@
+//! The config as users meet it: the example, the schema, and what they are told when something is wrong.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use tokenway::{
+    config::{
+        Channels, Config, DEMO_MODELS, Endpoint, Environment, Listen, OnDisconnect, Simulator,
+        Store, Timeouts, schema,
+    },
+    provider::simulator,
+};
+
+fn in_repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn environment() -> Environment {
+    [("OPENAI_API_KEY", "sk-test"), ("WORD", "wrong"), ("PORT", "9090"), ("EMPTY", "")]
+        .into_iter()
+        .collect()
+}
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse("gateway.yaml", text, &environment()).map_err(|error| error.to_string())
+}
+
+fn example() -> Config {
+    match Config::load(in_repository("config/tokenway.yaml"), &environment()) {
+        Ok(config) => config,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn the_example_says_the_defaults() {
+    let config = example();
+    assert_eq!(config.listen, Listen::default());
+    assert_eq!(config.channels, Channels::default());
+    assert_eq!(config.models[0].timeouts, Timeouts::default());
+    assert_eq!(config.models[0].on_disconnect, OnDisconnect::default());
+    assert_eq!(config.store, Store::default());
+    assert_eq!(config.access, Default::default());
+    let sim = config.provider("sim").expect("the example has a simulator");
+    assert_eq!(sim.endpoint, Endpoint::Simulator(Simulator::default()));
+    let bare = parse("version: 1\nproviders: { o: { dialect: openai } }\nmodels: { m: { targets: [{ provider: o }] } }")
+        .expect("the least there can be");
+    let base_url = |config: &Config, name: &str| match &config.provider(name).expect(name).endpoint
+    {
+        Endpoint::OpenAi(openai) => openai.base_url.clone(),
+        Endpoint::Simulator(_) => panic!("{name} is not a simulator"),
+    };
+    assert_eq!(base_url(&config, "openai"), base_url(&bare, "o"));
+    assert_eq!(bare.channels, config.channels);
+    assert_eq!(bare.listen, config.listen);
+    assert_eq!(bare.models[0].timeouts, Timeouts::default());
+}
+
+#[test]
+fn the_simulators_own_defaults_are_the_configs() {
+    let (own, config) = (simulator::Settings::default(), Simulator::default());
+    assert_eq!((own.tokens_per_second, own.seed), (config.tokens_per_second, config.seed));
+}
+
+#[test]
+fn the_schema_in_the_repository_is_current_and_accepts_the_example() {
+    let path = in_repository("config/tokenway.schema.json");
+    let current = schema();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &current).expect("the schema can be written");
+    }
+    let kept = fs::read_to_string(&path).expect("run with UPDATE=1 to write the schema");
+    assert!(kept == current, "the schema is out of date; run with UPDATE=1 and commit it");
+
+    let schema: serde_json::Value = serde_json::from_str(&kept).expect("a schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema is a schema");
+    let example = fs::read_to_string(in_repository("config/tokenway.yaml")).expect("an example");
+    let example: serde_json::Value = serde_saphyr::from_str(&example).expect("YAML");
+    let errors: Vec<_> = validator.iter_errors(&example).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    assert!(schema["required"].as_array().is_some_and(|all| all.len() == 3), "{schema:#}");
+}
+
+#[test]
+fn the_example_leaves_nothing_out() {
+    let schema: serde_json::Value = serde_json::from_str(&schema()).expect("a schema is JSON");
+    let example = fs::read_to_string(in_repository("config/tokenway.yaml")).expect("an example");
+    let objects = schema["$defs"].as_object().expect("definitions").values().chain([&schema]);
+    let word = |text: &str| {
+        let start = text.rfind(|char: char| !char.is_alphanumeric() && char != '_');
+        text[start.map_or(0, |start| start + 1)..].to_owned()
+    };
+    let written: Vec<_> = example.match_indices(':').map(|(at, _)| word(&example[..at])).collect();
+    for (key, value) in objects.flat_map(|object| object["properties"].as_object().expect("keys")) {
+        let in_this_version = value.get("not").is_none();
+        assert_eq!(written.contains(key), in_this_version, "{key}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_the_gateway_refuses() {
+    let schema: serde_json::Value = serde_json::from_str(&schema()).expect("a schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema is a schema");
+    for wrong in WRONG.iter().filter(|wrong| wrong.by_schema) {
+        let text = wrong.text();
+        if let Ok(value) = serde_saphyr::from_str::<serde_json::Value>(&text) {
+            assert!(!validator.is_valid(&value), "the schema accepts\n{text}");
+        }
+    }
+}
+
+/// A file with one thing wrong, and what the user is told.
+struct Wrong {
+    /// From the second line on; a complete file stands around it.
+    lines: &'static str,
+    told: &'static str,
+    /// Whether an editor can know it too.
+    by_schema: bool,
+}
+
+const fn wrong(lines: &'static str, told: &'static str) -> Wrong {
+    Wrong { lines, told, by_schema: true }
+}
+
+/// What only the gateway knows: it takes more than one place in the file to see it.
+const fn wrong_together(lines: &'static str, told: &'static str) -> Wrong {
+    Wrong { lines, told, by_schema: false }
+}
+
+impl Wrong {
+    fn text(&self) -> String {
+        let mut text = format!("version: 1\n{}\n", self.lines);
+        if !self.lines.contains("providers:") {
+            text += "providers: { sim: { dialect: simulator } }\n";
+        }
+        if !self.lines.contains("models:") {
+            text += "models: { fast: { targets: [{ provider: sim }] } }\n";
+        }
+        text
+    }
+}
+
+const WRONG: &[Wrong] = &[
+    wrong(
+        "providers:\n  sim:\n    dialect: simulator\n    tokens_per_sec: 3",
+        "gateway.yaml:5:5: unknown key `tokens_per_sec`; did you mean `tokens_per_second`?",
+    ),
+    wrong("chanels: {}", "gateway.yaml:2:1: unknown key `chanels`; did you mean `channels`?"),
+    wrong(
+        "store: { colour: red }",
+        "gateway.yaml:2:10: unknown key `colour`; there are `engine`, `path`, `url`",
+    ),
+    wrong(
+        "providers: { a: { dialect: opanai } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:28: `opanai` is not a dialect; there are `openai`, `simulator`; did you mean `openai`?",
+    ),
+    wrong(
+        "providers: { a: { dialect: anthropic } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:28: `anthropic` is not available in this version; there are `openai`, `simulator`",
+    ),
+    wrong(
+        "providers: { a: {} }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:14: `a` has no `dialect`; there are `openai`, `simulator`",
+    ),
+    wrong_together(
+        "providers: { a b: { dialect: simulator } }\nmodels: { m: { targets: [{ provider: a b }] } }",
+        "gateway.yaml:2:14: a provider's name is 1 to 64 of the characters A-Z a-z 0-9 . _ -",
+    ),
+    wrong_together(
+        "models: { m: { targets: [{ provider: simm }] } }",
+        "gateway.yaml:2:38: `simm` is not a configured provider; there are `sim`; did you mean `sim`?",
+    ),
+    wrong(
+        "models: { m: { targets: [{ model: x }] } }",
+        "gateway.yaml:2:26: the target names no `provider`; there are `sim`",
+    ),
+    wrong(
+        "models: { m: {} }",
+        "gateway.yaml:2:11: `m` has no targets; give at least one, such as `targets: [{ provider: sim }]`",
+    ),
+    wrong(
+        "models: { m: { targets: [{ provider: sim, weight: 0 }] } }",
+        "gateway.yaml:2:51: `0` is not a whole number from 1; without `weight`, the target only takes over",
+    ),
+    wrong_together(
+        "models: { \"a*\": { targets: [{ provider: sim }] } }",
+        "gateway.yaml:2:11: `a*` is not a pattern; there are `prefix/*` and `*`",
+    ),
+    wrong_together(
+        "models: { \"a b\": { targets: [{ provider: sim }] } }",
+        "gateway.yaml:2:11: a model's name is not empty and has no spaces",
+    ),
+    wrong(
+        "models: { m: { targets: [{ provider: sim }], timeouts: { idel: 1s } } }",
+        "gateway.yaml:2:58: unknown key `idel`; did you mean `idle`?",
+    ),
+    wrong(
+        "models: { m: { targets: [{ provider: sim }], timeouts: { idle: 10 } } }",
+        "gateway.yaml:2:64: `10` is not a duration such as `16ms`, `10s`, `5m` or `1h`",
+    ),
+    wrong_together(
+        "models: { m: { targets: [{ provider: sim }], timeouts: { idle: 0s } } }",
+        "gateway.yaml:2:64: `0s` is not a duration of more than nothing",
+    ),
+    wrong(
+        "providers: { a: { dialect: openai, base_url: api.openai.com } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:46: `api.openai.com` is not a URL such as `https://api.openai.com/v1`",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: openai, seed: 1 } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:42: `seed` has no effect with `dialect: openai`; take it out",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: simulator, api_key: x } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:48: `api_key` has no effect with `dialect: simulator`; take it out",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: openai, api_key: \"${EMPTY}\" } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:45: `api_key` is empty or holds characters that cannot be sent; for a provider without a \
+         key, take `api_key` out",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: openai, headers: { \"a b\": c } } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:47: `a b` is not a header's name",
+    ),
+    wrong_together(
+        "listen: { http: 0.0.0.0:8080 }",
+        "gateway.yaml:2:17: `0.0.0.0:8080` can be reached from other machines, and without `access.keys` the \
+         gateway is open to all who reach it; listen on loopback, such as `127.0.0.1:8080`",
+    ),
+    wrong_together(
+        "listen: { http: localhost:8080 }",
+        "gateway.yaml:2:17: `localhost:8080` is not an address in digits, `127.0.0.1:8080`",
+    ),
+    wrong(
+        "listen: { webtransport: 4433 }",
+        "gateway.yaml:2:25: `4433` is not an address such as `127.0.0.1:8080`",
+    ),
+    wrong(
+        "listen: { public: { webtransport: gateway.example } }",
+        "gateway.yaml:2:35: `gateway.example` is not an https URL such as `https://gateway.example:4433`",
+    ),
+    wrong(
+        "tls: { cert: a.pem, key: b.pem }",
+        "gateway.yaml:2:6: `tls` is not available in this version; take it out",
+    ),
+    wrong(
+        "store: { engine: disk, path: /var/lib }",
+        "gateway.yaml:2:18: `disk` is not available in this version; there is `memory`\n\
+         gateway.yaml:2:30: `store.path` is not available in this version; take it out",
+    ),
+    wrong(
+        "store: { engine: paper }",
+        "gateway.yaml:2:18: `paper` is not an engine; there is `memory`",
+    ),
+    wrong(
+        "access:\n  keys: [{ name: web, key: secret }]",
+        "gateway.yaml:3:9: `access.keys` is not available in this version; take it out",
+    ),
+    wrong_together(
+        "access: { allowed_origins: [\"https://a.example/app\"] }",
+        "gateway.yaml:2:29: `https://a.example/app` is not an origin such as `https://app.example`, without a path",
+    ),
+    wrong_together(
+        "channels: { frame_interval: 501ms }",
+        "gateway.yaml:2:29: `501ms` is not a duration of at most `500ms`",
+    ),
+    wrong(
+        "channels: { retention: { max_bytes: 8MB } }",
+        "gateway.yaml:2:37: `8MB` is not a size such as `64KiB`, `8MiB` or `1GiB`",
+    ),
+    wrong(
+        "channels: { sse_ids: perhaps }",
+        "gateway.yaml:2:22: `perhaps` is not `true` or `false`",
+    ),
+    wrong(
+        "channels: { on_disconnect: { policy: gracious } }",
+        "gateway.yaml:2:38: `gracious` is not a policy; there are `cancel`, `grace`, `drain`",
+    ),
+    wrong_together(
+        "channels: { on_disconnect: { policy: drain, grace: 3s } }",
+        "gateway.yaml:2:52: `grace` has no effect with `policy: drain`; take it out",
+    ),
+    wrong_together(
+        "channels: { on_disconnect: { grace: 3s } }",
+        "gateway.yaml:2:37: `grace` needs `policy: grace` beside it",
+    ),
+    wrong_together(
+        "channels: { keep_alive: \"${NOPE}\" }",
+        "gateway.yaml:2:25: the environment variable `NOPE` is not set; set it, or write `$$` for a `$`",
+    ),
+    wrong_together(
+        "channels: { keep_alive: \"${WORD}\" }",
+        "gateway.yaml:2:25: `${WORD}` is not a duration such as `16ms`, `10s`, `5m` or `1h`",
+    ),
+    wrong(
+        "channels: { keep_alive: }",
+        "gateway.yaml:2:23: the value is missing; give one or take the key out",
+    ),
+    wrong("store: {}\nstore: {}", "gateway.yaml:3:1: `store` is written twice; keep one"),
+];
+
+#[test]
+fn every_error_says_where_what_and_what_would_be_right() {
+    for wrong in WRONG {
+        match parse(&wrong.text()) {
+            Ok(_) => panic!("accepted:\n{}", wrong.text()),
+            Err(error) => assert_eq!(error, wrong.told, "in\n{}", wrong.text()),
+        }
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
+    let error =
+        parse("version: 2\nlisten: { http: x }\nchannels: { keep_alive: y }\n").expect_err("much");
+    let lines: Vec<_> = error.lines().collect();
+    assert_eq!(lines.len(), 4, "{error}");
+    assert!(lines[0].starts_with("gateway.yaml: `providers` is missing"));
+    assert!(lines[1].starts_with("gateway.yaml:1:10: this version of tokenway reads `version: 1`"));
+    assert!(lines[2].starts_with("gateway.yaml:2:17: `x` is not an address"));
+    assert!(lines[3].starts_with("gateway.yaml:3:25: `y` is not a duration"));
+}
+
+#[test]
+fn what_is_not_yaml_is_told_with_its_place() {
+    for (text, place) in
+        [("version: 1\nmodels: [", "gateway.yaml:"), ("a: b: c", "gateway.yaml:1:")]
+    {
+        let error = parse(text).expect_err(text);
+        assert!(error.starts_with(place) && error.lines().count() == 1, "{error}");
+    }
+    assert!(parse("").is_err_and(|error| error.starts_with("gateway.yaml:")));
+    let error = parse("version: 1\nchannels: sk-secret\n").expect_err("not a map");
+    assert!(error.starts_with("gateway.yaml:2:11: ") && !error.contains("sk-secret"), "{error}");
+    let missing = Config::load("no/such/file.yaml", &environment()).expect_err("no file");
+    assert!(missing.to_string().starts_with("no/such/file.yaml: cannot be read: "));
+}
+
+#[test]
+fn values_from_the_environment_are_values_and_never_yaml() {
+    let text = "version: 1
+listen: { http: \"127.0.0.1:${PORT}\" }
+providers: { o: { dialect: openai, api_key: \"${EVIL}\", headers: { x-a: $$5 } } }
+models: { m: { targets: [{ provider: o, weight: \"${WEIGHT}\" }] } }
+";
+    let environment: Environment =
+        [("EVIL", "k: { v }"), ("PORT", "9090"), ("WEIGHT", "4")].into_iter().collect();
+    let config = Config::parse("gateway.yaml", text, &environment).expect("a config");
+    assert_eq!(config.listen.http.port(), 9090);
+    assert_eq!(config.models[0].targets[0].weight.map(u32::from), Some(4));
+    let Endpoint::OpenAi(openai) = &config.providers[0].endpoint else { panic!("openai") };
+    assert_eq!(openai.api_key.as_ref().map(|key| key.expose()), Some("k: { v }"));
+    assert_eq!(openai.headers[0].1, "$5");
+}
+
+#[test]
+fn no_way_of_printing_a_config_shows_its_secrets() {
+    let text = "version: 1
+providers: { o: { dialect: openai, api_key: sk-secret, headers: { x-key: sk-secret } } }
+models: { m: { targets: [{ provider: o }] } }
+";
+    let config = parse(text).expect("a config");
+    assert!(!format!("{config:?} {config:#?}").contains("sk-secret"));
+    let Endpoint::OpenAi(openai) = &config.providers[0].endpoint else { panic!("openai") };
+    let key = openai.api_key.as_ref().expect("a key");
+    assert!(!format!("{key} {key:?}").contains("sk-secret"));
+    assert!(!format!("{:?}", environment()).contains("sk-test"));
+}
+
+#[test]
+fn a_models_own_rule_wins_over_the_channels() {
+    let text = "version: 1
+providers: { sim: { dialect: simulator } }
+channels: { on_disconnect: { policy: cancel } }
+models:
+  a: { targets: [{ provider: sim }] }
+  b: { targets: [{ provider: sim }], on_disconnect: { policy: grace, grace: 5s } }
+";
+    let models = parse(text).expect("a config").models;
+    assert_eq!(models[0].on_disconnect, OnDisconnect::Cancel);
+    assert_eq!(models[1].on_disconnect, OnDisconnect::Grace(Duration::from_secs(5)));
+}
+
+#[test]
+fn the_command_line_may_move_the_listeners_but_not_expose_them() {
+    let mut config = Config::demo();
+    let address = |text: &str| Some(text.parse().expect("an address"));
+    config.listen_on(address("127.0.0.1:0"), address("[::1]:4433")).expect("loopback");
+    assert_eq!(config.listen.http.port(), 0);
+    assert!(config.listen.webtransport.is_ipv6());
+    let error = config.listen_on(None, address("10.0.0.1:4433")).expect_err("not loopback");
+    assert!(error.to_string().starts_with("--webtransport: `10.0.0.1:4433` can be reached"));
+    assert!(config.listen.webtransport.is_ipv6(), "unchanged");
+}
+
+#[test]
+fn the_demos_models_are_the_simulators() {
+    let config = Config::demo();
+    assert_eq!(config.models.len(), DEMO_MODELS.len());
+    for (public, upstream) in DEMO_MODELS {
+        assert!(simulator::MODELS.iter().any(|(name, _)| *name == upstream), "{public}");
+    }
+    for (name, _) in simulator::MODELS {
+        assert!(DEMO_MODELS.iter().any(|(_, upstream)| *upstream == name), "{name} is not shown");
+    }
+}
+
+#[test]
+fn the_usual_environment_variables_make_a_config() {
+    let of = |variables: &[(&str, &str)]| {
+        let environment: Environment = variables.iter().copied().collect();
+        Config::from_env(&environment).map_err(|error| error.to_string())
+    };
+    let config =
+        of(&[("OPENAI_API_KEY", "sk-1"), ("ANTHROPIC_API_KEY", "sk-2")]).expect("a config");
+    let Endpoint::OpenAi(openai) = &config.providers[0].endpoint else { panic!("openai") };
+    assert_eq!(openai.base_url.as_str(), "https://api.openai.com/v1");
+    assert_eq!(openai.api_key.as_ref().map(|key| key.expose()), Some("sk-1"));
+    assert_eq!(config.notes.len(), 1);
+    assert!(config.notes[0].contains("ANTHROPIC_API_KEY") && !config.notes[0].contains("sk-2"));
+
+    let config = of(&[("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1/")]).expect("a local server");
+    let Endpoint::OpenAi(openai) = &config.providers[0].endpoint else { panic!("openai") };
+    assert_eq!(openai.base_url.as_str(), "http://127.0.0.1:8000/v1");
+    assert_eq!(openai.api_key, None);
+
+    for (variables, told) in [
+        (&[][..], "tokenway demo"),
+        (&[("OPENAI_API_KEY", " ")], "set OPENAI_API_KEY"),
+        (&[("GEMINI_API_KEY", "sk-3")], "`gemini` is not available in this version"),
+        (&[("OPENAI_BASE_URL", "here")], "OPENAI_BASE_URL: expected a URL"),
+        (&[("OPENAI_API_KEY", "sk\n4")], "cannot be sent in a header"),
+    ] {
+        let error = of(variables).expect_err(told);
+        assert!(error.contains(told) && !error.contains("sk"), "{error}");
+    }
+}
