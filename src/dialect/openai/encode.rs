@@ -16,6 +16,9 @@ use crate::event::{
     Event, FinishReason, Finished, Kind, Media, Native, Reasoning, RunBy, Started, Usage,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Whether the app asked for the extra usage chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageChunk {
