@@ -8,7 +8,8 @@ use bytes::Bytes;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    chunk::{self, Chunk, Delta, is_empty},
+    CHUNK, STRAY,
+    chunk::{self, Chunk, is_empty},
     content::{self, Choice, Voice, copy},
     fail,
     finish::{self, Signs},
@@ -181,9 +182,7 @@ impl Decoder {
             changed |= ended;
         }
         if unspoken && to.out.len() == said_before {
-            let name =
-                if payload.event.is_empty() { "chat.completion.chunk" } else { payload.name() };
-            to.native(name, payload.data.clone());
+            to.native(CHUNK, payload.data.clone());
         }
         let too_large = to.too_large;
         if changed && self.choices.len() > 1 {
@@ -218,7 +217,6 @@ impl Decoder {
             choice.streamed = true;
             content::delta(delta, choice, &mut self.gallery, to);
         } else if let Some(message) = part.message.filter(|_| !choice.streamed) {
-            let message: Delta<'_> = serde_json::from_str(message.get()).unwrap_or_default();
             content::delta(message, choice, &mut self.gallery, to);
         } else if let Some(text) = part.text.some() {
             to.say(Kind::Text(text.into_owned()));
@@ -274,7 +272,7 @@ impl Decoder {
         decoded: &mut Decoded,
     ) {
         if !data.starts_with(b"{") {
-            return self.stray(data, payload, out);
+            return self.stray(data, out);
         }
         let read = mend(data).and_then(|data| {
             let mended = Payload { data, ..payload.clone() };
@@ -288,16 +286,15 @@ impl Decoder {
         }
     }
 
-    fn stray(&mut self, data: &[u8], payload: &Payload, out: &mut Vec<Event>) {
+    fn stray(&mut self, data: &[u8], out: &mut Vec<Event>) {
         let raw = serde_json::from_slice::<&RawValue>(data).ok();
         if raw.is_some_and(|raw| raw.get().starts_with('[') && raw.get().contains("\"error\"")) {
             return self.fail(fail::read_bytes(data));
         }
         let mut to = Voice { out, choice: 0, too_large: None };
-        let name = if payload.event.is_empty() { "payload" } else { payload.name() };
         match raw {
-            Some(raw) => to.native(name, copy(raw)),
-            None => to.native(name, Value::from(String::from_utf8_lossy(data)).to_string()),
+            Some(raw) => to.native(STRAY, copy(raw)),
+            None => to.native(STRAY, Value::from(String::from_utf8_lossy(data)).to_string()),
         }
         if let Some(too_large) = to.too_large {
             self.fail(beyond(too_large));

@@ -250,8 +250,8 @@ fn what_the_words_cannot_say_passes_whole_or_under_its_name() {
             native("chat.completion.chunk", offsets),
             Kind::Text("x".into()),
             native("delta.executed_tools", r#"[{"n":9007199254740993}]"#),
-            native("payload", "\"not json\""),
-            native("payload", "17"),
+            native("stray", "\"not json\""),
+            native("stray", "17"),
         ]
     );
 }
