@@ -42,7 +42,7 @@ pub(super) struct Choice<'a> {
     #[serde(borrow)]
     pub delta: Option<Delta<'a>>,
     #[serde(borrow)]
-    pub message: Option<&'a RawValue>,
+    pub message: Option<Delta<'a>>,
     #[serde(borrow, default)]
     pub text: Text<'a>,
     #[serde(borrow, default)]

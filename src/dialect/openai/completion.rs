@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
-    NAME,
+    NAME, STRAY,
     encode::{self, Head},
     media::base64,
 };
@@ -184,6 +184,7 @@ impl Folded {
                 self.choices.entry(choice).or_default().transcript += &transcript;
             }
         } else if !native.name.contains('.')
+            && native.name != STRAY
             && let Ok(value) = serde_json::from_slice(&native.data)
         {
             self.more.insert(native.name.clone(), value);

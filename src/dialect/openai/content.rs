@@ -123,9 +123,11 @@ fn reasoning(content: Text<'_>, plain: Text<'_>, details: Option<&RawValue>, to:
     let text = if content.as_str().is_empty() { plain } else { content };
     let said = !text.as_str().is_empty();
     to.reasoning(text);
-    let details = details.filter(|raw| !is_empty(raw)).map(RawValue::get);
-    let details = details.and_then(|raw| serde_json::from_str::<Vec<Detail<'_>>>(raw).ok());
-    for Detail { text, summary, data, signature } in details.into_iter().flatten() {
+    let Some(raw) = details.filter(|raw| !is_empty(raw)) else { return };
+    let Ok(details) = serde_json::from_str::<Vec<Detail<'_>>>(raw.get()) else {
+        return to.native("delta.reasoning_details", copy(raw));
+    };
+    for Detail { text, summary, data, signature } in details {
         let owned = |text: Text<'_>| text.some().unwrap_or_default().into_owned();
         let mut part =
             Reasoning { text: String::new(), signature: owned(signature), encrypted: owned(data) };
@@ -142,8 +144,10 @@ fn reasoning(content: Text<'_>, plain: Text<'_>, details: Option<&RawValue>, to:
 fn part(raw: &RawValue, state: &mut Choice, gallery: &mut Gallery, to: &mut Voice<'_>) {
     let Ok(part) = serde_json::from_str::<Part<'_>>(raw.get()) else {
         // Some arrays hold bare strings.
-        let text = serde_json::from_str::<Text<'_>>(raw.get()).ok().and_then(Text::some);
-        return to.text(text.unwrap_or_default());
+        return match serde_json::from_str::<Text<'_>>(raw.get()).ok().and_then(Text::some) {
+            Some(text) => to.text(text),
+            None => to.native("content.part", copy(raw)),
+        };
     };
     match part.kind.as_str() {
         "text" | "output_text" => to.text(part.text.some().unwrap_or_default()),

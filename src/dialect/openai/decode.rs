@@ -4,17 +4,18 @@
 //! it too, in whichever of its shapes it comes. Usage and the end itself are said last, by [`Decoder::finish`]:
 //! providers send usage before, beside, after and in the middle.
 
-use std::collections::HashSet;
-
 use bytes::Bytes;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    chunk::{self, Chunk, Delta, is_empty},
+    CHUNK, STRAY,
+    chunk::{self, Chunk, is_empty},
     content::{self, Choice, Voice, copy},
     fail,
     finish::{self, Signs},
     media::Gallery,
+    mend::mend,
+    sources::Sources,
     usage,
 };
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
     event::{Event, Failed, FailureCode, FinishReason, Finished, Kind},
     provider::sse::Payload,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// One generation's decoder.
 #[derive(Debug, Default)]
@@ -178,9 +182,7 @@ impl Decoder {
             changed |= ended;
         }
         if unspoken && to.out.len() == said_before {
-            let name =
-                if payload.event.is_empty() { "chat.completion.chunk" } else { payload.name() };
-            to.native(name, payload.data.clone());
+            to.native(CHUNK, payload.data.clone());
         }
         let too_large = to.too_large;
         if changed && self.choices.len() > 1 {
@@ -215,7 +217,6 @@ impl Decoder {
             choice.streamed = true;
             content::delta(delta, choice, &mut self.gallery, to);
         } else if let Some(message) = part.message.filter(|_| !choice.streamed) {
-            let message: Delta<'_> = serde_json::from_str(message.get()).unwrap_or_default();
             content::delta(message, choice, &mut self.gallery, to);
         } else if let Some(text) = part.text.some() {
             to.say(Kind::Text(text.into_owned()));
@@ -271,33 +272,29 @@ impl Decoder {
         decoded: &mut Decoded,
     ) {
         if !data.starts_with(b"{") {
-            return self.stray(data, payload, out);
+            return self.stray(data, out);
         }
-        // Duplicate keys, lone surrogates, broken UTF-8: what other parsers let pass.
-        let text = mend_surrogates(&String::from_utf8_lossy(data));
-        let mended = serde_json::from_str::<Value>(&text)
-            .map(|value| Payload { data: value.to_string().into(), ..payload.clone() });
-        let mut read = |mended: &Payload, this: &mut Self| {
+        let read = mend(data).and_then(|data| {
+            let mended = Payload { data, ..payload.clone() };
             let chunk = serde_json::from_slice::<Chunk<'_>>(&mended.data)?;
-            this.chunk(chunk, mended, out, decoded);
+            self.chunk(chunk, &mended, out, decoded);
             Ok(())
-        };
-        if let Err(error) = mended.and_then(|mended| read(&mended, self)) {
+        });
+        if let Err(error) = read {
             let message = format!("the provider sent a payload that cannot be read: {error}");
             self.fail(fail::failed(Some(message.into())));
         }
     }
 
-    fn stray(&mut self, data: &[u8], payload: &Payload, out: &mut Vec<Event>) {
+    fn stray(&mut self, data: &[u8], out: &mut Vec<Event>) {
         let raw = serde_json::from_slice::<&RawValue>(data).ok();
         if raw.is_some_and(|raw| raw.get().starts_with('[') && raw.get().contains("\"error\"")) {
             return self.fail(fail::read_bytes(data));
         }
         let mut to = Voice { out, choice: 0, too_large: None };
-        let name = if payload.event.is_empty() { "payload" } else { payload.name() };
         match raw {
-            Some(raw) => to.native(name, copy(raw)),
-            None => to.native(name, Value::from(String::from_utf8_lossy(data)).to_string()),
+            Some(raw) => to.native(STRAY, copy(raw)),
+            None => to.native(STRAY, Value::from(String::from_utf8_lossy(data)).to_string()),
         }
         if let Some(too_large) = to.too_large {
             self.fail(beyond(too_large));
@@ -320,68 +317,10 @@ impl Progress {
     }
 }
 
-/// Sources that come again with every chunk (Perplexity); each is said once.
-#[derive(Debug, Default)]
-struct Sources {
-    /// The last list as it came, because mostly it comes again as it was.
-    list: Bytes,
-    cited: HashSet<String>,
-    results: Bytes,
-}
-
-impl Sources {
-    fn cite(&mut self, list: &RawValue, to: &mut Voice<'_>) {
-        if self.list == list.get() {
-            return;
-        }
-        self.list = copy(list);
-        for source in serde_json::from_str::<Vec<&RawValue>>(list.get()).unwrap_or_default() {
-            if self.cited.insert(source.get().to_owned()) {
-                to.say(Kind::Citation(copy(source)));
-            }
-        }
-    }
-
-    fn results(&mut self, results: &RawValue, to: &mut Voice<'_>) {
-        if self.results != results.get() && !is_empty(results) {
-            self.results = copy(results);
-            to.native("search_results", self.results.clone());
-        }
-    }
-}
-
 fn is_ping(name: &str) -> bool {
     matches!(name, "ping" | "keepalive" | "keep-alive" | "heartbeat")
 }
 
 fn beyond(too_large: crate::dialect::TooLarge) -> Failed {
     Failed::new(FailureCode::Limit, too_large.to_string())
-}
-
-/// JSON text in which every half of a surrogate pair that stands alone has become U+FFFD.
-fn mend_surrogates(text: &str) -> String {
-    let unit = |at: usize| -> Option<u16> {
-        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-        u16::from_str_radix(digits, 16).ok()
-    };
-    let mut mended = String::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        let Some(found) = memchr::memchr(b'\\', &text.as_bytes()[at..]) else { break };
-        mended.push_str(&text[at..at + found]);
-        at += found;
-        let length = match (unit(at), unit(at + 6)) {
-            (Some(0xD800..0xDC00), Some(0xDC00..0xE000)) => 12,
-            (Some(0xD800..0xE000), _) => 0,
-            (Some(_), _) => 6,
-            (None, _) => 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
-        };
-        match length {
-            0 => mended.push_str("\\ufffd"),
-            _ => mended.push_str(&text[at..at + length]),
-        }
-        at += if length == 0 { 6 } else { length };
-    }
-    mended.push_str(&text[at..]);
-    mended
 }

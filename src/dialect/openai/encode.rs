@@ -11,10 +11,13 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{NAME, error::error_payload, media::base64};
+use super::{CHUNK, NAME, STRAY, error::error_payload, media::base64};
 use crate::event::{
     Event, FinishReason, Finished, Kind, Media, Native, Reasoning, RunBy, Started, Usage,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Whether the app asked for the extra usage chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,8 +237,7 @@ impl Encoder {
         out: &mut Vec<Bytes>,
     ) {
         let Head { id, created, model, .. } = &self.head;
-        let object = "chat.completion.chunk";
-        let chunk = Chunk { id, object, created: *created, model, choices, usage, more };
+        let chunk = Chunk { id, object: CHUNK, created: *created, model, choices, usage, more };
         out.push(serde_json::to_vec(&chunk).expect("strings and numbers become JSON").into());
     }
 
@@ -273,8 +275,9 @@ impl Encoder {
         match native.name.split_once('.') {
             Some(("delta", name)) => self.raw_delta(choice, name, &native.data, out),
             Some(("content", _)) => self.raw_delta(choice, "content", &list(&native.data), out),
-            Some(_) => out.push(native.data.clone()),
-            None => self.member(&native.name, &native.data, out),
+            _ if native.name == CHUNK => out.push(native.data.clone()),
+            _ if native.name == STRAY => {}
+            _ => self.member(&native.name, &native.data, out),
         }
     }
 

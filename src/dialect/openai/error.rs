@@ -41,7 +41,6 @@ pub fn error_body(status: u16, error: ErrorBody<'_>) -> Bytes {
 /// The payload that tells an app within its stream that the generation failed. No `[DONE]` follows it.
 pub fn error_payload(failed: &Failed) -> Bytes {
     let kind = match failed.code {
-        FailureCode::Limit => "invalid_request_error",
         FailureCode::UpstreamError if failed.status != 0 => words(failed.status).0,
         _ => "server_error",
     };

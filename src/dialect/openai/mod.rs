@@ -11,7 +11,9 @@ mod error;
 mod fail;
 mod finish;
 mod media;
+mod mend;
 mod request;
+mod sources;
 mod tools;
 mod usage;
 mod whole;
@@ -27,3 +29,9 @@ pub use whole::decode_whole;
 
 /// The dialect's word in events.
 const NAME: &str = "openai";
+
+/// The name of a chunk: its `object`, and of a `native` event that is a whole one.
+const CHUNK: &str = "chat.completion.chunk";
+
+/// The name of a `native` event that is a payload, but no chunk.
+const STRAY: &str = "stray";

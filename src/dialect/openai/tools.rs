@@ -9,7 +9,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::chunk::{Function, Tool};
+use super::{
+    chunk::{Function, Text, Tool},
+    mend::mend,
+};
 use crate::event::{Kind, RunBy, ToolArguments, ToolCall};
 
 /// Arguments held back at most for a name that does not come.
@@ -155,13 +158,15 @@ fn number(at: usize) -> u32 {
 
 /// A string's text; of anything else its JSON, as it came.
 fn text_of(raw: &RawValue) -> Cow<'_, str> {
-    match raw.get().starts_with('"') {
-        true => serde_json::from_str::<super::chunk::Text<'_>>(raw.get())
-            .ok()
-            .and_then(super::chunk::Text::some)
-            .unwrap_or_default(),
-        false => Cow::Borrowed(raw.get()),
+    if !raw.get().starts_with('"') {
+        return if raw.get() == "null" { "".into() } else { raw.get().into() };
     }
+    serde_json::from_str::<Text<'_>>(raw.get()).ok().and_then(Text::some).unwrap_or_else(|| {
+        // Empty, or with half a surrogate pair.
+        let mended = mend(raw.get().as_bytes());
+        let text = mended.and_then(|text| serde_json::from_slice::<String>(&text));
+        text.unwrap_or_default().into()
+    })
 }
 
 /// Tells whether fragments of JSON text have come to the end of an object, without keeping them.
@@ -299,6 +304,14 @@ mod tests {
                 r#"[{"index":0,"id":"a","function":{"name":"add","arguments":" "}}]"#,
             ],
             &[("a", "add", "{\"x\":1} ")],
+        );
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_costs_one_character_and_no_more() {
+        check(
+            &[r#"[{"index":0,"id":"a","function":{"name":"say","arguments":"x\ud83dy"}}]"#],
+            &[("a", "say", "x\u{fffd}y")],
         );
     }
 

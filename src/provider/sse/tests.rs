@@ -145,7 +145,18 @@ proptest! {
     ) {
         let bytes = (bom + &stream + &tail).into_bytes();
         let whole = decode([Bytes::from(bytes.clone())]);
-        prop_assert_eq!(decode(cut(&bytes, &cuts)), whole);
+        let chunks = cut(&bytes, &cuts);
+        prop_assert_eq!(&decode(chunks.clone()), &whole);
+
+        // Drained only at the end.
+        let mut decoder = Decoder::new();
+        chunks.into_iter().for_each(|chunk| decoder.push(chunk));
+        let mut items = Vec::new();
+        while let Some(item) = decoder.next().expect("within the bound") {
+            items.push(item);
+        }
+        items.extend(decoder.finish().map(Item::Payload));
+        prop_assert_eq!(items, whole);
     }
 
     // Without a BOM: the oracle panics on one that stands alone.
