@@ -35,6 +35,8 @@ export class Card {
   readonly #tools = new Map<number, Flow>();
   readonly #samples: [at: number, events: number][] = [];
   readonly #saved: () => void;
+  readonly #parts = new Map<string, HTMLElement>();
+  #labelled = "";
   #record: CardRecord;
   #channel: Channel | undefined;
   #unsubscribe: (() => void) | undefined;
@@ -65,6 +67,11 @@ export class Card {
     this.#reasoning = new Flow(this.#part(".thoughts"));
     this.#output = new Scroller(this.#part(".output"));
     this.#thoughts = new Scroller(this.#part(".thoughts"));
+    this.element.addEventListener("contentvisibilityautostatechange", (event) => {
+      const skipped = event instanceof ContentVisibilityAutoStateChangeEvent && event.skipped;
+      this.#output.show(!skipped);
+      this.#thoughts.show(!skipped);
+    });
     this.#buttons();
     this.#label();
     this.#state("pending", "starting");
@@ -257,6 +264,9 @@ export class Card {
 
   #label(model = this.#record.model, provider = ""): void {
     const { title, channel } = this.#record;
+    const labelled = [title, channel, model, provider].join();
+    if (labelled === this.#labelled) return;
+    this.#labelled = labelled;
     say(this.#part("h2"), title || channel);
     this.#part("h2").title = title;
     say(this.#part(".meta"), [model, provider, channel].filter(Boolean).join(" · "));
@@ -281,6 +291,10 @@ export class Card {
   }
 
   #part(at: string): HTMLElement {
-    return inside(this.element, at, HTMLElement);
+    const known = this.#parts.get(at);
+    if (known !== undefined) return known;
+    const found = inside(this.element, at, HTMLElement);
+    this.#parts.set(at, found);
+    return found;
   }
 }

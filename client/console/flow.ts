@@ -52,6 +52,7 @@ const due = new Set<Scroller>();
 export class Scroller {
   readonly #box: HTMLElement;
   #atEnd = true;
+  #shown = true;
 
   constructor(box: HTMLElement) {
     this.#box = box;
@@ -62,9 +63,15 @@ export class Scroller {
 
   /** Something was appended. All boxes move together after the frame's writing, so that layout is done once. */
   grown(): void {
-    if (!this.#atEnd) return;
+    if (!this.#atEnd || !this.#shown) return;
     if (due.size === 0) queueMicrotask(moveAll);
     due.add(this);
+  }
+
+  /** The browser draws the box, or leaves it out because it is off the screen: then moving it would cost a layout. */
+  show(shown: boolean): void {
+    this.#shown = shown;
+    this.grown();
   }
 
   move(): void {
