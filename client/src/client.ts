@@ -5,10 +5,11 @@ import { TokenwayError } from "./errors.js";
 import { type Clock, systemClock } from "./session/clock.js";
 import { type From, onWire } from "./session/cursor.js";
 import type { Feed } from "./session/feed.js";
+import type { Phase } from "./session/model.js";
+import { watchPage } from "./session/page.js";
 import { type Loss, type Recovery, recovered } from "./session/recovery.js";
 import { Requests } from "./session/requests.js";
 import { helloMessages, Session } from "./session/session.js";
-import type { Phase } from "./session/state.js";
 import { Frames, onAnimationFrame, type Readable, type Schedule, Store } from "./store.js";
 import { infoSource } from "./transport/info.js";
 import type { ConnectInfo, Transport, TransportKind } from "./transport/transport.js";
@@ -333,19 +334,4 @@ export class Client {
       error: failed ? new TokenwayError(phase.code, phase.message) : undefined,
     };
   }
-}
-
-/** Tells the session when the page comes, goes, and finds a network. */
-function watchPage(session: Session): () => void {
-  if (typeof document === "undefined") return () => undefined;
-  const visible = (): void =>
-    session.dispatch({ type: "visible", visible: document.visibilityState === "visible" });
-  const online = (): void => session.dispatch({ type: "online" });
-  document.addEventListener("visibilitychange", visible);
-  addEventListener("online", online);
-  visible();
-  return () => {
-    document.removeEventListener("visibilitychange", visible);
-    removeEventListener("online", online);
-  };
 }

@@ -11,8 +11,9 @@ import {
   type Subscribe,
 } from "../wire/session.js";
 import type { Clock } from "./clock.js";
+import { type Command, initial, type Model, type SessionEvent } from "./model.js";
 import { Race } from "./race.js";
-import { type Command, initial, type Model, type SessionEvent, step, wakeAt } from "./state.js";
+import { step, wakeAt } from "./state.js";
 
 /** What the session needs from its owner, and what it tells. A link is one connection, by its number. */
 export interface SessionHost {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type Command, initial, type Model, type SessionEvent, step, wakeAt } from "./state.js";
+import { type Command, initial, type Model, type SessionEvent } from "./model.js";
+import { step, wakeAt } from "./state.js";
 
 /** Runs events at their times and gives the last model and all commands. */
 function play(...events: readonly (readonly [at: number, event: SessionEvent])[]) {
@@ -51,7 +52,10 @@ describe("the session's decisions", () => {
   });
 
   it("replaces a pending attempt, and lets the other carriers in after three seconds", () => {
-    const events: [number, SessionEvent][] = [...live, [1_000, gone(1)]].map(([at, e]) => [at, e]);
+    const events: [number, SessionEvent][] = [
+      ...live.map(([at, event]): [number, SessionEvent] => [at, event]),
+      [1_000, gone(1)],
+    ];
     for (let at = 1_300; at <= 4_300; at += 300) events.push([at, tick]);
     const { commands } = play(...events);
     const dials = commands.filter((one) => one.type === "dial");
