@@ -1,0 +1,86 @@
+// Puts growing text on the page: only what is new is written, and a scroller that was at its end stays there.
+
+import type { TextView } from "../src/text.js";
+
+/** A text node longer than this is left alone: appending to it and laying it out again would cost ever more. */
+const NODE_UNITS = 512;
+/** So near to the end counts as at the end. */
+const END_PX = 28;
+
+/** One element that follows one text. */
+export class Flow {
+  readonly #element: Element;
+  #length = 0;
+  #node: Text | undefined;
+
+  constructor(element: Element) {
+    this.#element = element;
+  }
+
+  /** How much is on the page. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Writes what is new; true if anything was. */
+  follow(text: TextView): boolean {
+    if (text.length === this.#length) return false;
+    const fresh = text.after(this.#length);
+    this.#length = text.length;
+    if (this.#node === undefined || this.#node.length > NODE_UNITS) {
+      this.#node = document.createTextNode("");
+      this.#element.append(this.#node);
+    }
+    this.#node.appendData(fresh);
+    return true;
+  }
+
+  /** The text was replaced: writes it again unless it only went on. */
+  replace(text: TextView): boolean {
+    const whole = text.toString();
+    if (whole.startsWith(this.#element.textContent ?? "")) return this.follow(text);
+    this.#element.textContent = "";
+    this.#length = 0;
+    this.#node = undefined;
+    return this.follow(text);
+  }
+}
+
+const due = new Set<Scroller>();
+
+/** A box that shows its end unless somebody scrolled up. */
+export class Scroller {
+  readonly #box: HTMLElement;
+  #atEnd = true;
+  #shown = true;
+
+  constructor(box: HTMLElement) {
+    this.#box = box;
+    box.addEventListener("scroll", () => {
+      this.#atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - END_PX;
+    });
+  }
+
+  /** Something was appended. All boxes move together after the frame's writing, so that layout is done once. */
+  grown(): void {
+    if (!this.#atEnd || !this.#shown) return;
+    if (due.size === 0) queueMicrotask(moveAll);
+    due.add(this);
+  }
+
+  /** The browser draws the box, or leaves it out because it is off the screen: then moving it would cost a layout. */
+  show(shown: boolean): void {
+    this.#shown = shown;
+    this.grown();
+  }
+
+  move(): void {
+    // Past any end: reading the true height first would not make it cheaper.
+    this.#box.scrollTop = 1e9;
+  }
+}
+
+function moveAll(): void {
+  for (const one of due) one.move();
+  due.clear();
+}

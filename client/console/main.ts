@@ -1,0 +1,30 @@
+// The console: composes its parts. `?channel=ID` shows that channel alone, `?transport=websocket` does without
+// WebTransport.
+
+import { connect, websocket } from "../src/index.js";
+import { bar } from "./bar.js";
+import { composer } from "./composer.js";
+import { Deck } from "./deck.js";
+import { probe } from "./probe.js";
+import { theme } from "./theme.js";
+
+const query = new URLSearchParams(location.search);
+const alone = query.get("channel");
+
+const client = connect({
+  url: location.origin,
+  ...(query.get("transport") === "websocket" ? { transports: [websocket] } : {}),
+});
+
+theme();
+const deck = new Deck(client, alone === null);
+deck.onfigures = bar(client);
+probe(client, deck);
+if (alone === null) {
+  composer(deck);
+  deck.restore();
+} else {
+  document.documentElement.classList.add("solo");
+  document.title = `${alone} · Tokenway`;
+  deck.show({ channel: alone, title: alone, model: "", generation: "" });
+}

@@ -1,0 +1,22 @@
+// The one error class that leaves this package. Raw transport errors end here, as `cause`.
+
+import { meaningOf } from "./wire/codes.js";
+
+/** Something that the gateway refused, or that the connection to it could not do. */
+export class TokenwayError extends Error {
+  override readonly name = "TokenwayError";
+  /** A code of the protocol, or `connection_lost`, `closed`, `unreachable`. */
+  readonly code: string;
+  /** Whether the same call can succeed later. */
+  readonly retryable: boolean;
+
+  constructor(
+    code: string,
+    message: string,
+    options?: { readonly cause?: unknown; readonly retryable?: boolean },
+  ) {
+    super(message, options?.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryable = options?.retryable ?? meaningOf(code).retryable;
+  }
+}

@@ -1,0 +1,243 @@
+// One subscription: what arrives for it goes through the cursor into the fold and to whoever iterates.
+// It says what should happen next and does none of it: attaching and asking again is the client's.
+
+import { TokenwayError } from "../errors.js";
+import { Fold } from "../fold.js";
+import type { ChannelSnapshot } from "../snapshot.js";
+import { meaningOf } from "../wire/codes.js";
+import type { ChannelEvent } from "../wire/event.js";
+import type { End, Frame, Rewind, Snapshot } from "../wire/frame.js";
+import type { Refused, Subscribed } from "../wire/session.js";
+import {
+  advance,
+  attach,
+  begin,
+  endsShort,
+  type From,
+  type Progress,
+  resumeFrom,
+  rewound,
+  snapshotted,
+  subscribed,
+} from "./cursor.js";
+
+/** What became of a message: all is well, subscribe again, or it is over. */
+export type Outcome = "fine" | "again" | "over";
+
+/** What was counted. */
+export interface ChannelMetrics {
+  readonly frames: number;
+  /** Of frames, before encryption. */
+  readonly bytes: number;
+  readonly events: number;
+  /** Events that came again and were dropped. */
+  readonly duplicates: number;
+  /** Runs of events that did not join what was seen. */
+  readonly gaps: number;
+  readonly snapshots: number;
+  /** Times that it was taken up: 1 without any drop. */
+  readonly attachments: number;
+  /** By the client's clock, since the subscription was asked for; undefined until an event came. */
+  readonly firstEventMs: number | undefined;
+}
+
+/** News for whoever follows event by event. */
+export type Batch =
+  | {
+      readonly kind: "events";
+      readonly firstSeq: number;
+      readonly events: readonly ChannelEvent[];
+    }
+  /** Forget what you had: this is the channel now. `lagged`: you were too slow, and this is what you missed. */
+  | {
+      readonly kind: "snapshot";
+      readonly cause: Snapshot["cause"] | "lagged";
+      readonly state: ChannelSnapshot;
+    }
+  /** What was seen past `validThrough` did not survive; a snapshot follows if that is less than you had. */
+  | { readonly kind: "rewind"; readonly validThrough: number; readonly epoch: string };
+
+/** Who wants to know. */
+export interface FeedListener {
+  batch(batch: Batch): void;
+  changed(): void;
+}
+
+/** A gateway that leaves gaps again and again will not stop: give up instead of asking for ever. */
+const FRUITLESS_MAX = 8;
+
+/** One subscription's state. */
+export class Feed {
+  readonly channel: string;
+  readonly #listener: FeedListener;
+  readonly #fold = new Fold();
+  readonly #askedAt: number;
+  #progress: Progress;
+  #status: ChannelSnapshot["status"] = "pending";
+  #end: End["reason"] | undefined;
+  #error: TokenwayError | undefined;
+  #fruitless = 0;
+  #acknowledged = false;
+  #metrics = {
+    frames: 0,
+    bytes: 0,
+    events: 0,
+    duplicates: 0,
+    gaps: 0,
+    snapshots: 0,
+    attachments: 0,
+    firstEventMs: undefined as number | undefined,
+  };
+
+  constructor(channel: string, from: From, now: number, listener: FeedListener) {
+    this.channel = channel;
+    this.#progress = begin(from);
+    this.#askedAt = now;
+    this.#listener = listener;
+  }
+
+  /** Whether anything can still come. */
+  get over(): boolean {
+    return this.#status === "ended" || this.#status === "failed" || this.#status === "detached";
+  }
+
+  /** Whether the attachment of now was answered. */
+  get acknowledged(): boolean {
+    return this.#acknowledged;
+  }
+
+  get error(): TokenwayError | undefined {
+    return this.#error;
+  }
+
+  /** How many times anything new has come. */
+  get received(): number {
+    return this.#metrics.events + this.#metrics.snapshots;
+  }
+
+  metrics(): ChannelMetrics {
+    return { ...this.#metrics };
+  }
+
+  snapshot(): ChannelSnapshot {
+    const { generations, customs } = this.#fold.commit();
+    return {
+      channel: this.channel,
+      epoch: this.#progress.epoch,
+      seq: this.#progress.seq ?? 0,
+      status: this.#status,
+      end: this.#end,
+      error: this.#error,
+      generations,
+      customs,
+    };
+  }
+
+  /** It is attached under a new alias; says from where. */
+  attach(): From {
+    const from = resumeFrom(this.#progress);
+    this.#progress = attach(this.#progress, from);
+    this.#metrics.attachments += 1;
+    this.#acknowledged = false;
+    return from;
+  }
+
+  subscribed(news: Subscribed): { readonly complete: boolean } {
+    this.#acknowledged = true;
+    const { progress, complete } = subscribed(this.#progress, news);
+    this.#progress = progress;
+    for (const { index, started } of news.generations) this.#fold.introduce(index, started);
+    if (this.#status === "pending") this.#status = "open";
+    this.#listener.changed();
+    return { complete };
+  }
+
+  refused(news: Refused): Outcome {
+    if (meaningOf(news.code).restart && ++this.#fruitless < FRUITLESS_MAX) {
+      this.#progress = { ...this.#progress, awaitsSnapshot: true };
+      return "again";
+    }
+    this.#acknowledged = true;
+    this.fail(new TokenwayError(news.code, news.message || news.code));
+    return "over";
+  }
+
+  frame(frame: Frame, size: number, now: number): Outcome {
+    this.#metrics.frames += 1;
+    this.#metrics.bytes += size;
+    const { news } = frame;
+    if (news?.case === "snapshot") this.#takeSnapshot(news.value);
+    if (news?.case === "rewind") this.#takeRewind(news.value);
+    const outcome = this.#takeEvents(frame.firstSeq, frame.events, now);
+    if (outcome === "fine" && news?.case === "end") return this.#takeEnd(news.value);
+    return outcome;
+  }
+
+  /** Nobody wants it any more. */
+  detach(): void {
+    if (!this.over) this.#close("detached");
+  }
+
+  fail(error: TokenwayError): void {
+    if (this.over) return;
+    this.#error = error;
+    this.#close("failed");
+  }
+
+  #close(status: ChannelSnapshot["status"]): void {
+    this.#status = status;
+    this.#listener.changed();
+  }
+
+  #takeSnapshot(news: Snapshot): void {
+    this.#metrics.snapshots += 1;
+    this.#fruitless = 0;
+    this.#progress = snapshotted(this.#progress, news);
+    this.#fold.replace(news);
+    if (this.#status === "pending") this.#status = "open";
+    this.#listener.batch({ kind: "snapshot", cause: news.cause, state: this.snapshot() });
+    this.#listener.changed();
+  }
+
+  #takeRewind(news: Rewind): void {
+    this.#progress = rewound(this.#progress, news);
+    const { validThrough, epoch } = news;
+    this.#listener.batch({ kind: "rewind", validThrough, epoch });
+    this.#listener.changed();
+  }
+
+  #takeEvents(firstSeq: number, events: readonly ChannelEvent[], now: number): Outcome {
+    const { progress, duplicates, gap } = advance(this.#progress, firstSeq, events.length);
+    if (gap) return this.#gap();
+    this.#progress = progress;
+    this.#metrics.duplicates += duplicates;
+    if (events.length === duplicates) return "fine";
+    const fresh = duplicates === 0 ? events : events.slice(duplicates);
+    const first = firstSeq + duplicates;
+    fresh.forEach((event, at) => {
+      this.#fold.apply(first + at, event);
+    });
+    this.#fruitless = 0;
+    this.#metrics.events += fresh.length;
+    this.#metrics.firstEventMs ??= now - this.#askedAt;
+    if (this.#status === "pending") this.#status = "open";
+    this.#listener.batch({ kind: "events", firstSeq: first, events: fresh });
+    this.#listener.changed();
+    return "fine";
+  }
+
+  #takeEnd(news: End): Outcome {
+    if (endsShort(this.#progress, news)) return this.#gap();
+    this.#end = news.reason;
+    this.#close("ended");
+    return "over";
+  }
+
+  #gap(): Outcome {
+    this.#metrics.gaps += 1;
+    this.#fruitless += 1;
+    if (this.#fruitless < FRUITLESS_MAX) return "again";
+    this.fail(new TokenwayError("gap", "the gateway leaves events out again and again"));
+    return "over";
+  }
+}

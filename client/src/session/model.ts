@@ -1,0 +1,135 @@
+// The words of the session's decisions: what it knows, what happens to it, what it wants done. state.ts decides.
+
+import type { TransportKind } from "../transport/transport.js";
+
+/** How long WebTransport is alone in the race. */
+export const HEAD_START_MS = 400;
+/** For how long after a drop only the carrier that worked is tried. */
+export const LOYAL_MS = 3_000;
+/** The gateway's default; its welcome says what holds. */
+export const HEARTBEAT_MS = 250;
+/** How long a path may be silent. */
+export const WATCHDOG_MS = 1_000;
+/** How long hello may go unanswered on a connection that opened. */
+export const WELCOME_MS = 1_000;
+/** A timer later than this tells of a thread that slept. */
+export const ASLEEP_MS = 250;
+
+/** One attempt to connect. */
+export interface Attempt {
+  readonly id: number;
+  readonly startedAt: number;
+  readonly slot: number;
+  readonly deadline: number;
+}
+
+/** The time from a loss to the next welcome. */
+export interface Episode {
+  readonly since: number;
+  readonly unanswered: number;
+}
+
+/** Pings and what came back. */
+export interface Heartbeat {
+  readonly interval: number;
+  readonly nextPing: number;
+  /** Pings on their way: nonce and time. */
+  readonly pings: readonly (readonly [nonce: number, sentAt: number])[];
+  readonly heardAt: number;
+  /** The watchdog has run out and the queue of what has arrived is being looked through. */
+  readonly suspect: boolean;
+}
+
+/** A second connection that is to take over. */
+export interface Handover {
+  readonly episode: Episode;
+  readonly attempt: Attempt | undefined;
+  readonly retryAt: number;
+}
+
+export type Phase =
+  | { readonly name: "idle" }
+  | { readonly name: "connecting"; readonly episode: Episode; readonly attempt: Attempt }
+  | {
+      readonly name: "live";
+      readonly link: number;
+      readonly beat: Heartbeat;
+      readonly handover: Handover | undefined;
+    }
+  | {
+      readonly name: "waiting";
+      readonly episode: Episode;
+      readonly until: number;
+      /** By request: being online again does not cut it short. */
+      readonly held: boolean;
+    }
+  | { readonly name: "closed"; readonly code: string; readonly message: string };
+
+/** All that the session knows. */
+export interface Model {
+  readonly phase: Phase;
+  readonly visible: boolean;
+  readonly nextAttempt: number;
+  readonly nextNonce: number;
+  /** The carrier that worked last. */
+  readonly winner: TransportKind | undefined;
+  readonly learnedMs: number | undefined;
+  readonly rttMs: number | undefined;
+}
+
+export type SessionEvent =
+  | { readonly type: "start" }
+  | { readonly type: "opened"; readonly attempt: number }
+  | {
+      readonly type: "welcomed";
+      readonly attempt: number;
+      readonly kind: TransportKind;
+      readonly dialledAt: number;
+      readonly heartbeatMs: number;
+    }
+  | { readonly type: "gone"; readonly attempt: number }
+  | { readonly type: "heard"; readonly attempt: number }
+  | { readonly type: "ponged"; readonly attempt: number; readonly nonce: number }
+  | { readonly type: "goAway"; readonly attempt: number }
+  | {
+      readonly type: "closing";
+      readonly attempt: number;
+      readonly code: string;
+      readonly message: string;
+      readonly retry: boolean;
+    }
+  | { readonly type: "tick" }
+  | { readonly type: "settled" }
+  | { readonly type: "visible"; readonly visible: boolean }
+  | { readonly type: "online" }
+  | { readonly type: "drop"; readonly offMs: number }
+  | { readonly type: "close" };
+
+export type Command =
+  /** Race the carriers; the winner of last time first, the others after `othersAfterMs`, if at all. */
+  | {
+      readonly type: "dial";
+      readonly attempt: number;
+      readonly first: TransportKind | undefined;
+      readonly othersAfterMs: number | undefined;
+    }
+  | { readonly type: "hello"; readonly attempt: number }
+  | { readonly type: "hangUp"; readonly attempt: number }
+  | { readonly type: "ping"; readonly attempt: number; readonly nonce: number }
+  /** Let one full turn of the task queue pass, then say `settled`. */
+  | { readonly type: "settle" };
+
+export interface Step {
+  readonly model: Model;
+  readonly commands: readonly Command[];
+}
+
+export const initial: Model = {
+  phase: { name: "idle" },
+  visible: true,
+  nextAttempt: 1,
+  nextNonce: 1,
+  winner: undefined,
+  learnedMs: undefined,
+  rttMs: undefined,
+};

@@ -1,0 +1,77 @@
+import { describe, expect, it } from "vitest";
+import { ManualClock } from "../../test/support/clock.js";
+import type { ConnectInfo, Sink, Transport, TransportKind } from "../transport/transport.js";
+import { Race } from "./race.js";
+
+const INFO: ConnectInfo = { webtransport: null, websocket: null, sse: null, protocol: "" };
+
+/** Two carriers that open or fail after so many milliseconds, or never say anything. */
+function run(
+  fate: Partial<Record<TransportKind, number>>,
+  plan: ConstructorParameters<typeof Race>[2],
+) {
+  const clock = new ManualClock();
+  const log: string[] = [];
+  const carrier = (kind: TransportKind): Transport => ({
+    kind,
+    available: () => true,
+    dial(_info: ConnectInfo, sink: Sink) {
+      log.push(`dial ${kind} at ${clock.now()}`);
+      const after = fate[kind];
+      if (after !== undefined)
+        clock.after(Math.abs(after), () => (after > 0 ? sink.opened() : sink.closed("no")));
+      return { kind, send: () => undefined, close: () => log.push(`close ${kind}`) };
+    },
+  });
+  const sink: Sink = {
+    opened: () => log.push(`opened ${race.kind} at ${clock.now()}`),
+    message: () => undefined,
+    frame: () => undefined,
+    closed: () => log.push(`lost at ${clock.now()}`),
+  };
+  const race = new Race(INFO, [carrier("webtransport"), carrier("websocket")], plan, clock, sink);
+  clock.advance(2_000);
+  return log;
+}
+
+describe("a race of carriers", () => {
+  const open = { first: undefined, othersAfterMs: 400 };
+
+  it("is won by WebTransport where it opens within its head start", () => {
+    expect(run({ webtransport: 20, websocket: 5 }, open)).toEqual([
+      "dial webtransport at 0",
+      "opened webtransport at 20",
+    ]);
+  });
+
+  it("lets the next one start after the head start, and hangs up the loser", () => {
+    expect(run({ websocket: 5 }, open)).toEqual([
+      "dial webtransport at 0",
+      "dial websocket at 400",
+      "close webtransport",
+      "opened websocket at 405",
+    ]);
+  });
+
+  it("does not wait for the head start to end where the first one fails", () => {
+    expect(run({ webtransport: -3, websocket: 5 }, open)).toEqual([
+      "dial webtransport at 0",
+      "dial websocket at 3",
+      "opened websocket at 8",
+    ]);
+  });
+
+  it("is lost once when all fail", () => {
+    expect(run({ webtransport: -3, websocket: -5 }, open).at(-1)).toBe("lost at 8");
+  });
+
+  it("begins with the carrier that won last time, and alone if so planned", () => {
+    expect(run({ websocket: -5 }, { first: "websocket", othersAfterMs: undefined })).toEqual([
+      "dial websocket at 0",
+      "lost at 5",
+    ]);
+    expect(
+      run({ websocket: -5, webtransport: 7 }, { first: "websocket", othersAfterMs: 100 }),
+    ).toEqual(["dial websocket at 0", "dial webtransport at 5", "opened webtransport at 12"]);
+  });
+});

@@ -1,0 +1,253 @@
+// Carries out what state.ts decides: dials, writes, reads, sets timers. Decides nothing itself.
+
+import type { ConnectInfo, Sink, Transport } from "../transport/transport.js";
+import { Frame } from "../wire/frame.js";
+import { WireError } from "../wire/protobuf.js";
+import {
+  ClientMessage,
+  type Control,
+  type Hello,
+  ServerMessage,
+  type Subscribe,
+} from "../wire/session.js";
+import type { Clock } from "./clock.js";
+import { type Command, initial, type Model, type SessionEvent } from "./model.js";
+import { Race } from "./race.js";
+import { step, wakeAt } from "./state.js";
+
+/** What the session needs from its owner, and what it tells. A link is one connection, by its number. */
+export interface SessionHost {
+  /** The hello for a new link: it takes the subscriptions along. */
+  hello(link: number): readonly ClientMessage[];
+  control(link: number, control: Control): void;
+  /** A frame, and how many bytes it took. */
+  frame(link: number, frame: Frame, size: number): void;
+  /** The link was welcomed and is the one to speak on. */
+  live(link: number): void;
+  /** The link that was live is not any more. */
+  lost(link: number): void;
+  /** The model changed. */
+  changed(): void;
+}
+
+/** How the session reaches the world. */
+export interface SessionWorld {
+  /** Where the gateway is; `again` asks for a fresh answer. */
+  info(again: boolean): Promise<ConnectInfo> | ConnectInfo;
+  readonly transports: readonly Transport[];
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+/** So many attempts in a row without a welcome make the session ask again where the gateway is. */
+const ASK_AGAIN_AFTER = 3;
+
+/** One session and all its connections. */
+export class Session {
+  readonly #host: SessionHost;
+  readonly #world: SessionWorld;
+  readonly #links = new Map<number, Race>();
+  #model: Model = initial;
+  #callOff: (() => void) | undefined;
+  #wakesAt: number | undefined;
+  #dials = 0;
+  #requests = 0;
+
+  constructor(host: SessionHost, world: SessionWorld) {
+    this.#host = host;
+    this.#world = world;
+  }
+
+  get model(): Model {
+    return this.#model;
+  }
+
+  /** The carrier of a link. */
+  kindOf(link: number): Race["kind"] {
+    return this.#links.get(link)?.kind;
+  }
+
+  /** A number for a request that wants an answer. */
+  nextRequest(): number {
+    return ++this.#requests;
+  }
+
+  send(link: number, message: ClientMessage): void {
+    this.#links.get(link)?.send(ClientMessage.encode(message));
+  }
+
+  dispatch(event: SessionEvent): void {
+    const before = this.#model;
+    const { model, commands } = step(before, event, this.#world.clock.now(), this.#world.random());
+    this.#model = model;
+    // Lost is told before the commands: a hello of the next link must find the last one gone.
+    const was = before.phase.name === "live" ? before.phase.link : undefined;
+    const is = model.phase.name === "live" ? model.phase.link : undefined;
+    if (was !== undefined && is === undefined) this.#host.lost(was);
+    for (const command of commands) this.#carryOut(command);
+    if (is !== undefined && is !== was) {
+      this.#dials = 0;
+      this.#host.live(is);
+    }
+    this.#setTimer();
+    if (model !== before) this.#host.changed();
+  }
+
+  #carryOut(command: Command): void {
+    switch (command.type) {
+      case "dial":
+        this.#dials += 1;
+        this.#dial(command);
+        break;
+      case "hello":
+        for (const message of this.#host.hello(command.attempt)) {
+          this.send(command.attempt, message);
+        }
+        break;
+      case "hangUp":
+        this.#links.get(command.attempt)?.close();
+        this.#links.delete(command.attempt);
+        break;
+      case "ping":
+        this.send(command.attempt, {
+          request: this.nextRequest(),
+          body: { case: "ping", value: { nonce: command.nonce } },
+        });
+        break;
+      case "settle":
+        // Twice, so that whatever was queued when the timer ran is read before the path is judged.
+        this.#world.clock.after(0, () =>
+          this.#world.clock.after(0, () => this.dispatch({ type: "settled" })),
+        );
+        break;
+    }
+  }
+
+  #dial(command: Extract<Command, { type: "dial" }>): void {
+    const { attempt } = command;
+    const begin = (info: ConnectInfo): void => {
+      // The attempt may have been given up while the answer was on its way.
+      if (!this.#pending(attempt)) return;
+      const sink = this.#sink(attempt);
+      const race = new Race(info, this.#world.transports, command, this.#world.clock, sink);
+      this.#links.set(attempt, race);
+    };
+    try {
+      const info = this.#world.info(this.#dials > ASK_AGAIN_AFTER);
+      if (info instanceof Promise) {
+        info.then(begin).catch(() => this.dispatch({ type: "gone", attempt }));
+      } else {
+        begin(info);
+      }
+    } catch {
+      this.#world.clock.after(0, () => this.dispatch({ type: "gone", attempt }));
+    }
+  }
+
+  #pending(attempt: number): boolean {
+    const { phase } = this.#model;
+    if (phase.name === "connecting") return phase.attempt.id === attempt;
+    return phase.name === "live" && phase.handover?.attempt?.id === attempt;
+  }
+
+  #sink(attempt: number): Sink {
+    const guard = (work: () => void): void => {
+      if (!this.#links.has(attempt)) return;
+      try {
+        work();
+      } catch (error) {
+        if (!(error instanceof WireError)) throw error;
+        // What cannot be understood may have been an event: only a new link makes up for it.
+        this.#links.get(attempt)?.close();
+        this.#links.delete(attempt);
+        this.dispatch({ type: "gone", attempt });
+      }
+    };
+    return {
+      opened: () => guard(() => this.dispatch({ type: "opened", attempt })),
+      message: (bytes) =>
+        guard(() => {
+          const { body } = ServerMessage.decode(bytes);
+          if (body?.case === "frame") this.#frame(attempt, body.value, bytes.length);
+          else if (body?.case === "control") this.#control(attempt, body.value);
+        }),
+      frame: (bytes) => guard(() => this.#frame(attempt, Frame.decode(bytes), bytes.length)),
+      closed: () =>
+        guard(() => {
+          this.#links.delete(attempt);
+          this.dispatch({ type: "gone", attempt });
+        }),
+    };
+  }
+
+  #frame(attempt: number, frame: Frame, size: number): void {
+    this.#heard(attempt);
+    this.#host.frame(attempt, frame, size);
+  }
+
+  #control(attempt: number, control: Control): void {
+    const { body } = control;
+    switch (body?.case) {
+      case "welcome": {
+        const link = this.#links.get(attempt);
+        if (link?.kind === undefined) return;
+        const { kind, dialledAt } = link;
+        const { heartbeatMs } = body.value;
+        this.dispatch({ type: "welcomed", attempt, kind, dialledAt, heartbeatMs });
+        break;
+      }
+      case "pong":
+        this.dispatch({ type: "ponged", attempt, nonce: body.value.nonce });
+        return;
+      case "goAway":
+        this.dispatch({ type: "goAway", attempt });
+        return;
+      case "closing":
+        this.dispatch({ type: "closing", attempt, ...body.value });
+        return;
+      default:
+        this.#heard(attempt);
+    }
+    this.#host.control(attempt, control);
+  }
+
+  /** Every sign of life counts, but only the first since the last tick can change what the watchdog does. */
+  #heard(attempt: number): void {
+    const { phase } = this.#model;
+    if (phase.name !== "live" || phase.link !== attempt) return;
+    if (!phase.beat.suspect && phase.beat.pings.length === 0) return;
+    this.dispatch({ type: "heard", attempt });
+  }
+
+  #setTimer(): void {
+    const at = wakeAt(this.#model);
+    if (at === this.#wakesAt && this.#callOff !== undefined) return;
+    this.#callOff?.();
+    this.#wakesAt = at;
+    this.#callOff = undefined;
+    if (at === undefined) return;
+    const wait = Math.max(0, at - this.#world.clock.now());
+    this.#callOff = this.#world.clock.after(wait, () => {
+      this.#callOff = undefined;
+      this.dispatch({ type: "tick" });
+    });
+  }
+}
+
+/** A hello may be 1 MiB; a subscription takes at most about 160 bytes. */
+const HELLO_SUBSCRIPTIONS_MAX = 4_000;
+
+/** A hello, and subscribe messages for what does not fit into it. */
+export function helloMessages(hello: Hello, request: () => number): readonly ClientMessage[] {
+  const first = hello.subscriptions.slice(0, HELLO_SUBSCRIPTIONS_MAX);
+  const rest = hello.subscriptions.slice(HELLO_SUBSCRIPTIONS_MAX);
+  const whole: ClientMessage = {
+    request: request(),
+    body: { case: "hello", value: { ...hello, subscriptions: first } },
+  };
+  const more = (value: Subscribe): ClientMessage => ({
+    request: request(),
+    body: { case: "subscribe", value },
+  });
+  return [whole, ...rest.map(more)];
+}

@@ -1,0 +1,153 @@
+import { describe, expect, it } from "vitest";
+import { type Command, initial, type Model, type SessionEvent } from "./model.js";
+import { step, wakeAt } from "./state.js";
+
+/** Runs events at their times and gives the last model and all commands. */
+function play(...events: readonly (readonly [at: number, event: SessionEvent])[]) {
+  let model: Model = initial;
+  const commands: Command[] = [];
+  for (const [at, event] of events) {
+    const next = step(model, event, at, 0.5);
+    model = next.model;
+    commands.push(...next.commands);
+  }
+  return { model, commands };
+}
+
+const start: SessionEvent = { type: "start" };
+const opened = (attempt: number): SessionEvent => ({ type: "opened", attempt });
+const gone = (attempt: number): SessionEvent => ({ type: "gone", attempt });
+const tick: SessionEvent = { type: "tick" };
+const welcomed = (attempt: number): SessionEvent => ({
+  type: "welcomed",
+  attempt,
+  kind: "webtransport",
+  dialledAt: 0,
+  heartbeatMs: 250,
+});
+const live = [
+  [0, start],
+  [5, opened(1)],
+  [8, welcomed(1)],
+] as const;
+
+describe("the session's decisions", () => {
+  it("races the carriers at first, and says hello to the one that opens", () => {
+    const { model, commands } = play(...live);
+    expect(commands).toEqual([
+      { type: "dial", attempt: 1, first: undefined, othersAfterMs: 400 },
+      { type: "hello", attempt: 1 },
+    ]);
+    expect(model).toMatchObject({
+      phase: { name: "live", link: 1 },
+      winner: "webtransport",
+      learnedMs: 8,
+    });
+  });
+
+  it("dials at once after a loss, with the carrier that worked and no other", () => {
+    const { commands } = play(...live, [1_000, gone(1)]);
+    const dial = { type: "dial", attempt: 2, first: "webtransport", othersAfterMs: undefined };
+    expect(commands.at(-1)).toEqual(dial);
+  });
+
+  it("replaces a pending attempt, and lets the other carriers in after three seconds", () => {
+    const events: [number, SessionEvent][] = [
+      ...live.map(([at, event]): [number, SessionEvent] => [at, event]),
+      [1_000, gone(1)],
+    ];
+    for (let at = 1_300; at <= 4_300; at += 300) events.push([at, tick]);
+    const { commands } = play(...events);
+    const dials = commands.filter((one) => one.type === "dial");
+    expect(dials).toHaveLength(12);
+    expect(dials.at(-1)).toMatchObject({
+      first: "webtransport",
+      othersAfterMs: expect.any(Number),
+    });
+    expect(dials.at(-3)).toMatchObject({ othersAfterMs: undefined });
+    expect(commands.filter((one) => one.type === "hangUp")).toHaveLength(10);
+  });
+
+  it("gives a connection that opened a second to welcome it", () => {
+    const { model } = play(...live, [1_000, gone(1)], [1_290, opened(2)], [1_310, tick]);
+    expect(model.phase).toMatchObject({ name: "connecting", attempt: { id: 2, deadline: 2_290 } });
+  });
+
+  it("stays off as long as it was told to, network or not", () => {
+    const off: SessionEvent = { type: "drop", offMs: 5_000 };
+    const { model, commands } = play(...live, [100, off], [200, { type: "online" }], [300, tick]);
+    expect(model.phase).toMatchObject({ name: "waiting", until: 5_100 });
+    expect(wakeAt(model)).toBe(5_100);
+    expect(commands.at(-1)).toEqual({ type: "hangUp", attempt: 1 });
+    expect(step(model, tick, 5_100, 0.5).model.phase.name).toBe("connecting");
+  });
+
+  it("does not wait for its time when the network is back", () => {
+    const { model } = play([0, start], [2, gone(1)], [10, { type: "online" }]);
+    expect(model.phase).toMatchObject({ name: "connecting", attempt: { id: 2 } });
+  });
+
+  it("barks a second after an unanswered ping, and only if a turn of the queue changes nothing", () => {
+    const beats: [number, SessionEvent][] = [8, 258, 508, 758, 1_008].map((at) => [at, tick]);
+    const doubt = play(...live, ...beats);
+    expect(doubt.commands.at(-2)).toEqual({ type: "settle" });
+    const heard = play(
+      ...live,
+      ...beats,
+      [1_009, { type: "heard", attempt: 1 }],
+      [1_010, { type: "settled" }],
+    );
+    expect(heard.model.phase.name).toBe("live");
+    const silent = play(...live, ...beats, [1_010, { type: "settled" }]);
+    expect(silent.model.phase.name).toBe("connecting");
+    expect(silent.commands.slice(-2)).toMatchObject([{ type: "hangUp" }, { type: "dial" }]);
+  });
+
+  it("does not bark on a hidden page, and pings first when it is seen again", () => {
+    const hidden: SessionEvent = { type: "visible", visible: false };
+    const beats: [number, SessionEvent][] = [8, 258, 508, 758, 1_008, 1_258].map((at) => [
+      at,
+      tick,
+    ]);
+    const away = play(...live, [9, hidden], ...beats);
+    expect(away.commands.filter((one) => one.type === "settle")).toEqual([]);
+    const back = step(away.model, { type: "visible", visible: true }, 1_300, 0.5);
+    expect(back.commands).toMatchObject([{ type: "ping" }]);
+    expect(step(back.model, tick, 1_400, 0.5).commands).toEqual([]);
+  });
+
+  it("measures the round trip by the ping that is answered", () => {
+    const pong: SessionEvent = { type: "ponged", attempt: 1, nonce: 1 };
+    expect(play(...live, [8, tick], [20, pong]).model.rttMs).toBe(12);
+  });
+
+  it("hangs up the old link only when the new one is welcomed", () => {
+    const { commands } = play(
+      ...live,
+      [100, { type: "goAway", attempt: 1 }],
+      [105, opened(2)],
+      [108, welcomed(2)],
+    );
+    expect(commands.slice(-3)).toEqual([
+      { type: "dial", attempt: 2, first: "webtransport", othersAfterMs: undefined },
+      { type: "hello", attempt: 2 },
+      { type: "hangUp", attempt: 1 },
+    ]);
+  });
+
+  it("goes on with the second attempt when the first link breaks before it is ready", () => {
+    const { model } = play(...live, [100, { type: "goAway", attempt: 1 }], [103, gone(1)]);
+    expect(model.phase).toMatchObject({ name: "connecting", attempt: { id: 2 } });
+  });
+
+  it("is deaf once it is closed", () => {
+    const { model } = play(
+      ...live,
+      [100, { type: "close" }],
+      [101, start],
+      [102, { type: "online" }],
+    );
+    expect(model.phase).toMatchObject({ name: "closed", code: "closed" });
+    expect(wakeAt(model)).toBeUndefined();
+  });
+});

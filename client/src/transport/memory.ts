@@ -1,0 +1,122 @@
+// A gateway and its clients in one process: for tests, and for showing a page without a network.
+// Bytes are copied, each stream keeps its order and streams overtake one another, all from one seed and one clock.
+
+import type { Clock } from "../session/clock.js";
+import {
+  type ConnectInfo,
+  type Connection,
+  type Sink,
+  type Transport,
+  Valve,
+} from "./transport.js";
+
+/** How the network behaves. Everything may be changed while it runs. */
+export interface MemoryWeather {
+  /** One way, in milliseconds. */
+  latencyMs: readonly [least: number, most: number];
+  /** Dials fail. */
+  refusing: boolean;
+  /** Nothing arrives any more, and nobody is told. */
+  silent: boolean;
+}
+
+/** The gateway's side of a connection. */
+export interface MemoryPeer {
+  message(bytes: Uint8Array): void;
+  closed(): void;
+}
+
+/** What the gateway does to a connection. */
+export interface MemoryLink {
+  /** A `ServerMessage` on the control stream. */
+  send(bytes: Uint8Array): void;
+  /** A stream of its own for frames. */
+  open(): (bytes: Uint8Array) => void;
+  close(): void;
+}
+
+type Lane = (arrive: () => void) => void;
+
+/** A network with one gateway on it. */
+export class MemoryNetwork {
+  readonly weather: MemoryWeather = { latencyMs: [1, 1], refusing: false, silent: false };
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #accept: (link: MemoryLink) => MemoryPeer;
+  readonly #open = new Set<(cause: unknown) => void>();
+
+  constructor(clock: Clock, random: () => number, accept: (link: MemoryLink) => MemoryPeer) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#accept = accept;
+  }
+
+  /** The clients' way in. */
+  readonly transport: Transport = {
+    kind: "memory",
+    available: () => true,
+    dial: (_info: ConnectInfo, sink: Sink) => this.#dial(sink),
+  };
+
+  /** Breaks every connection; what was on its way is lost. */
+  cut(): void {
+    for (const end of [...this.#open]) end("cut");
+  }
+
+  #dial(sink: Sink): Connection {
+    const valve = new Valve(sink);
+    const up = this.#lane();
+    const down = this.#lane();
+    let peer: MemoryPeer | undefined;
+    let ended = false;
+    const end = (cause: unknown): void => {
+      if (ended) return;
+      ended = true;
+      this.#open.delete(end);
+      peer?.closed();
+      valve.closed(cause);
+    };
+    const to = (lane: Lane, bytes: Uint8Array, take: (bytes: Uint8Array) => void): void => {
+      const copy = bytes.slice();
+      lane(() => {
+        if (!ended) take(copy);
+      });
+    };
+    const link: MemoryLink = {
+      send: (bytes) => to(down, bytes, (copy) => valve.message(copy)),
+      open: () => {
+        const lane = this.#lane();
+        return (bytes) => to(lane, bytes, (copy) => valve.frame(copy));
+      },
+      close: () => down(() => end("closed by the gateway")),
+    };
+    this.#open.add(end);
+    up(() => {
+      if (ended) return;
+      if (this.weather.refusing) return end("refused");
+      peer = this.#accept(link);
+      down(() => valve.opened());
+    });
+    return {
+      kind: "memory",
+      send: (bytes) => to(up, bytes, (copy) => peer?.message(copy)),
+      close: () => {
+        valve.close();
+        end("closed by the client");
+      },
+    };
+  }
+
+  /** Things that arrive in the order in which they were sent, each after a delay of its own. */
+  #lane(): Lane {
+    let last = 0;
+    return (arrive) => {
+      const [least, most] = this.weather.latencyMs;
+      const now = this.#clock.now();
+      last = Math.max(last, now + least + (most - least) * this.#random());
+      this.#clock.after(last - now, () => {
+        if (!this.weather.silent) arrive();
+      });
+    };
+  }
+}

@@ -1,0 +1,81 @@
+// The seam between the session and whatever carries its bytes.
+// A transport knows how messages are laid on its carrier and nothing of what they say.
+
+/** The carriers that this client knows. */
+export type TransportKind = "webtransport" | "websocket" | "memory";
+
+/** `GET /v1/connect/info`: where the gateway listens. */
+export interface ConnectInfo {
+  readonly webtransport: {
+    readonly url: string;
+    /** SHA-256 of acceptable certificates, lower-case hexadecimal; empty with a public certificate. */
+    readonly certificate_hashes: readonly string[];
+  } | null;
+  readonly websocket: string | null;
+  readonly sse: string | null;
+  readonly protocol: string;
+}
+
+/** What a connection tells. Nothing is called during `dial`, and nothing after `closed` or `Connection.close`. */
+export interface Sink {
+  /** Messages can be sent now. */
+  opened(): void;
+  /** A `ServerMessage`. */
+  message(bytes: Uint8Array): void;
+  /** A `Frame` from a stream of its own. */
+  frame(bytes: Uint8Array): void;
+  /** The connection is gone. */
+  closed(cause: unknown): void;
+}
+
+/** One connection, open or being opened. */
+export interface Connection {
+  readonly kind: TransportKind;
+  /** Sends one `ClientMessage`. Does nothing once the connection is gone. */
+  send(message: Uint8Array): void;
+  /** Ends it at once, without a goodbye. */
+  close(): void;
+}
+
+/** A way to reach the gateway. */
+export interface Transport {
+  readonly kind: TransportKind;
+  /** Whether this page and this gateway can use it. */
+  available(info: ConnectInfo): boolean;
+  dial(info: ConnectInfo, sink: Sink): Connection;
+}
+
+/** Passes calls on until it is cut: what a dead connection still has to say is of no interest. */
+export class Valve implements Sink {
+  #sink: Sink | undefined;
+
+  constructor(sink: Sink) {
+    this.#sink = sink;
+  }
+
+  get cut(): boolean {
+    return this.#sink === undefined;
+  }
+
+  opened(): void {
+    this.#sink?.opened();
+  }
+
+  message(bytes: Uint8Array): void {
+    this.#sink?.message(bytes);
+  }
+
+  frame(bytes: Uint8Array): void {
+    this.#sink?.frame(bytes);
+  }
+
+  closed(cause: unknown): void {
+    const sink = this.#sink;
+    this.#sink = undefined;
+    sink?.closed(cause);
+  }
+
+  close(): void {
+    this.#sink = undefined;
+  }
+}

@@ -1,0 +1,59 @@
+// WebSocket: a binary message is a run of length-delimited messages, frames and control alike.
+
+import { Deframer, delimit } from "../wire/framing.js";
+import { WireError } from "../wire/protobuf.js";
+import { SUBPROTOCOL } from "../wire/session.js";
+import {
+  type ConnectInfo,
+  type Connection,
+  type Sink,
+  type Transport,
+  Valve,
+} from "./transport.js";
+
+/** The WebSocket transport. */
+export const websocket: Transport = {
+  kind: "websocket",
+  available: (info) => info.websocket !== null && typeof WebSocket !== "undefined",
+  dial: (info, sink) => new WebSocketConnection(info, sink),
+};
+
+class WebSocketConnection implements Connection {
+  readonly kind = "websocket";
+  readonly #valve: Valve;
+  readonly #socket: WebSocket;
+
+  constructor(info: ConnectInfo, sink: Sink) {
+    this.#valve = new Valve(sink);
+    this.#socket = new WebSocket(info.websocket ?? "", SUBPROTOCOL);
+    this.#socket.binaryType = "arraybuffer";
+    this.#socket.onopen = () => this.#valve.opened();
+    this.#socket.onmessage = (event: MessageEvent<unknown>) => this.#take(event.data);
+    this.#socket.onclose = (event) => this.#valve.closed(event.reason || `code ${event.code}`);
+    // An error says nothing; the close that always follows it does.
+    this.#socket.onerror = null;
+  }
+
+  send(message: Uint8Array): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(delimit(message) as Uint8Array<ArrayBuffer>);
+  }
+
+  close(): void {
+    this.#valve.close();
+    this.#socket.close();
+  }
+
+  #take(data: unknown): void {
+    try {
+      if (!(data instanceof ArrayBuffer)) throw new WireError("a message is not binary");
+      const deframer = new Deframer();
+      const messages = deframer.push(new Uint8Array(data));
+      if (deframer.partial) throw new WireError("a message is cut short");
+      for (const message of messages) this.#valve.message(message);
+    } catch (error) {
+      this.#valve.closed(error);
+      this.#socket.close();
+    }
+  }
+}

@@ -1,0 +1,123 @@
+// A gateway of the tests' own: TOKENWAY_BIN, on free ports, in a state directory that is thrown away.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const READY_MS = 20_000;
+const STOP_MS = 5_000;
+
+/** What `GET /v1/channels/{id}` says, as far as the tests look. */
+export interface ChannelState {
+  readonly last_seq: number;
+  readonly epoch: string;
+  readonly generations: readonly { readonly text: string; readonly state: string }[];
+}
+
+/** A running gateway. */
+export class Gateway {
+  readonly url: string;
+  readonly #process: ChildProcess;
+  readonly #folder: string;
+  #log = "";
+
+  private constructor(url: string, child: ChildProcess, folder: string) {
+    this.url = url;
+    this.#process = child;
+    this.#folder = folder;
+    const keep = (bytes: Buffer): void => {
+      this.#log = (this.#log + bytes.toString()).slice(-20_000);
+    };
+    child.stdout?.on("data", keep);
+    child.stderr?.on("data", keep);
+  }
+
+  /** What it last wrote. */
+  get log(): string {
+    return this.#log;
+  }
+
+  static async start(): Promise<Gateway> {
+    const binary = process.env.TOKENWAY_BIN;
+    if (!binary) throw new Error("set TOKENWAY_BIN to the gateway's binary");
+    const [http, quic] = [await freeTcpPort(), await freeUdpPort()];
+    const folder = await mkdtemp(join(tmpdir(), "tokenway-browser-"));
+    const args = [
+      "demo",
+      ...["--http", `127.0.0.1:${http}`],
+      ...["--webtransport", `127.0.0.1:${quic}`],
+      ...["--state-dir", folder],
+    ];
+    const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const gateway = new Gateway(`http://127.0.0.1:${http}`, child, folder);
+    try {
+      await gateway.#ready();
+    } catch (error) {
+      await gateway.stop();
+      throw error;
+    }
+    return gateway;
+  }
+
+  /** Closes the WebTransport endpoint's socket without a word and binds it again 200 ms later. */
+  restartWebTransport(): void {
+    this.#process.kill("SIGUSR2");
+  }
+
+  async channel(id: string): Promise<ChannelState> {
+    const response = await fetch(`${this.url}/v1/channels/${id}`, {
+      signal: AbortSignal.timeout(5_000),
+    });
+    if (!response.ok) throw new Error(`channel ${id}: ${response.status}`);
+    return (await response.json()) as ChannelState;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      const gone = once(this.#process, "exit");
+      this.#process.kill("SIGTERM");
+      const patience = setTimeout(() => this.#process.kill("SIGKILL"), STOP_MS);
+      await gone;
+      clearTimeout(patience);
+    }
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #ready(): Promise<void> {
+    let failure: unknown;
+    this.#process.once("error", (error) => {
+      failure = error;
+    });
+    const until = Date.now() + READY_MS;
+    while (Date.now() < until) {
+      if (failure !== undefined) throw failure;
+      if (this.#process.exitCode !== null) throw new Error(`the gateway ended:\n${this.#log}`);
+      const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
+      if (answer?.ok) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`the gateway is not ready after ${READY_MS} ms:\n${this.#log}`);
+  }
+}
+
+async function freeTcpPort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+async function freeUdpPort(): Promise<number> {
+  const socket = createSocket("udp4").bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  const { port } = socket.address();
+  socket.close();
+  return port;
+}

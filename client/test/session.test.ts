@@ -1,0 +1,337 @@
+// The whole client over the memory transport, in time that is turned by hand, against the fake gateway's logs.
+
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Batch, type Channel, connect } from "../src/index.js";
+import { MemoryNetwork } from "../src/transport/memory.js";
+import { ManualClock, seeded } from "./support/clock.js";
+import { FakeGateway, type Log } from "./support/gateway.js";
+
+const INFO = { webtransport: null, websocket: null, sse: null, protocol: "tokenway.v1" };
+
+function world(seed = 1) {
+  const random = seeded(seed);
+  const clock = new ManualClock();
+  const gateway = new FakeGateway(random);
+  const network = new MemoryNetwork(clock, random, gateway.accept);
+  const schedule = (work: () => void): void => void clock.after(16, work);
+  const client = connect({ info: INFO, transports: [network.transport], clock, random, schedule });
+  const run = (ms: number): void => {
+    for (let at = 0; at < ms; at += 16) {
+      gateway.tick();
+      clock.advance(16);
+    }
+  };
+  return { random, clock, gateway, network, client, run };
+}
+
+const textOf = (channel: Channel): string =>
+  channel.getSnapshot().generations[0]?.text.toString() ?? "";
+
+/** Follows the batches as a user would who keeps the text by hand. */
+async function follow(channel: Channel, into: { text: string; seqs: number[] }): Promise<void> {
+  for await (const batch of channel) take(batch, into);
+}
+
+function take(batch: Batch, into: { text: string; seqs: number[] }): void {
+  if (batch.kind === "events") {
+    batch.events.forEach((event, at) => {
+      into.text += event.text;
+      into.seqs.push(batch.firstSeq + at);
+    });
+  } else if (batch.kind === "snapshot") {
+    into.text = batch.state.generations[0]?.text.toString() ?? "";
+    into.seqs = [];
+  }
+}
+
+describe("a client", () => {
+  it("reads a channel from the beginning to its end", async () => {
+    const { gateway, client, run } = world();
+    const log = gateway.channel("c");
+    for (const word of ["Hel", "lo ", "wor", "ld"]) log.say(word);
+    const channel = client.subscribe("c");
+    const got = { text: "", seqs: [] as number[] };
+    const done = follow(channel, got);
+    run(100);
+    log.say("!");
+    log.closed = true;
+    run(200);
+    await done;
+    expect(got).toEqual({ text: "Hello world!", seqs: [1, 2, 3, 4, 5] });
+    expect(textOf(channel)).toBe("Hello world!");
+    expect(channel.getSnapshot()).toMatchObject({ status: "ended", end: "complete", seq: 5 });
+  });
+
+  it("delivers every event exactly once under drops, repeats, gaps, take-overs and trimming", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer(), async (seed) => {
+        const { random, gateway, network, client, clock, run } = world(seed);
+        network.weather.latencyMs = [1, 120];
+        gateway.faults.repeat = 0.1;
+        gateway.faults.skip = 0.05;
+        const logs: Log[] = [];
+        const channels: Channel[] = [];
+        const texts: { text: string; seqs: number[] }[] = [];
+        const done: Promise<void>[] = [];
+        for (let at = 0; at < 3; at++) {
+          logs.push(gateway.channel(`c${at}`));
+          const channel = client.subscribe(`c${at}`, { from: at === 2 ? "snapshot" : "beginning" });
+          const into = { text: "", seqs: [] as number[] };
+          channels.push(channel);
+          texts.push(into);
+          done.push(follow(channel, into));
+        }
+        for (let round = 0, epoch = 2; round < 40; round++) {
+          for (const log of logs) {
+            const count = Math.floor(random() * 6);
+            for (let n = 0; n < count; n++) log.say(`${log.id}:${log.last + 1}:${log.epoch} `);
+          }
+          run(random() * 200);
+          const dice = random();
+          const log = logs[Math.floor(random() * logs.length)];
+          if (dice < 0.15) network.cut();
+          else if (dice < 0.25) client.dropConnection(random() * 400);
+          else if (dice < 0.35) gateway.tell({ case: "goAway", value: { graceMs: 1_000 } });
+          else if (dice < 0.42 && log) {
+            log.takeOver(`e${epoch++}`, Math.max(0, log.last - Math.floor(random() * 8)));
+          } else if (dice < 0.5 && log) log.trimmed = Math.floor(random() * (log.last + 1));
+          // Lets whoever iterates take what has come.
+          await Promise.resolve();
+        }
+        gateway.faults.repeat = 0;
+        gateway.faults.skip = 0;
+        for (const log of logs) log.closed = true;
+        run(6_000);
+        clock.advance(100);
+        await Promise.all(done);
+        logs.forEach((log, at) => {
+          const channel = channels[at];
+          expect(channel && textOf(channel)).toBe(log.text());
+          const { seq, epoch = "" } = channel?.getSnapshot() ?? {};
+          expect(seq).toBe(log.last);
+          // With nothing new since a take-over the old epoch is still a right name for this place.
+          expect(epoch === log.epoch || (log.before.get(epoch) ?? -1) >= log.last).toBe(true);
+          expect(texts[at]?.text).toBe(log.text());
+          const seqs = texts[at]?.seqs ?? [];
+          expect(seqs).toEqual(seqs.map((_, n) => (seqs[0] ?? 0) + n));
+        });
+        client.close();
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it("does without duplicates and gaps where the gateway makes no mistakes", () => {
+    fc.assert(
+      fc.property(fc.integer(), (seed) => {
+        const { random, gateway, network, client, run } = world(seed);
+        network.weather.latencyMs = [1, 60];
+        const log = gateway.channel("c");
+        const channel = client.subscribe("c");
+        for (let round = 0; round < 30; round++) {
+          log.say(`${round} `);
+          run(random() * 150);
+          if (random() < 0.2) network.cut();
+        }
+        run(3_000);
+        expect(textOf(channel)).toBe(log.text());
+        expect(channel.metrics()).toMatchObject({ duplicates: 0, gaps: 0 });
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it("is back within a few round trips and says how long it took", () => {
+    const { gateway, network, client, run } = world();
+    const log = gateway.channel("c");
+    const channel = client.subscribe("c");
+    log.say("one ");
+    run(200);
+    network.cut();
+    log.say("two ");
+    run(200);
+    expect(textOf(channel)).toBe("one two ");
+    expect(client.status.getSnapshot().recoveries).toMatchObject([{ cause: "lost", offMs: 0 }]);
+    client.dropConnection(5_000);
+    log.say("three");
+    run(4_900);
+    expect(textOf(channel)).toBe("one two ");
+    expect(client.status.getSnapshot().state).toBe("waiting");
+    run(400);
+    expect(textOf(channel)).toBe("one two three");
+    const last = client.status.getSnapshot().recoveries.at(-1);
+    expect(last).toMatchObject({ cause: "dropped", offMs: 5_000 });
+    expect(last?.totalMs).toBeGreaterThan(5_000);
+    expect(last?.recoveryMs).toBeLessThan(100);
+  });
+
+  it("notices a path that went silent within little more than a second", () => {
+    const { gateway, network, client, run } = world();
+    gateway.channel("c");
+    client.subscribe("c");
+    run(2_000);
+    expect(client.status.getSnapshot().state).toBe("live");
+    network.weather.silent = true;
+    run(800);
+    expect(client.status.getSnapshot().state).toBe("live");
+    run(700);
+    expect(client.status.getSnapshot().state).toBe("connecting");
+    network.weather.silent = false;
+    run(800);
+    expect(client.status.getSnapshot().state).toBe("live");
+  });
+
+  it("does not blame the path for a thread that slept", () => {
+    const { gateway, client, clock, run } = world();
+    gateway.channel("c");
+    client.subscribe("c");
+    run(1_000);
+    const hellos = gateway.hellos.length;
+    clock.sleep(20_000);
+    run(2_000);
+    expect(client.status.getSnapshot().state).toBe("live");
+    expect(gateway.hellos).toHaveLength(hellos);
+  });
+
+  it("changes over on goAway before it leaves", () => {
+    const { gateway, client, run } = world();
+    const log = gateway.channel("c");
+    const channel = client.subscribe("c");
+    run(200);
+    gateway.tell({ case: "goAway", value: { graceMs: 1_000 } });
+    const states = new Set<string>();
+    for (let at = 0; at < 20; at++) {
+      log.say(`${at} `);
+      run(16);
+      states.add(client.status.getSnapshot().state);
+    }
+    run(100);
+    expect([...states]).toEqual(["live"]);
+    expect(gateway.hellos).toHaveLength(2);
+    expect(textOf(channel)).toBe(log.text());
+    expect(channel.metrics()).toMatchObject({ duplicates: 0, gaps: 0, attachments: 2 });
+    expect(client.status.getSnapshot().recoveries).toEqual([]);
+  });
+
+  it("fails a channel that does not exist, and only that one", async () => {
+    const { gateway, client, run } = world();
+    const log = gateway.channel("here");
+    log.say("x");
+    const missing = client.subscribe("nowhere");
+    const here = client.subscribe("here");
+    run(100);
+    await expect(follow(missing, { text: "", seqs: [] })).rejects.toMatchObject({
+      code: "channel_not_found",
+      retryable: false,
+    });
+    expect(missing.getSnapshot().status).toBe("failed");
+    expect(textOf(here)).toBe("x");
+  });
+
+  it("takes a snapshot where its epoch is none of the channel's", () => {
+    const { gateway, client, run } = world();
+    const log = gateway.channel("c", "new");
+    log.say("all of it");
+    const channel = client.subscribe("c", { from: { epoch: "forgotten", seq: 9 } });
+    run(200);
+    expect(textOf(channel)).toBe("all of it");
+    expect(channel.getSnapshot()).toMatchObject({ epoch: "new", seq: 1 });
+    expect(channel.metrics()).toMatchObject({ snapshots: 1, attachments: 2 });
+  });
+
+  it("follows the tail only", () => {
+    const { gateway, client, network, run } = world();
+    const log = gateway.channel("c");
+    log.say("before ");
+    const channel = client.subscribe("c", { from: "tail" });
+    run(100);
+    network.cut();
+    log.say("after");
+    run(300);
+    expect(textOf(channel)).toBe("after");
+  });
+
+  it("repeats a cancel after a drop and does not repeat a publish", async () => {
+    const { gateway, client, network, run } = world();
+    gateway.channel("c");
+    run(100);
+    network.weather.silent = true;
+    const cancelled = client.cancel("c");
+    const published = client.publish("c", { type: "note", data: { a: 1 } });
+    const lost = expect(published).rejects.toMatchObject({
+      code: "connection_lost",
+      retryable: true,
+    });
+    run(1_600);
+    network.weather.silent = false;
+    run(800);
+    await cancelled;
+    await lost;
+    expect(gateway.cancelled).toEqual(["c"]);
+    const again = client.publish("c", { type: "note", data: { a: 1 } });
+    run(100);
+    expect(await again).toMatchObject({ channel: "c", seq: 1 });
+  });
+
+  it("stops for good when the gateway says so, and goes on when it says retry", async () => {
+    const { gateway, client, run } = world();
+    gateway.channel("c");
+    const channel = client.subscribe("c");
+    run(100);
+    gateway.closing("shutdown", true);
+    run(500);
+    expect(client.status.getSnapshot().state).toBe("live");
+    gateway.closing("protocol_unsupported", false);
+    run(100);
+    expect(client.status.getSnapshot()).toMatchObject({
+      state: "closed",
+      error: { code: "protocol_unsupported" },
+    });
+    expect(channel.getSnapshot().status).toBe("failed");
+    await expect(client.cancel("c")).rejects.toMatchObject({ code: "protocol_unsupported" });
+  });
+
+  it("tells its listeners at most once a frame, whatever arrives", () => {
+    const { gateway, client, clock, run } = world();
+    const log = gateway.channel("c");
+    const channel = client.subscribe("c");
+    run(100);
+    let told = 0;
+    channel.subscribe(() => {
+      told += 1;
+    });
+    for (let at = 0; at < 160; at++) {
+      log.say("x");
+      gateway.tick();
+      clock.advance(1);
+    }
+    expect(told).toBeGreaterThan(5);
+    expect(told).toBeLessThanOrEqual(11);
+    expect(channel.getSnapshot()).toBe(channel.getSnapshot());
+  });
+
+  it("leaves without a trace, and nothing that was on its way is counted", () => {
+    const { gateway, client, run } = world();
+    const log = gateway.channel("c");
+    const channel = client.subscribe("c");
+    run(100);
+    channel.detach();
+    log.say("late");
+    run(200);
+    expect(channel.getSnapshot()).toMatchObject({ status: "detached", seq: 0 });
+    expect(client.status.getSnapshot().state).toBe("live");
+  });
+
+  it("gives a slow reader one snapshot in place of a queue without end", async () => {
+    const { gateway, client, run } = world();
+    const log = gateway.channel("c");
+    const channel = client.subscribe("c");
+    const iterator = channel[Symbol.asyncIterator]();
+    for (let at = 0; at < 30_000; at++) log.say("x");
+    run(30_000 * 2);
+    const first = await iterator.next();
+    expect(first.value).toMatchObject({ kind: "snapshot", cause: "lagged" });
+    expect(textOf(channel)).toHaveLength(30_000);
+  });
+});

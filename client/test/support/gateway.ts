@@ -1,0 +1,297 @@
+// A gateway in a few lines, straight from the proto's comments, with faults on request: it is what the client's tests
+// are judged by, so it shares the codec with the client and nothing else.
+
+import type { MemoryLink, MemoryPeer } from "../../src/transport/memory.js";
+import { ChannelEvent } from "../../src/wire/event.js";
+import { type End, Frame, GenerationState, Snapshot } from "../../src/wire/frame.js";
+import {
+  ClientMessage,
+  Closing,
+  type Control,
+  type Cursor,
+  Refused,
+  ServerMessage,
+  type Subscribe,
+  Subscribed,
+  Welcome,
+} from "../../src/wire/session.js";
+
+/** A channel's log. */
+export class Log {
+  readonly id: string;
+  epoch: string;
+  /** Event n has seq n + 1. */
+  events: ChannelEvent[] = [];
+  /** Events up to here are only in the fold. */
+  trimmed = 0;
+  closed = false;
+  /** Epochs before this one, and how far each of them holds. */
+  readonly before = new Map<string, number>();
+
+  constructor(id: string, epoch: string) {
+    this.id = id;
+    this.epoch = epoch;
+  }
+
+  get last(): number {
+    return this.events.length;
+  }
+
+  say(text: string): void {
+    this.events.push(ChannelEvent.create({ text }));
+  }
+
+  /** Another writer takes over, and what was said past `validThrough` is gone. */
+  takeOver(epoch: string, validThrough: number): void {
+    for (const [old, valid] of this.before) this.before.set(old, Math.min(valid, validThrough));
+    this.before.set(this.epoch, validThrough);
+    this.epoch = epoch;
+    this.events = this.events.slice(0, validThrough);
+    this.trimmed = Math.min(this.trimmed, validThrough);
+  }
+
+  text(through = this.last): string {
+    return this.events
+      .slice(0, through)
+      .map((event) => event.text)
+      .join("");
+  }
+
+  fold(cause: Snapshot["cause"]): Snapshot {
+    const choices = [
+      {
+        choice: 0,
+        text: this.text(),
+        reasoning: "",
+        refusal: "",
+        toolCalls: [],
+        sealed: [],
+        finished: undefined,
+      },
+    ];
+    const generations = this.last === 0 ? [] : [GenerationState.create({ choices })];
+    return Snapshot.create({ epoch: this.epoch, through: this.last, generations, cause });
+  }
+}
+
+/** What goes wrong, each with a probability per frame. */
+export interface Faults {
+  /** Events that were sent come again. */
+  repeat: number;
+  /** Events are left out. */
+  skip: number;
+}
+
+interface Reader {
+  readonly alias: number;
+  readonly log: Log;
+  readonly write: (bytes: Uint8Array) => void;
+  epoch: string;
+  next: number;
+}
+
+/** A gateway that speaks the protocol over any link. */
+export class FakeGateway {
+  readonly logs = new Map<string, Log>();
+  readonly faults: Faults = { repeat: 0, skip: 0 };
+  readonly cancelled: string[] = [];
+  readonly hellos: number[] = [];
+  answersPings = true;
+  readonly #random: () => number;
+  readonly #sessions = new Set<FakeSession>();
+
+  constructor(random: () => number) {
+    this.#random = random;
+  }
+
+  channel(id: string, epoch = "00000001"): Log {
+    const log = new Log(id, epoch);
+    this.logs.set(id, log);
+    return log;
+  }
+
+  readonly accept = (link: MemoryLink): MemoryPeer => {
+    const session = new FakeSession(this, link, this.#random);
+    this.#sessions.add(session);
+    return {
+      message: (bytes) => session.take(ClientMessage.decode(bytes)),
+      closed: () => this.#sessions.delete(session),
+    };
+  };
+
+  /** A tick of every session's frame clock. */
+  tick(): void {
+    for (const session of this.#sessions) session.tick();
+  }
+
+  /** Tells every session. */
+  tell(body: Control["body"]): void {
+    for (const session of this.#sessions) session.answer(0, body);
+  }
+
+  closing(code: string, retry: boolean): void {
+    this.tell({ case: "closing", value: Closing.create({ code, retry }) });
+  }
+}
+
+class FakeSession {
+  readonly #gateway: FakeGateway;
+  readonly #link: MemoryLink;
+  readonly #random: () => number;
+  readonly #readers = new Map<number, Reader>();
+  readonly #used = new Set<number>();
+
+  constructor(gateway: FakeGateway, link: MemoryLink, random: () => number) {
+    this.#gateway = gateway;
+    this.#link = link;
+    this.#random = random;
+  }
+
+  answer(request: number, body: Control["body"]): void {
+    const control = { request, body };
+    this.#link.send(ServerMessage.encode({ body: { case: "control", value: control } }));
+  }
+
+  take({ request, body }: ClientMessage): void {
+    switch (body?.case) {
+      case "hello":
+        this.#gateway.hellos.push(body.value.subscriptions.length);
+        this.answer(request, {
+          case: "welcome",
+          value: Welcome.create({ session: "s", heartbeatMs: 250 }),
+        });
+        for (const one of body.value.subscriptions) this.#subscribe(0, one);
+        break;
+      case "subscribe":
+        this.#subscribe(request, body.value);
+        break;
+      case "unsubscribe": {
+        const reader = this.#readers.get(body.value.alias);
+        this.#readers.delete(body.value.alias);
+        if (reader) this.#end(reader, "unsubscribed");
+        break;
+      }
+      case "cancel":
+        this.#gateway.cancelled.push(body.value.channel);
+        this.answer(request, { case: "done", value: {} });
+        break;
+      case "publish": {
+        const log = this.#gateway.logs.get(body.value.channel);
+        if (!log || !body.value.custom) {
+          this.#refuse(request, "channel_not_found", 0);
+          return;
+        }
+        log.events.push(
+          ChannelEvent.create({ kind: { case: "custom", value: body.value.custom } }),
+        );
+        const value = { channel: log.id, epoch: log.epoch, seq: log.last };
+        this.answer(request, { case: "published", value });
+        break;
+      }
+      case "ping":
+        if (this.#gateway.answersPings) this.answer(request, { case: "pong", value: body.value });
+        break;
+    }
+  }
+
+  tick(): void {
+    for (const reader of this.#readers.values()) this.#serve(reader);
+  }
+
+  #subscribe(request: number, { alias, channel, from }: Subscribe): void {
+    if (this.#used.has(alias)) throw new Error(`alias ${alias} was used before`);
+    this.#used.add(alias);
+    const log = this.#gateway.logs.get(channel);
+    if (log === undefined) {
+      this.#refuse(request, "channel_not_found", alias);
+      return;
+    }
+    const reader: Reader = { alias, log, write: this.#link.open(), epoch: log.epoch, next: 1 };
+    const accepted = (): void => {
+      const value = { alias, epoch: log.epoch, firstSeq: log.trimmed + 1, lastSeq: log.last };
+      this.answer(request, { case: "subscribed", value: Subscribed.create(value) });
+      this.#readers.set(alias, reader);
+    };
+    if (from?.case === "cursor") {
+      this.#resume(request, reader, from.value, accepted);
+    } else {
+      accepted();
+      if (from?.case === "tail") reader.next = log.last + 1;
+      else if (from?.case !== "beginning") this.#snapshot(reader, "asked");
+      else if (log.trimmed > 0) this.#snapshot(reader, "trimmed");
+    }
+  }
+
+  #resume(request: number, reader: Reader, cursor: Cursor, accepted: () => void): void {
+    const { log, alias } = reader;
+    if (cursor.epoch !== log.epoch) {
+      const valid = log.before.get(cursor.epoch);
+      if (valid === undefined) {
+        this.#refuse(request, "epoch_changed", alias, log.epoch);
+        return;
+      }
+      accepted();
+      if (cursor.seq > valid) {
+        this.#rewind(reader, cursor.epoch, valid);
+        this.#snapshot(reader, "rewind");
+        return;
+      }
+    } else {
+      if (cursor.seq > log.last) {
+        this.#refuse(request, "cursor_ahead", alias, log.epoch);
+        return;
+      }
+      accepted();
+    }
+    reader.next = cursor.seq + 1;
+    if (cursor.seq < log.trimmed) this.#snapshot(reader, "trimmed");
+  }
+
+  #serve(reader: Reader): void {
+    const { log } = reader;
+    if (reader.epoch !== log.epoch) {
+      const valid = log.before.get(reader.epoch) ?? 0;
+      this.#rewind(reader, reader.epoch, valid);
+      reader.epoch = log.epoch;
+      if (reader.next - 1 > valid) this.#snapshot(reader, "rewind");
+    }
+    if (reader.next <= log.trimmed) this.#snapshot(reader, "trimmed");
+    let first = reader.next;
+    if (this.#random() < this.#gateway.faults.repeat) {
+      first = Math.max(log.trimmed + 1, first - Math.floor(this.#random() * 5));
+    }
+    if (this.#random() < this.#gateway.faults.skip && first + 1 < log.last) first += 1;
+    if (first <= log.last) {
+      const last = Math.min(log.last, first + Math.floor(this.#random() * 20));
+      const events = log.events.slice(first - 1, last);
+      this.#write(reader, { firstSeq: first, events });
+      reader.next = last + 1;
+    } else if (log.closed) {
+      this.#readers.delete(reader.alias);
+      this.#end(reader, "complete");
+    }
+  }
+
+  #snapshot(reader: Reader, cause: Snapshot["cause"]): void {
+    this.#write(reader, { news: { case: "snapshot", value: reader.log.fold(cause) } });
+    reader.next = reader.log.last + 1;
+  }
+
+  #rewind(reader: Reader, previousEpoch: string, validThrough: number): void {
+    const value = { previousEpoch, validThrough, epoch: reader.log.epoch };
+    this.#write(reader, { news: { case: "rewind", value } });
+  }
+
+  #end(reader: Reader, reason: End["reason"]): void {
+    this.#write(reader, { news: { case: "end", value: { reason, lastSeq: reader.log.last } } });
+  }
+
+  #refuse(request: number, code: string, alias: number, epoch = ""): void {
+    const value = Refused.create({ code, alias, epoch });
+    this.answer(request, { case: "refused", value });
+  }
+
+  #write(reader: Reader, frame: Partial<Frame>): void {
+    reader.write(Frame.encode(Frame.create({ alias: reader.alias, ...frame })));
+  }
+}
