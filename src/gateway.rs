@@ -2,10 +2,7 @@
 //!
 //! Decides nothing that a part could decide. The only module that knows all others.
 
-use std::{
-    collections::HashMap, future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};

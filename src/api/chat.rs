@@ -29,7 +29,7 @@ use crate::{
         openai::{self, Request, Streaming},
     },
     event::{Event, Failed, FailureCode},
-    generation::{Head, Launched, OnDisconnect, Order},
+    generation::{Head, Launched, OnDisconnect, Order, Timeouts},
     ident::ChannelId,
     provider::{self, Provider},
     route::Target,
@@ -43,6 +43,8 @@ struct Call {
     named: Option<ChannelId>,
     detached: bool,
     target: Target,
+    timeouts: Timeouts,
+    on_disconnect: OnDisconnect,
     provider: Arc<Provider>,
     headers: HeaderMap,
 }
@@ -91,7 +93,7 @@ fn understand(app: &App, headers: &HeaderMap, body: Bytes) -> Result<Call, Probl
     let plan = app.routes.plan(request.model(), rand::random()).map_err(|error| {
         Problem::new(StatusCode::NOT_FOUND, "model_not_found", error.to_string()).about("model")
     })?;
-    let target = plan.into_first();
+    let target = plan.targets.first().cloned().expect("a plan has at least one target");
     let provider = app.providers.get(&target.provider).map(Arc::clone);
     Ok(Call {
         named: headers::channel(headers)?,
@@ -99,6 +101,8 @@ fn understand(app: &App, headers: &HeaderMap, body: Bytes) -> Result<Call, Probl
         provider: provider.expect("config checks that every target's provider exists"),
         headers: headers::upstream(headers),
         target,
+        timeouts: plan.timeouts,
+        on_disconnect: plan.on_disconnect,
         request,
     })
 }
@@ -119,7 +123,7 @@ fn launch_once(app: &App, caller: &Caller, call: &Call) -> Result<Running, Appen
     };
     let streamed = call.request.streams() || call.named.is_some() || call.detached;
     let streaming = if streamed { Streaming::Always } else { Streaming::AsAsked };
-    let on_disconnect = if call.detached { OnDisconnect::Drain } else { call.target.on_disconnect };
+    let on_disconnect = if call.detached { OnDisconnect::Drain } else { call.on_disconnect };
     let order = Order {
         channel: Arc::clone(&channel),
         model: call.request.model().to_owned(),
@@ -129,10 +133,10 @@ fn launch_once(app: &App, caller: &Caller, call: &Call) -> Result<Running, Appen
             path: "/chat/completions".to_owned(),
             headers: call.headers.clone(),
             body: call.request.upstream(&call.target.model, streaming),
-            connect_timeout: call.target.timeouts.connect,
+            connect_timeout: call.timeouts.connect,
         },
         dialect: Dialect::OpenAi,
-        timeouts: call.target.timeouts,
+        timeouts: call.timeouts,
         on_disconnect,
     };
     let launched = app.generations.launch(order)?;

@@ -10,6 +10,7 @@ use reqwest::{
 };
 
 use super::Secret;
+pub use crate::generation::{OnDisconnect, Timeouts};
 
 /// Loopback, because the gateway is open without keys; the port that development servers are looked for at.
 pub const HTTP: &str = "127.0.0.1:8080";
@@ -165,21 +166,6 @@ pub struct Target {
     pub weight: Option<NonZeroU32>,
 }
 
-/// How long a provider may take. Each is apart from the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Until the connection is made.
-    pub connect: Duration,
-    /// From the request to the first token.
-    pub first_token: Duration,
-    /// Between two tokens; comments and pings do not count.
-    pub idle: Duration,
-    /// From the request to the end.
-    pub total: Duration,
-    /// Without a single byte, once the provider has sent a ping or a comment.
-    pub silent: Duration,
-}
-
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
@@ -232,17 +218,6 @@ impl Default for Retention {
     fn default() -> Self {
         Self { after_end: AFTER_END, max_bytes: MAX_BYTES }
     }
-}
-
-/// What becomes of a generation whose caller and last viewer are gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnDisconnect {
-    /// It is stopped at once.
-    Cancel,
-    /// It is stopped after this long alone.
-    Grace(Duration),
-    /// It goes on to its end.
-    Drain,
 }
 
 impl Default for OnDisconnect {
