@@ -84,6 +84,12 @@ fn message(error: &YamlError) -> String {
             let found = unexpected.split(['"', '`']).next().unwrap_or_default().trim_end();
             format!("expected {expected}, found {found}")
         }
+        YamlError::Unexpected { expected: "mapping start", .. } => {
+            "expected keys and values, `key: value`".to_owned()
+        }
+        YamlError::Unexpected { expected: "sequence start", .. } => {
+            "expected a list, `[a, b]` or lines that begin with `- `".to_owned()
+        }
         YamlError::Unexpected { expected, .. } => format!("expected {expected}"),
         YamlError::Eof { .. } => "the file ends too early, or is empty".to_owned(),
         YamlError::MultipleDocuments { .. } => "a second document begins; keep one".to_owned(),
