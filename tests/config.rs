@@ -147,6 +147,10 @@ const WRONG: &[Wrong] = &[
     ),
     wrong("chanels: {}", "gateway.yaml:2:1: unknown key `chanels`; did you mean `channels`?"),
     wrong(
+        "store: { \"eng\\u001b\\nine\": memory }",
+        "gateway.yaml:2:10: unknown key `eng\\u{1b}\\nine`; did you mean `engine`?",
+    ),
+    wrong(
         "store: { colour: red }",
         "gateway.yaml:2:10: unknown key `colour`; there are `engine`, `path`, `url`",
     ),
@@ -426,6 +430,7 @@ providers: { sim: { dialect: simulator } }\nmodels: { m: { targets: [{ provider:
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..Default::default() })]
     #[test]
     fn no_damage_to_a_file_makes_it_panic(at in 0usize..4000, cut in 0usize..40, put in "[ \\-:{}\\[\\]\"'#&*!|>%@`$a1\n]{0,6}") {
         let text = fs::read_to_string(in_repository("config/tokenway.yaml")).expect("an example");

@@ -34,6 +34,9 @@ pub struct ConfigError {
 impl ConfigError {
     pub(super) fn new(source: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.place);
+        for problem in &mut problems {
+            problem.message = printable(&problem.message);
+        }
         Self { source: source.to_owned(), problems }
     }
 
@@ -95,6 +98,15 @@ fn message(error: &YamlError) -> String {
         YamlError::MultipleDocuments { .. } => "a second document begins; keep one".to_owned(),
         other => DefaultMessageFormatter.format_message(other).into_owned(),
     }
+}
+
+/// On one line, and without what a terminal would obey: names from the file may hold anything.
+fn printable(text: &str) -> String {
+    let escaped = text.chars().map(|char| match char.is_control() {
+        true => char.escape_default().to_string(),
+        false => char.to_string(),
+    });
+    escaped.collect()
 }
 
 /// `did you mean …?`, or all that is known.
