@@ -1,1 +1,5 @@
-//! x
+//! The native client.
+
+mod follow;
+
+pub use follow::{Broken, Follow, Item};
