@@ -94,10 +94,10 @@ fn every_field_of_the_protocol_says_what_it_means() {
 
 #[test]
 fn a_field_without_a_comment_is_found() {
-    let text = "message A {\n  // Said.\n  string a = 1;\n  string b = 2;\n  uint32 c = 3; // Said here.\n\
+    let text = "// Said.\nmessage A {\n  // Said.\n  string a = 1;\n  string b = 2;\n  uint32 c = 3; // Said here.\n\
         \n  oneof body {\n    Hello hello = 4;\n    // Said.\n    uint64 n = 5;\n    string d = 6;\n  }\n}\n\
-        // Its fields go together.\nenum E {\n  // Said.\n  NONE = 0;\n  SOME = 1;\n}\n";
-    assert_eq!(silent_fields(text), [4, 11, 18]);
+        // Its fields go together.\nenum E {\n  // Said.\n  NONE = 0;\n  SOME = 1;\n}\nmessage B {}\n";
+    assert_eq!(silent_fields(text), [5, 12, 19, 21]);
 }
 
 #[test]
@@ -131,18 +131,19 @@ fn the_changelog_has_a_place_for_the_next_line() {
     );
 }
 
-/// The numbers of the lines that declare a field or an enum value of which no comment speaks. In a `oneof`, a field
-/// named like its message type needs none: the message says it.
+/// The numbers of the lines that declare a message, a field, an enum or a value of which no comment speaks. A field
+/// named like its type needs none: the type says it.
 fn silent_fields(text: &str) -> Vec<usize> {
     let mut silent = Vec::new();
     let mut before = "";
     for (number, line) in text.lines().map(str::trim).enumerate() {
         let code = line.split("//").next().unwrap_or_default().trim();
-        let declares = code.contains(" = ") && code.ends_with(';') && !code.starts_with("option ");
+        let is_type = code.starts_with("message ") || code.starts_with("enum ");
+        let is_field = code.contains(" = ") && code.ends_with(';') && !code.starts_with("syntax ");
         let words: Vec<&str> = code.split_whitespace().collect();
         let says_itself = words.len() > 2 && words[1].replace('_', "") == words[0].to_lowercase();
         let said = line.contains("//") || before.starts_with("//");
-        if declares && !code.starts_with("syntax") && !said && !says_itself {
+        if is_type && !said || is_field && !said && !says_itself {
             silent.push(number + 1);
         }
         before = line;
@@ -195,5 +196,5 @@ fn all_files() -> impl Iterator<Item = (String, String)> {
 
 /// Scripts without an extension.
 fn folder_of_scripts(path: &Path) -> bool {
-    path.parent().is_some_and(|folder| folder.ends_with(".ci"))
+    path.parent().and_then(Path::file_name).is_some_and(|name| name == ".ci")
 }
