@@ -1,6 +1,6 @@
 //! What `/proc` says of a process and all its children: who they are, the CPU time and the memory they took.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, thread, time::Duration};
 
 /// The kernel's `USER_HZ`, in which `/proc` counts CPU time on every Linux machine that Rust runs on.
 const TICKS_PER_SECOND: u32 = 100;
@@ -58,6 +58,22 @@ pub(crate) fn kill_tree(root: u32) {
 /// Asks one process to end.
 pub(crate) fn terminate(pid: u32) {
     signal("-TERM", &[pid]);
+}
+
+/// How many cores all programs together keep busy, measured over this time.
+pub(crate) fn busy_cores(over: Duration) -> f64 {
+    let before = busy_ticks();
+    thread::sleep(over);
+    let ticks = busy_ticks().saturating_sub(before);
+    ticks as f64 / f64::from(TICKS_PER_SECOND) / over.as_secs_f64()
+}
+
+/// Ticks of all cores that were neither idle nor waiting for a disk.
+fn busy_ticks() -> u64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks = stat.lines().next().into_iter().flat_map(|line| line.split_whitespace().skip(1));
+    let counted = ticks.take(8).enumerate().filter(|(column, _)| !matches!(column, 3 | 4));
+    counted.filter_map(|(_, ticks)| ticks.parse::<u64>().ok()).sum()
 }
 
 fn signal(which: &str, pids: &[u32]) {

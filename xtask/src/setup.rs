@@ -156,7 +156,7 @@ impl Ground {
             "cargo-nextest is not installed: compiling it, once, into target/tools (some minutes)"
         );
         // Away from target/debug, or it would throw out what is compiled there; unoptimised, for it only waits.
-        let install = "cargo install cargo-nextest --locked --debug --root target/tools --target-dir target/tools/build";
+        let install = "cargo install cargo-nextest --locked --debug --config profile.dev.debug=false --root target/tools --target-dir target/tools/build";
         if let Err(why) = self.run(install, &self.root, NEXTEST) {
             println!(
                 "!! {why}\n!! going on by `cargo test`: a test that hangs will hold up the whole part"
