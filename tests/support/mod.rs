@@ -37,7 +37,7 @@ pub fn named(channels: &Channels, id: &str) -> Arc<Channel> {
 
 pub fn begin(channel: &Arc<Channel>, id: &str) -> Producer {
     let started = Started { id: id.into(), model: "test".into(), ..Started::default() };
-    channel.begin(started, CancellationToken::new()).expect("the channel is open")
+    channel.begin(started, CancellationToken::new()).expect("the channel is open").0
 }
 
 pub fn finished() -> Event {
@@ -73,7 +73,7 @@ impl Told {
             ..Started::default()
         };
         match self.channel.begin(started.clone(), CancellationToken::new()) {
-            Ok(producer) => self.producers.push(producer),
+            Ok((producer, _)) => self.producers.push(producer),
             // What runs has said too much to begin another.
             Err(AppendError::Full { .. }) => return,
             Err(error) => panic!("not begun: {error}"),
@@ -205,7 +205,8 @@ impl Checked {
         match item {
             Item::Events { first_seq, events, .. } => {
                 assert!(!self.begun || first_seq == self.told + 1, "exactly once and in order");
-                let (from, through) = (first_seq as usize - 1, first_seq as usize - 1 + events.len());
+                let (from, through) =
+                    (first_seq as usize - 1, first_seq as usize - 1 + events.len());
                 assert_eq!(events, told.said[from..through], "what was said");
                 for (seq, event) in (first_seq..).zip(events) {
                     self.state.apply(seq, event);
@@ -221,15 +222,13 @@ impl Checked {
                 self.whole = true;
             }
             Item::Rewind { .. } => panic!("nobody took the channel over"),
-            Item::End { last_seq, reason } => {
-                match reason {
-                    proto::end::Reason::Complete => {
-                        let cursor = self.follow.cursor().expect("it has begun");
-                        assert_eq!(last_seq, cursor.seq, "the end comes after everything");
-                    }
-                    _ => self.left = true,
+            Item::End { last_seq, reason } => match reason {
+                proto::end::Reason::Complete => {
+                    let cursor = self.follow.cursor().expect("it has begun");
+                    assert_eq!(last_seq, cursor.seq, "the end comes after everything");
                 }
-            }
+                _ => self.left = true,
+            },
         }
         self.begun = true;
     }
