@@ -183,7 +183,8 @@ impl Follow {
             at
         });
         let times_ms = times.skip(known as usize).collect();
-        let events = frame.events.iter().skip(known as usize).map(read).collect::<Result<_, _>>()?;
+        let events =
+            frame.events.iter().skip(known as usize).map(read).collect::<Result<_, _>>()?;
         Ok(Some(Item::Events { first_seq: seq + 1, events, times_ms }))
     }
 }
@@ -202,7 +203,12 @@ mod tests {
 
     fn frame(first_seq: u64, texts: &[&str]) -> proto::Frame {
         let event = |text: &&str| proto::Event { text: (*text).into(), ..Default::default() };
-        proto::Frame { alias: 1, first_seq, events: texts.iter().map(event).collect(), ..Default::default() }
+        proto::Frame {
+            alias: 1,
+            first_seq,
+            events: texts.iter().map(event).collect(),
+            ..Default::default()
+        }
     }
 
     fn seqs(item: &Item) -> (u64, usize) {

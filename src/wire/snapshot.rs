@@ -71,8 +71,7 @@ pub fn snapshot_from_wire(message: proto::Snapshot) -> Result<State, BadEvent> {
     let generations = message.generations.into_iter().map(generation_from_wire);
     state.generations = generations.collect::<Result<_, _>>()?;
     let customs = message.customs.into_iter();
-    state.customs =
-        customs.map(|one| (one.seq, one.custom.unwrap_or_default().into())).collect();
+    state.customs = customs.map(|one| (one.seq, one.custom.unwrap_or_default().into())).collect();
     Ok(state)
 }
 
