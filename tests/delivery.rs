@@ -1,5 +1,7 @@
 //! Delivery as a client sees it, over the in-memory carrier with latency, loss, re-ordering, small windows and cuts.
 
+#![expect(clippy::print_stdout, reason = "seeds and counts are for whoever looks into a failure")]
+
 mod support;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -38,8 +40,7 @@ impl Client {
             Owner::default(),
             gateway.form(),
         );
-        let shutdown =
-            Shutdown { begins: CancellationToken::new(), grace: Duration::from_secs(1) };
+        let shutdown = Shutdown { begins: CancellationToken::new(), grace: Duration::from_secs(1) };
         tracker.spawn(session::run(gateway, session, shutdown));
         Self { end, framings: HashMap::new() }
     }
@@ -57,8 +58,7 @@ impl Client {
     }
 
     fn take(&mut self, arrival: memory::Arrival, viewer: &mut Viewer, told: &[Told]) {
-        let framing =
-            self.framings.entry(arrival.stream).or_insert_with(|| Framing::new(64 << 20));
+        let framing = self.framings.entry(arrival.stream).or_insert_with(|| Framing::new(64 << 20));
         framing.push(&arrival.bytes);
         while let Some(message) = framing.next().expect("a delimited message") {
             if arrival.is_control {
@@ -127,8 +127,7 @@ async fn simulate(seed: u64) -> Tally {
                 }
             }
             5 if viewer.subscriptions.len() < 12 => {
-                let from =
-                    [From::Beginning, From::Snapshot, From::Tail][random.random_range(0..3)];
+                let from = [From::Beginning, From::Snapshot, From::Tail][random.random_range(0..3)];
                 let alias = viewer.add(Checked::new(random.random_range(0..told.len()), from));
                 let wanted = viewer.subscribe(alias, &told);
                 client.end.send(request(1, Request::Subscribe(wanted)));

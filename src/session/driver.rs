@@ -100,7 +100,10 @@ pub async fn refuse(transport: impl Transport, why: &Closing) {
 }
 
 /// Writes the last answers and ends the connection once the client has them, or has had its time.
-async fn farewell<T: Transport>(mut transport: T, mut write: impl FnMut(&mut Port<'_, '_, T>) -> bool) {
+async fn farewell<T: Transport>(
+    mut transport: T,
+    mut write: impl FnMut(&mut Port<'_, '_, T>) -> bool,
+) {
     let said = poll_fn(|cx| {
         let mut port = Port { transport: &mut transport, cx, gone: None };
         let written = write(&mut port);

@@ -339,10 +339,8 @@ impl Session {
         self.changed = true;
         let status = channel.status();
         let heads = (0..).zip(&status.generations);
-        let heads = heads.map(|(index, started)| proto::GenerationHead {
-            index,
-            started: Some(started.into()),
-        });
+        let heads = heads
+            .map(|(index, started)| proto::GenerationHead { index, started: Some(started.into()) });
         Ok(proto::Subscribed {
             alias: wanted.alias,
             epoch: status.epoch.to_string(),
