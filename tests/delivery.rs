@@ -1,5 +1,7 @@
 //! Delivery as a client sees it, over the in-memory carrier with latency, loss, re-ordering, small windows and cuts.
 
+#![expect(clippy::print_stdout, reason = "seeds and counts are for whoever looks into a failure")]
+
 mod support;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
