@@ -15,7 +15,7 @@ use tokenway::{
 
 const EVENTS: usize = 1000;
 
-/// A text stream of the length and shape that OpenAI sends: about 330 bytes for each token.
+/// A text stream of the length and shape that OpenAI sends: about 350 bytes for each token.
 fn events() -> Vec<Bytes> {
     let event = |number: usize| {
         let word = ["The", " quick", " brown", " föx", " jumps", "!\\n\\n"][number % 6];

@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
+use proptest::prelude::*;
 use tokenway::{
     config::{
         Channels, Config, DEMO_MODELS, Endpoint, Environment, Listen, OnDisconnect, Simulator,
@@ -146,6 +147,10 @@ const WRONG: &[Wrong] = &[
     ),
     wrong("chanels: {}", "gateway.yaml:2:1: unknown key `chanels`; did you mean `channels`?"),
     wrong(
+        "store: { \"eng\\u001b\\nine\": memory }",
+        "gateway.yaml:2:10: unknown key `eng\\u{1b}\\nine`; did you mean `engine`?",
+    ),
+    wrong(
         "store: { colour: red }",
         "gateway.yaml:2:10: unknown key `colour`; there are `engine`, `path`, `url`",
     ),
@@ -184,6 +189,10 @@ const WRONG: &[Wrong] = &[
     wrong_together(
         "models: { \"a*\": { targets: [{ provider: sim }] } }",
         "gateway.yaml:2:11: `a*` is not a pattern; there are `prefix/*` and `*`",
+    ),
+    wrong_together(
+        "models: { \"${WORD}\": { targets: [{ provider: sim }] } }",
+        "gateway.yaml:2:11: names are not taken from the environment, only values are",
     ),
     wrong_together(
         "models: { \"a b\": { targets: [{ provider: sim }] } }",
@@ -296,6 +305,11 @@ const WRONG: &[Wrong] = &[
         "channels: { keep_alive: }",
         "gateway.yaml:2:23: the value is missing; give one or take the key out",
     ),
+    wrong("channels: quick", "gateway.yaml:2:11: expected keys and values, `key: value`"),
+    wrong(
+        "models: { m: { targets: sim } }",
+        "gateway.yaml:2:25: expected a list, `[a, b]` or lines that begin with `- `",
+    ),
     wrong("store: {}\nstore: {}", "gateway.yaml:3:1: `store` is written twice; keep one"),
 ];
 
@@ -307,6 +321,46 @@ fn every_error_says_where_what_and_what_would_be_right() {
             Err(error) => assert_eq!(error, wrong.told, "in\n{}", wrong.text()),
         }
     }
+}
+
+/// A full file of what is to come, as the design has it: what this version lacks is told, the rest is understood.
+#[test]
+fn what_this_version_does_not_have_is_told_key_by_key() {
+    let text = "version: 1
+listen: { http: 127.0.0.1:8080, webtransport: 127.0.0.1:4433 }
+tls: { cert: fullchain.pem, key: key.pem }
+providers:
+  openai:    { dialect: openai,    base_url: https://api.openai.com/v1, api_key: \"${OPENAI_API_KEY}\" }
+  anthropic: { dialect: anthropic, api_key: \"${ANTHROPIC_API_KEY}\" }
+  local:     { dialect: openai,    base_url: http://127.0.0.1:8000/v1 }
+  sim:       { dialect: simulator, tokens_per_second: 80 }
+models:
+  fast:
+    targets:
+      - { provider: openai, model: gpt-5-mini, weight: 3 }
+      - { provider: anthropic, model: claude-haiku-4-5 }
+    timeouts: { connect: 10s, first_token: 10m, idle: 5m, total: 60m }
+  \"openai/*\": { targets: [ { provider: openai } ] }
+channels:
+  frame_interval: 16ms
+  retention: { after_end: 10m, max_bytes: 8MiB }
+  on_disconnect: { policy: grace, grace: 30s }
+store: { engine: jetstream, url: nats://127.0.0.1 }
+access:
+  keys:
+    - { name: web, key: \"${WEB_KEY}\", models: [fast], limits: { concurrent: 100 } }
+  token_secret: \"${TOKENWAY_TOKEN_SECRET}\"
+  allowed_origins: [\"https://app.example\"]
+";
+    let error = parse(text).expect_err("much is to come");
+    let told: Vec<_> = error
+        .lines()
+        .map(|line| line.strip_prefix("gateway.yaml:").expect("a place"))
+        .map(|line| line.split_once(": ").expect("a message"))
+        .inspect(|(_, message)| assert!(message.contains("not available in this version")))
+        .map(|(place, _)| place)
+        .collect();
+    assert_eq!(told, ["3:6", "6:25", "20:18", "20:34", "23:5", "24:17"], "{error}");
 }
 
 #[test]
@@ -365,6 +419,32 @@ models: { m: { targets: [{ provider: o }] } }
     let key = openai.api_key.as_ref().expect("a key");
     assert!(!format!("{key} {key:?}").contains("sk-secret"));
     assert!(!format!("{:?}", environment()).contains("sk-test"));
+}
+
+#[test]
+fn sections_whose_lines_are_all_commented_out_are_empty() {
+    let text = "version: 1\nlisten:\n#  http: x\naccess:\nchannels:\nstore:
+providers: { sim: { dialect: simulator } }\nmodels: { m: { targets: [{ provider: sim }] } }\n";
+    let config = parse(text).expect("a config");
+    assert_eq!((config.listen, config.channels), (Listen::default(), Channels::default()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn no_damage_to_a_file_makes_it_panic(at in 0usize..4000, cut in 0usize..40, put in "[ \\-:{}\\[\\]\"'#&*!|>%@`$a1\n]{0,6}") {
+        let text = fs::read_to_string(in_repository("config/tokenway.yaml")).expect("an example");
+        let floor = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let damaged = format!("{}{put}{}", &text[..floor(at)], &text[floor(at + cut)..]);
+        let lines = damaged.lines().count() as u64 + 1;
+        if let Err(error) = Config::parse("gateway.yaml", &damaged, &environment()) {
+            prop_assert!(!error.problems.is_empty());
+            for problem in error.problems {
+                prop_assert!(problem.place.is_none_or(|place| (1..=lines).contains(&place.line)), "{problem:?}");
+                prop_assert!(!problem.message.contains('\n'), "{problem:?}");
+            }
+        }
+    }
 }
 
 #[test]

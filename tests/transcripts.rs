@@ -1,8 +1,7 @@
 //! Recorded provider streams, replayed through the decoders.
 //!
 //! The recordings are not part of the repository: `TOKENWAY_TRANSCRIPTS` names their directory. Each has the result that
-//! the provider's official SDK makes of it; ours must be the same, however the bytes are cut. Two members differ on
-//! purpose, because the SDK repeats the provider's word and we say what happened: see `expected_reason`.
+//! the provider's official SDK makes of it; ours must be the same, however the bytes are cut.
 
 #![expect(clippy::print_stdout, reason = "the table is what a person runs this for")]
 
@@ -141,7 +140,7 @@ fn whole_and_back(events: &[Event]) -> Result<Folded, Failed> {
 fn check_stream(body: &Bytes, expected: &Value, seed: u64) -> Vec<String> {
     let events = decode([body.clone()]);
     let folded = fold(&events);
-    let mut found = differences(&folded, expected, body);
+    let mut found = differences(&folded, expected);
 
     let back = without_natives(encoded_and_decoded(&events));
     let plain = without_natives(folded.clone());
@@ -180,7 +179,7 @@ fn check_stream(body: &Bytes, expected: &Value, seed: u64) -> Vec<String> {
 fn check_error(body: &[u8], facts: &Value, expected: &Value) -> Vec<String> {
     let status = u16::try_from(count(&facts["http"]["status"])).expect("an HTTP status");
     let end = Some(Err(openai::failure(status, body)));
-    differences(&Folded { end, ..Folded::default() }, expected, body)
+    differences(&Folded { end, ..Folded::default() }, expected)
 }
 
 #[test]

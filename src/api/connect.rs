@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 
 use super::{App, access::Caller};
-use crate::transport::websocket;
+use crate::transport::websocket::{self, Socket};
 
 /// How sessions reach this gateway, as `GET /v1/connect/info` tells it.
 #[derive(Clone, Debug)]
@@ -51,5 +51,7 @@ pub(super) async fn websocket(
     caller: Caller,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    websocket::upgrade(upgrade, move |transport| app.sessions.start(transport, caller.owner))
+    websocket::prepare(upgrade).on_upgrade(async move |socket| {
+        app.sessions.start(Socket::new(socket), caller.owner);
+    })
 }

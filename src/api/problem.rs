@@ -18,35 +18,35 @@ use crate::{
 
 /// A refusal: its status, its code, what it says to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub(super) struct Problem {
     /// The HTTP status.
-    pub status: StatusCode,
+    pub(super) status: StatusCode,
     /// A stable code.
-    pub code: &'static str,
+    pub(super) code: &'static str,
     /// For people: what is wrong, where, and what would be right.
-    pub message: String,
+    pub(super) message: String,
     /// The request's member or header that is meant, where there is one.
-    pub param: Option<String>,
+    pub(super) param: Option<String>,
     /// The channel's epoch now, where a cursor was refused.
-    pub epoch: Option<String>,
+    pub(super) epoch: Option<String>,
     /// When trying again can help, in seconds.
-    pub retry_after: Option<u64>,
+    pub(super) retry_after: Option<u64>,
 }
 
 impl Problem {
     /// A problem without further members.
-    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { status, code, message, param: None, epoch: None, retry_after: None }
     }
 
     /// The request cannot be understood.
-    pub fn bad_request(message: impl Into<String>) -> Self {
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
     /// The same, about one member of the request.
-    pub fn about(self, param: impl Into<String>) -> Self {
+    pub(super) fn about(self, param: impl Into<String>) -> Self {
         Self { param: Some(param.into()), ..self }
     }
 

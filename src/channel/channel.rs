@@ -110,7 +110,7 @@ impl Channel {
         self: &Arc<Self>,
         started: Started,
         stop: CancellationToken,
-    ) -> Result<(Producer, Cursor), AppendError> {
+    ) -> Result<Producer, AppendError> {
         let mut inner = self.inner.lock();
         if inner.life != Life::Open {
             return Err(AppendError::Closed);
@@ -122,7 +122,7 @@ impl Channel {
         inner.running.push(Running { id: GenerationId::claimed(&started.id), stop });
         inner.generations.push(started);
         let cursor = Cursor { epoch: self.epoch, seq };
-        Ok((Producer::new(Arc::clone(self), index), cursor))
+        Ok(Producer::new(Arc::clone(self), index, cursor))
     }
 
     /// Puts a custom event on the channel.

@@ -21,6 +21,7 @@ use crate::{
 pub struct Producer {
     channel: Arc<Channel>,
     index: u32,
+    cursor: Cursor,
     ended: bool,
 }
 
@@ -52,8 +53,8 @@ pub enum AppendError {
 }
 
 impl Producer {
-    pub(super) fn new(channel: Arc<Channel>, index: u32) -> Self {
-        Self { channel, index, ended: false }
+    pub(super) fn new(channel: Arc<Channel>, index: u32, cursor: Cursor) -> Self {
+        Self { channel, index, cursor, ended: false }
     }
 
     /// Appends events of this generation and gives the cursor after the last one. A terminal event, which must be the
@@ -67,7 +68,13 @@ impl Producer {
         }
         let seq = self.channel.append(self.index, events)?;
         self.ended = events.last().is_some_and(Event::is_terminal);
-        Ok(Cursor { epoch: self.channel.epoch(), seq })
+        self.cursor = Cursor { epoch: self.channel.epoch(), seq };
+        Ok(self.cursor)
+    }
+
+    /// The cursor after what it said last.
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
     }
 
     /// The generation's channel-local index.

@@ -63,7 +63,6 @@ pub fn start(from: From, extent: Extent<'_>) -> Result<Start, CannotResume> {
     match from {
         From::Beginning => Ok(extent.after(0)),
         From::Tail => Ok(Start::After(extent.last_seq)),
-        From::Snapshot if extent.last_seq == 0 => Ok(Start::After(0)),
         From::Snapshot => Ok(Start::Snapshot),
         From::Seq(seq) => extent.checked_after(seq),
         From::Cursor(cursor) if cursor.epoch == extent.epoch => extent.checked_after(cursor.seq),
@@ -131,8 +130,9 @@ mod tests {
     #[test]
     fn an_untouched_channel_is_read_from_its_beginning() {
         let extent = Extent { epoch: NOW, past: &[], first_seq: 1, last_seq: 0 };
-        for from in [From::Beginning, From::Tail, From::Snapshot, From::Seq(0), cursor(NOW, 0)] {
+        for from in [From::Beginning, From::Tail, From::Seq(0), cursor(NOW, 0)] {
             assert_eq!(start(from, extent), Ok(Start::After(0)), "{from:?}");
         }
+        assert_eq!(start(From::Snapshot, extent), Ok(Start::Snapshot), "asked for is given");
     }
 }

@@ -3,9 +3,13 @@
 use std::{
     path::{Path, PathBuf},
     process,
+    sync::Arc,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
 
 use super::{Doors, Failure, say};
 use crate::{
@@ -39,8 +43,13 @@ fn run(mut config: Config, doors: Doors, what: &str) -> Result<(), Failure> {
         let http = gateway.http_addr();
         say(&format!("  console        http://{}", friendly(http)));
         say(&format!("  for apps       OPENAI_BASE_URL=http://{}/v1", friendly(http)));
+        say(&format!("  webtransport   {} (UDP)", friendly(gateway.webtransport_addr())));
         notes.iter().for_each(|note| say(&format!("  note: {note}")));
-        gateway.serve(told_to_stop()).await;
+        let restarts = restart_when_told(gateway.webtransport_restart());
+        tokio::select! {
+            () = gateway.serve(told_to_stop()) => {}
+            () = restarts => {}
+        }
         Ok(())
     })
 }
@@ -73,6 +82,17 @@ async fn told_to_stop() {
         }
         process::exit(130);
     });
+}
+
+/// SIGUSR2 shuts the WebTransport endpoint as a crash would and opens it again, to see clients recover.
+async fn restart_when_told(restart: Arc<Notify>) {
+    let Ok(mut told) = signal(SignalKind::user_defined2()) else {
+        return std::future::pending().await;
+    };
+    while told.recv().await.is_some() {
+        restart.notify_one();
+    }
+    std::future::pending().await
 }
 
 /// `$XDG_STATE_HOME/tokenway`, else `~/.local/state/tokenway`.

@@ -5,7 +5,7 @@
 //! the fields are the descriptions in the JSON Schema.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 use super::{
     located::{At, Entries, Given},
@@ -21,6 +21,8 @@ pub(super) struct File {
     #[schemars(with = "schema::Version")]
     pub(super) version: Given<String>,
     /// Where the gateway listens.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Listen>")]
     pub(super) listen: Listen,
     /// Certificate and key; not available in this version.
     #[schemars(with = "schema::NotYet")]
@@ -30,10 +32,16 @@ pub(super) struct File {
     /// The models that apps may ask for: a name, `prefix/*`, or `*`.
     pub(super) models: Entries<Model>,
     /// How channels behave.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Channels>")]
     pub(super) channels: Channels,
     /// Where logs are kept.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Store>")]
     pub(super) store: Store,
     /// Who may do what.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Access>")]
     pub(super) access: Access,
 }
 
@@ -48,6 +56,8 @@ pub(super) struct Listen {
     #[schemars(with = "schema::Address")]
     pub(super) webtransport: Given<String>,
     /// How the gateway is reached from outside, where that differs from the addresses.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Public>")]
     pub(super) public: Public,
 }
 
@@ -97,8 +107,12 @@ pub(super) struct Model {
     #[schemars(length(min = 1))]
     pub(super) targets: Vec<At<Target>>,
     /// How long the provider may take for what.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Timeouts>")]
     pub(super) timeouts: Timeouts,
     /// In place of the rule under `channels`.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<OnDisconnect>")]
     pub(super) on_disconnect: OnDisconnect,
 }
 
@@ -147,8 +161,12 @@ pub(super) struct Channels {
     #[schemars(with = "schema::Duration")]
     pub(super) frame_interval: Given<String>,
     /// How much is kept, and how long.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Retention>")]
     pub(super) retention: Retention,
     /// What becomes of a generation whose caller and last viewer are gone.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<OnDisconnect>")]
     pub(super) on_disconnect: OnDisconnect,
     /// Whether an app's server-sent events carry their cursor as `id:`.
     #[schemars(with = "schema::Flag")]
@@ -210,4 +228,13 @@ pub(super) struct Access {
     /// Web pages of other origins that may use the gateway: `https://app.example`.
     #[schemars(with = "Vec<schema::HttpUrl>")]
     pub(super) allowed_origins: Vec<At<String>>,
+}
+
+/// A section whose keys are all commented out is an empty one.
+fn section<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }

@@ -35,6 +35,21 @@ impl Config {
     }
 
     /// Reads a text; `source` is what errors call it.
+    ///
+    /// ```
+    /// use tokenway::config::{Config, Environment};
+    ///
+    /// let text = "
+    /// version: 1
+    /// providers: { sim: { dialect: simulator, tokens_per_sec: 80 } }
+    /// models: { chat: { targets: [{ provider: sim, model: sim-text }] } }
+    /// ";
+    /// let error = Config::parse("gateway.yaml", text, &Environment::default()).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "gateway.yaml:3:41: unknown key `tokens_per_sec`; did you mean `tokens_per_second`?",
+    /// );
+    /// ```
     pub fn parse(source: &str, text: &str, environment: &Environment) -> Result<Self, ConfigError> {
         let options = serde_saphyr::options! { with_snippet: false };
         let file = serde_saphyr::from_str_with_options(text, options)

@@ -34,6 +34,9 @@ pub struct ConfigError {
 impl ConfigError {
     pub(super) fn new(source: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.place);
+        for problem in &mut problems {
+            problem.message = printable(&problem.message);
+        }
         Self { source: source.to_owned(), problems }
     }
 
@@ -84,11 +87,26 @@ fn message(error: &YamlError) -> String {
             let found = unexpected.split(['"', '`']).next().unwrap_or_default().trim_end();
             format!("expected {expected}, found {found}")
         }
+        YamlError::Unexpected { expected: "mapping start", .. } => {
+            "expected keys and values, `key: value`".to_owned()
+        }
+        YamlError::Unexpected { expected: "sequence start", .. } => {
+            "expected a list, `[a, b]` or lines that begin with `- `".to_owned()
+        }
         YamlError::Unexpected { expected, .. } => format!("expected {expected}"),
         YamlError::Eof { .. } => "the file ends too early, or is empty".to_owned(),
         YamlError::MultipleDocuments { .. } => "a second document begins; keep one".to_owned(),
         other => DefaultMessageFormatter.format_message(other).into_owned(),
     }
+}
+
+/// On one line, and without what a terminal would obey: names from the file may hold anything.
+fn printable(text: &str) -> String {
+    let escaped = text.chars().map(|char| match char.is_control() {
+        true => char.escape_default().to_string(),
+        false => char.to_string(),
+    });
+    escaped.collect()
 }
 
 /// `did you mean …?`, or all that is known.

@@ -100,7 +100,7 @@ mod tests {
                     Due::At(at) => at,
                     Due::Never => unreachable!("it is dirty"),
                 };
-                prop_assert!(at >= now && at < now + interval);
+                prop_assert!(at >= now && at <= now + interval);
                 prop_assert!(last.is_none_or(|last| at >= last + interval));
                 now = at;
                 clock.ticked(at);

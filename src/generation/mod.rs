@@ -120,13 +120,13 @@ impl Generations {
             created_ms: clock::now_ms(),
         };
         let stop = self.stop.child_token();
-        let (producer, cursor) = order.channel.begin(started, stop.clone())?;
+        let producer = order.channel.begin(started, stop.clone())?;
         let index = producer.index();
         let (head_sender, head) = oneshot::channel();
         let (tee, reader) = tee::tee();
         let (present, caller_present) = watch::channel(());
         let ends = (head_sender, tee, caller_present);
-        let task = task::Task::new(order, id.clone(), producer, cursor, stop, ends);
+        let task = task::Task::new(order, id.clone(), producer, stop, ends);
         self.tasks.spawn(task.run());
         let presence = CallerPresence { _present: present };
         Ok(Launched { id, index, caller: Caller { head, tee: reader, presence } })

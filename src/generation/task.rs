@@ -41,7 +41,6 @@ pub(super) struct Task {
     provider: Arc<Provider>,
     request: Option<Request>,
     producer: Producer,
-    cursor: Cursor,
     head: Option<oneshot::Sender<Head>>,
     tee: Tee,
     ingest: Ingest,
@@ -72,7 +71,6 @@ impl Task {
         order: Order,
         id: GenerationId,
         producer: Producer,
-        cursor: Cursor,
         stop: CancellationToken,
         (head, tee, caller): (oneshot::Sender<Head>, Tee, watch::Receiver<()>),
     ) -> Self {
@@ -94,7 +92,6 @@ impl Task {
             provider: order.provider,
             request: Some(order.request),
             producer,
-            cursor,
             head: Some(head),
             tee,
             vigil,
@@ -220,7 +217,7 @@ impl Task {
         if !events.is_empty() {
             self.append(&mut events)?;
         }
-        let (last, count) = (self.cursor, events.len() as u64);
+        let (last, count) = (self.producer.cursor(), events.len() as u64);
         let payloads = payloads.into_iter().map(|payload| Payload {
             name: payload.name,
             data: payload.data,
@@ -246,10 +243,7 @@ impl Task {
 
     fn append(&mut self, events: &mut [Event]) -> Result<(), Failed> {
         match self.producer.append(events) {
-            Ok(cursor) => {
-                self.cursor = cursor;
-                Ok(())
-            }
+            Ok(_) => Ok(()),
             Err(AppendError::Closed) => {
                 Err(Failed::new(FailureCode::Cancelled, "the channel was deleted"))
             }

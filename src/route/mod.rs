@@ -11,6 +11,16 @@ use thiserror::Error;
 use crate::config::{Config, Model, OnDisconnect, Timeouts};
 
 /// All routes of one config; a changed config makes new ones.
+///
+/// ```
+/// use tokenway::{config::Config, route::Routes};
+///
+/// let routes = Routes::new(&Config::demo());
+/// let plan = routes.plan("chat", 0)?;
+/// assert_eq!(plan.targets[0].model, "sim-text");
+/// assert!(routes.plan("gpt-9", 0).is_err());
+/// # Ok::<(), tokenway::route::UnknownModel>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Routes {
     models: Vec<Model>,

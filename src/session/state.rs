@@ -332,6 +332,7 @@ impl Session {
         // Watched before it is read: what is said in between raises the signal.
         let watch = channel.watch(&self.signal);
         let reader = channel.read(from)?;
+        let begins_after = reader.seq();
         let lane = self.lanes.assign();
         let one = Subscription::new(wanted.alias, lane, reader, watch, wanted.times);
         self.subscriptions.push(one);
@@ -344,7 +345,8 @@ impl Session {
             alias: wanted.alias,
             epoch: status.epoch.to_string(),
             first_seq: status.first_seq,
-            last_seq: status.last_seq,
+            // A tail begins after this one, whatever was said in the meantime.
+            last_seq: if from == From::Tail { begins_after } else { status.last_seq },
             generations: heads.collect(),
         })
     }

@@ -9,7 +9,7 @@ mod snapshot;
 
 pub use event::{BadEvent, decode_event, encode_event};
 pub use frame::{EVENTS_TAG, FrameHeader, Framing, TooLong, decode_elements, delimit};
-pub use snapshot::snapshot_to_wire;
+pub use snapshot::{snapshot_from_wire, snapshot_to_wire};
 
 /// The generated messages. Their documentation is in the proto files.
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]

@@ -1,7 +1,13 @@
-//! A folded channel to its message.
+//! A folded channel to its message and back.
 
-use super::proto::{self, generation_state};
-use crate::snapshot::{Choice, End, Generation, State, Tool};
+use super::{
+    BadEvent,
+    proto::{self, generation_state},
+};
+use crate::{
+    event::{Finished, Media, Reasoning, Started, ToolCall, Usage},
+    snapshot::{Choice, End, Generation, State, Tool},
+};
 
 /// The message of a snapshot of everything up to `through`.
 pub fn snapshot_to_wire(
@@ -57,4 +63,53 @@ fn choice(choice: &Choice) -> proto::ChoiceState {
 
 fn tool(tool: &Tool) -> proto::ToolCallState {
     proto::ToolCallState { call: Some((&tool.call).into()), arguments: tool.arguments.clone() }
+}
+
+/// The folded channel of a message. What has no place in a snapshot (the splices) is empty.
+pub fn snapshot_from_wire(message: proto::Snapshot) -> Result<State, BadEvent> {
+    let mut state = State::default();
+    let generations = message.generations.into_iter().map(generation_from_wire);
+    state.generations = generations.collect::<Result<_, _>>()?;
+    let customs = message.customs.into_iter();
+    state.customs = customs.map(|one| (one.seq, one.custom.unwrap_or_default().into())).collect();
+    Ok(state)
+}
+
+fn generation_from_wire(message: proto::GenerationState) -> Result<Generation, BadEvent> {
+    let end = match (message.finished, message.failed) {
+        (Some(finished), _) => Some(End::Finished(finished.try_into()?)),
+        (None, Some(failed)) => Some(End::Failed(failed.try_into()?)),
+        (None, None) => None,
+    };
+    let choices = message.choices.into_iter().map(choice_from_wire);
+    Ok(Generation {
+        started: message.started.map(Started::from).unwrap_or_default(),
+        choices: choices.collect::<Result<_, _>>()?,
+        citations: message.citations.into_iter().map(|citation| citation.data).collect(),
+        media: message.media.into_iter().map(Media::from).collect(),
+        usage: message.usage.map(Usage::from),
+        resumed: Vec::new(),
+        end,
+        evicted: message.evicted,
+    })
+}
+
+fn choice_from_wire(message: proto::ChoiceState) -> Result<Choice, BadEvent> {
+    let finished = message.finished.map(|end| {
+        let proto::ChoiceFinished { reason, native_reason } = end;
+        Finished::try_from(proto::Finished { reason, native_reason })
+    });
+    let tool_calls = message.tool_calls.into_iter().map(|tool| Tool {
+        call: tool.call.map(ToolCall::from).unwrap_or_default(),
+        arguments: tool.arguments,
+    });
+    Ok(Choice {
+        number: message.choice,
+        text: message.text,
+        reasoning: message.reasoning,
+        refusal: message.refusal,
+        tool_calls: tool_calls.collect(),
+        finished: finished.transpose()?,
+        sealed: message.sealed.into_iter().map(Reasoning::from).collect(),
+    })
 }

@@ -121,6 +121,7 @@ describe("the console in a browser", () => {
         expect(one.text).toBe(kept.generations[0]?.text);
         expect(one).toMatchObject({ duplicates: 0, gaps: 0, attachments: 1 });
       }
+      // One session means one: a drop and a resume in between would hide a stream that never opened.
       expect((await view.status()).recoveries).toEqual([]);
     }));
 

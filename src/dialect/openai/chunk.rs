@@ -47,8 +47,6 @@ pub(super) struct Choice<'a> {
     pub text: Text<'a>,
     #[serde(borrow, default)]
     pub finish_reason: Text<'a>,
-    #[serde(borrow, default)]
-    pub native_finish_reason: Text<'a>,
     #[serde(borrow)]
     pub usage: Option<&'a RawValue>,
     #[serde(borrow)]

@@ -22,7 +22,6 @@ pub(super) struct Choice {
     pub calls: Calls,
     /// What ids made up for its calls begin with.
     pub id_stem: String,
-    pub refused: bool,
     /// A delta has been seen: a `message` beside or after it repeats what was said.
     pub streamed: bool,
 }
@@ -74,10 +73,10 @@ pub(super) fn delta(
     match delta.content {
         Content::Nothing => {}
         Content::Text(text) => to.text(text),
-        Content::Parts(parts) => parts.into_iter().for_each(|raw| part(raw, state, gallery, to)),
+        Content::Parts(parts) => parts.into_iter().for_each(|raw| part(raw, gallery, to)),
     }
     if let Some(text) = delta.refusal.some() {
-        refusal(text.into_owned(), state, to);
+        refusal(text.into_owned(), to);
     }
     if let Some(tools) = delta.tool_calls {
         state.calls.add(tools, &state.id_stem, |kind| to.say(kind));
@@ -99,8 +98,7 @@ pub(super) fn delta(
     }
 }
 
-fn refusal(text: String, state: &mut Choice, to: &mut Voice<'_>) {
-    state.refused = true;
+fn refusal(text: String, to: &mut Voice<'_>) {
     to.say(Kind::Refusal(text));
 }
 
@@ -141,7 +139,7 @@ fn reasoning(content: Text<'_>, plain: Text<'_>, details: Option<&RawValue>, to:
 }
 
 /// A part of a content array.
-fn part(raw: &RawValue, state: &mut Choice, gallery: &mut Gallery, to: &mut Voice<'_>) {
+fn part(raw: &RawValue, gallery: &mut Gallery, to: &mut Voice<'_>) {
     let Ok(part) = serde_json::from_str::<Part<'_>>(raw.get()) else {
         // Some arrays hold bare strings.
         return match serde_json::from_str::<Text<'_>>(raw.get()).ok().and_then(Text::some) {
@@ -153,7 +151,7 @@ fn part(raw: &RawValue, state: &mut Choice, gallery: &mut Gallery, to: &mut Voic
         "text" | "output_text" => to.text(part.text.some().unwrap_or_default()),
         "refusal" => {
             if let Some(text) = part.refusal.some() {
-                refusal(text.into_owned(), state, to);
+                refusal(text.into_owned(), to);
             }
         }
         "thinking" => {

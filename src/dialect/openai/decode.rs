@@ -47,8 +47,6 @@ struct Progress {
     choice: Choice,
     /// `finish_reason`; the last one holds.
     word: Option<String>,
-    /// `native_finish_reason`.
-    native: String,
     /// What `ChoiceFinished` has said.
     announced: Option<Finished>,
 }
@@ -210,7 +208,7 @@ impl Decoder {
             self.choices.push(Progress { choice, ..Progress::default() });
             self.choices.len() - 1
         });
-        let Progress { choice, word, native, .. } = &mut self.choices[at];
+        let Progress { choice, word, .. } = &mut self.choices[at];
         to.choice = index;
         let mut said = true;
         if let Some(delta) = part.delta {
@@ -225,7 +223,6 @@ impl Decoder {
         }
         if let Some(reason) = part.finish_reason.some() {
             said = true;
-            part.native_finish_reason.as_str().clone_into(native);
             *word = Some(reason.into_owned());
             choice.calls.flush(&choice.id_stem, |kind| to.say(kind));
         }
@@ -306,12 +303,7 @@ impl Progress {
     /// How the choice ended; `None` if it has not, or badly.
     fn end(&self) -> Option<Finished> {
         let word = self.word.as_deref()?;
-        let signs = Signs {
-            word,
-            native: &self.native,
-            refused: self.choice.refused,
-            called_tools: !self.choice.calls.is_empty(),
-        };
+        let signs = Signs { word, called_tools: !self.choice.calls.is_empty() };
         let native_reason = (!word.is_empty()).then(|| word.to_owned());
         finish::reason(signs).map(|reason| Finished { reason, native_reason })
     }

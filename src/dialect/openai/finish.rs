@@ -1,4 +1,8 @@
-//! Why a choice ended, in the one vocabulary, also where the provider's word is not true.
+//! Why a choice ended, in the one vocabulary.
+//!
+//! The provider's word decides, as it does in the official SDKs; a
+//! `stop` that ends tool calls is the one that is read otherwise. A
+//! refusal keeps its own text, and a call that was cut its unparsable arguments, so nothing is hidden by the word.
 
 use crate::event::FinishReason;
 
@@ -7,23 +11,17 @@ use crate::event::FinishReason;
 pub(super) struct Signs<'a> {
     /// `finish_reason`.
     pub word: &'a str,
-    /// The word of the provider behind a broker.
-    pub native: &'a str,
-    pub refused: bool,
     pub called_tools: bool,
 }
 
 /// Why it ended; `None` is an error.
 pub(super) fn reason(signs: Signs<'_>) -> Option<FinishReason> {
-    use FinishReason::{Length, Refusal, Stop, ToolCalls};
-    let reason = read(signs.word)?;
-    Some(match reason {
-        // Brokers call a cut call a call.
-        Stop | ToolCalls if read(signs.native) == Some(Length) => Length,
-        Stop if signs.refused => Refusal,
-        Stop if signs.called_tools => ToolCalls,
-        reason => reason,
-    })
+    match read(signs.word)? {
+        FinishReason::Stop if signs.called_tools && !signs.word.is_empty() => {
+            Some(FinishReason::ToolCalls)
+        }
+        reason => Some(reason),
+    }
 }
 
 /// A provider's word alone. A word that nobody knows is a natural end; the word itself is kept beside it.
@@ -56,9 +54,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_lies() {
+    fn words_are_read_and_what_they_leave_unsaid() {
         use FinishReason::*;
-        let plain = Signs { word: "stop", native: "", refused: false, called_tools: false };
+        let plain = Signs { word: "stop", called_tools: false };
         for (signs, expected) in [
             (plain, Some(Stop)),
             (Signs { word: "eos", ..plain }, Some(Stop)),
@@ -67,11 +65,11 @@ mod tests {
             (Signs { word: "SAFETY", ..plain }, Some(ContentFilter)),
             (Signs { word: "insufficient_system_resource", ..plain }, None),
             (Signs { word: "error", ..plain }, None),
-            (Signs { refused: true, ..plain }, Some(Refusal)),
             (Signs { called_tools: true, ..plain }, Some(ToolCalls)),
-            (Signs { word: "tool_calls", native: "max_output_tokens", ..plain }, Some(Length)),
-            (Signs { word: "tool_calls", native: "completed", ..plain }, Some(ToolCalls)),
-            (Signs { word: "content_filter", refused: true, ..plain }, Some(ContentFilter)),
+            // `[DONE]` without any reason is `stop` (DESIGN.md, invariant 4).
+            (Signs { word: "", called_tools: true }, Some(Stop)),
+            (Signs { word: "tool_calls", ..plain }, Some(ToolCalls)),
+            (Signs { word: "content_filter", called_tools: true }, Some(ContentFilter)),
         ] {
             assert_eq!(reason(signs), expected, "{signs:?}");
         }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{
-    control::{CHOICES_MAX, Control, Scenario},
+    control::{CHOICES_MAX, Control, Scenario, TOKENS_MAX},
     refusal::Refusal,
     tokens,
 };
@@ -92,13 +92,17 @@ impl Ask {
             return Err(wrong("max_tokens", "at least 1"));
         }
         let tools = tools(&body)?;
+        let choices = control.choices.unwrap_or(n);
+        if control.tokens.is_some_and(|tokens| tokens * choices > TOKENS_MAX) {
+            return Err(wrong("simulator.tokens", "at most 200000 in all choices together"));
+        }
         Ok(Self {
             scenario: control.scenario(of_model)?,
             tool_choice: tool_choice(&body, &tools)?,
             tools,
             parallel_tools: flag(&body, "parallel_tool_calls")?.unwrap_or(true),
             format: format(&body)?,
-            choices: control.choices.unwrap_or(n),
+            choices,
             stop: stop(&body)?,
             seed: body.get("seed").and_then(Value::as_i64),
             model,

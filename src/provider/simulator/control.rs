@@ -107,8 +107,8 @@ const MEMBERS: [&str; 13] = [
     "tool_calls",
 ];
 
-/// Some megabytes of text: enough for any soak, and no way to exhaust the host.
-pub(super) const TOKENS_MAX: usize = 1_000_000;
+/// Of all choices together. At the usual pace three quarters of an hour, and not more than some megabytes.
+pub(super) const TOKENS_MAX: usize = 200_000;
 /// OpenAI's own limit for `n`.
 pub(super) const CHOICES_MAX: usize = 128;
 /// More than any real model calls at once.
@@ -143,7 +143,7 @@ impl Control {
     fn fault(&self) -> Option<(&'static str, &'static str)> {
         let rate_ok = |rate: f64| rate.is_finite() && rate > 0.0;
         let rules = [
-            (self.tokens.is_none_or(|n| n <= TOKENS_MAX), "tokens", "is at most 1000000"),
+            (self.tokens.is_none_or(|n| n <= TOKENS_MAX), "tokens", "is at most 200000"),
             (self.tokens_per_second.is_none_or(rate_ok), "tokens_per_second", "is more than 0"),
             (self.jitter.is_none_or(|j| (0.0..=1.0).contains(&j)), "jitter", "is between 0 and 1"),
             (self.burst != Some(0), "burst", "is at least 1"),

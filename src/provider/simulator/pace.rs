@@ -15,6 +15,8 @@ const FIRST_TOKEN: Duration = Duration::from_millis(300);
 const FIRST_TOKEN_SLOW: Duration = Duration::from_millis(5_500);
 /// Visible as a living rhythm, without looking broken.
 const JITTER: f64 = 0.5;
+/// A year: as good as for ever, and far from where the clock's arithmetic overflows.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The rhythm of one answer.
 #[derive(Clone, Debug)]
@@ -33,7 +35,10 @@ impl Pace {
             _ => FIRST_TOKEN,
         };
         Self {
-            first_token: control.first_token_ms.map_or(first_token, Duration::from_millis),
+            first_token: control
+                .first_token_ms
+                .map_or(first_token, Duration::from_millis)
+                .min(LONGEST),
             interval_s: control.tokens_per_second.unwrap_or(rate).recip(),
             jitter: control.jitter.unwrap_or(JITTER),
             burst: control.burst.map_or(1, |burst| burst as usize),
@@ -61,6 +66,7 @@ impl Pace {
     }
 
     fn beats(&self, beats: f64) -> Duration {
-        Duration::try_from_secs_f64(beats * self.interval_s).unwrap_or(Duration::MAX / 2)
+        let after = Duration::try_from_secs_f64(beats * self.interval_s);
+        after.map_or(LONGEST, |after| after.min(LONGEST))
     }
 }

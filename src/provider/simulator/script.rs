@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     ask::{Ask, Format},
-    control::{Scenario, TOKENS_MAX},
+    control::Scenario,
     prose::{self, Genre},
     refusal::Refusal,
     sample, tokens, tools,
@@ -81,7 +81,7 @@ fn fault(ask: &Ask, seed: u64, said: usize) -> Option<Fault> {
         Scenario::Stall => Break::Stall,
         _ => return None,
     };
-    let chosen = || StdRng::seed_from_u64(seed ^ 0x6661_756c_74).random_range(FAULT_AT);
+    let chosen = || StdRng::seed_from_u64(seed ^ 0x66_6175_6c74).random_range(FAULT_AT);
     // At the latest in place of the last token: an answer that has failed has not been said.
     let at = ask.control.at.unwrap_or_else(chosen).min(said.saturating_sub(1));
     Some(Fault::Midway { at, how })
@@ -151,7 +151,7 @@ fn content(ask: &Ask, tokens: Option<usize>, rng: &mut StdRng) -> Vec<String> {
 
 /// Exactly so many tokens of prose.
 fn prose_of(genre: Genre, tokens: usize, rng: &mut StdRng) -> Vec<String> {
-    let mut said = Vec::with_capacity(tokens.min(TOKENS_MAX));
+    let mut said = Vec::with_capacity(tokens);
     while said.len() < tokens {
         said.extend(pieces(&prose::block(genre, rng)));
     }

@@ -75,19 +75,18 @@ impl Timeline {
             if self.index >= length.max(1) {
                 continue;
             }
+            let finish = |encoder: &Encoder| encoder.finish(choice, said.finish);
             let piece = said.pieces.get(self.index).map(|piece| self.encoder.piece(choice, piece));
-            let finish = self.encoder.finish(choice, said.finish);
+            let last = self.index + 1 >= length;
             if self.fails_here() {
-                return self.fail(due, &piece.unwrap_or(finish));
+                let next = piece.unwrap_or_else(|| finish(&self.encoder));
+                return self.fail(due, &next);
             }
-            if let Some(piece) = piece {
-                self.sent += 1;
-                self.ready.push_back(Beat { due, act: Act::Send(piece) });
-            }
-            match self.index + 1 < length {
-                true => all_said = false,
-                false => self.ready.push_back(Beat { due, act: Act::Send(finish) }),
-            }
+            let finish = last.then(|| finish(&self.encoder));
+            self.sent += usize::from(piece.is_some());
+            let sent = piece.into_iter().chain(finish);
+            self.ready.extend(sent.map(|bytes| Beat { due, act: Act::Send(bytes) }));
+            all_said &= last;
         }
         self.index += 1;
         if all_said {

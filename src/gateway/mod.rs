@@ -2,12 +2,14 @@
 //!
 //! Decides nothing that a part could decide. The only module that knows all others.
 
+mod webtransport;
+
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use thiserror::Error;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{net::TcpListener, sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -20,7 +22,9 @@ use crate::{
     route::Routes,
     session::{self, Host},
     store::Memory,
+    transport::webtransport::{CannotKeep, CannotListen},
 };
+use webtransport::{Door, Inside};
 
 /// How long running generations may go on once the gateway shuts down.
 const GENERATION_GRACE: Duration = Duration::from_secs(10);
@@ -35,7 +39,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 pub struct Gateway {
     app: App,
     http: TcpListener,
+    door: Door,
     tasks: TaskTracker,
+    restart: Arc<Notify>,
 }
 
 /// Why a gateway could not start.
@@ -49,6 +55,12 @@ pub enum StartError {
         /// Why.
         error: io::Error,
     },
+    /// The WebTransport address could not be had.
+    #[error("{0}{hint}", hint = in_use_hint(&.0.error, "--webtransport"))]
+    WebTransport(CannotListen),
+    /// The certificate or the secret could not be kept.
+    #[error("{0}; choose another directory with --state-dir")]
+    State(CannotKeep),
 }
 
 fn in_use_hint(error: &io::Error, flag: &str) -> String {
@@ -63,7 +75,6 @@ fn in_use_hint(error: &io::Error, flag: &str) -> String {
 impl Gateway {
     /// Builds all parts and begins to listen. `state_dir` keeps the development certificate and the deployment's secret.
     pub async fn bind(config: Config, state_dir: PathBuf) -> Result<Self, StartError> {
-        let _ = state_dir;
         install_crypto();
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -83,6 +94,9 @@ impl Gateway {
         };
         let sessions = Host::new(Arc::clone(&channels), session_settings, closing.clone());
 
+        let connect = connect_info(&config, http_address);
+        let info = Arc::clone(&connect.webtransport);
+        let door = Door::open(&config.listen, &state_dir, info).await?;
         let app = App::new(Parts {
             channels,
             generations: Generations::new(),
@@ -95,10 +109,10 @@ impl Gateway {
                 sse_ids: config.channels.sse_ids,
             },
             sessions,
-            connect: connect_info(&config, http_address),
+            connect,
             closing,
         });
-        Ok(Self { app, http, tasks })
+        Ok(Self { app, http, door, tasks, restart: Arc::default() })
     }
 
     /// Where it listens for HTTP.
@@ -106,13 +120,29 @@ impl Gateway {
         self.http.local_addr().expect("a bound socket has an address")
     }
 
+    /// Where it listens for WebTransport.
+    pub fn webtransport_addr(&self) -> SocketAddr {
+        self.door.addr()
+    }
+
+    /// Notifying it shuts the WebTransport endpoint as a crash would and opens it again: for demonstrations and tests.
+    pub fn webtransport_restart(&self) -> Arc<Notify> {
+        Arc::clone(&self.restart)
+    }
+
     /// Serves until `shutdown` resolves, then ends in order: no new work, running generations get their grace, viewers
     /// and sessions are told, and everything is awaited.
     #[expect(clippy::disallowed_methods, reason = "the tracker awaits these tasks at shutdown")]
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        let Self { app, http, tasks } = self;
+        let Self { app, http, door, tasks, restart } = self;
         let (closing, draining) = (app.closing.clone(), CancellationToken::new());
         tasks.spawn(sweep(Arc::clone(&app.channels), closing.clone()));
+        tasks.spawn(door.serve(Inside {
+            sessions: app.sessions.clone(),
+            guard: app.guard.clone(),
+            closing: closing.clone(),
+            restart,
+        }));
         let server = axum::serve(nodelay(http), api::router(app.clone()))
             .with_graceful_shutdown(draining.clone().cancelled_owned())
             .into_future();

@@ -1,0 +1,138 @@
+//! From the file as written to settings: puts the environment in, gives scalars their meaning, checks what belongs
+//! together. Goes on after a fault, so that one run tells all of them.
+
+mod doors;
+mod provider;
+mod model;
+mod channels;
+
+use reqwest::Url;
+
+pub(super) use doors::exposure;
+pub(super) use provider::{base_url, is_header_value};
+
+use super::{
+    Config, Environment,
+    file::File,
+    located::{At, Given},
+    problem::{Place, Problem},
+};
+
+/// The settings, or everything that is wrong.
+pub(super) fn config(file: File, environment: &Environment) -> Result<Config, Vec<Problem>> {
+    let mut resolver = Resolver { environment, problems: Vec::new() };
+    let config = resolver.config(file);
+    match resolver.problems.is_empty() {
+        true => Ok(config),
+        false => Err(resolver.problems),
+    }
+}
+
+struct Resolver<'a> {
+    environment: &'a Environment,
+    problems: Vec<Problem>,
+}
+
+impl Resolver<'_> {
+    fn config(&mut self, file: File) -> Config {
+        self.version(&file.version);
+        self.not_yet("tls", &file.tls);
+        let providers: Vec<_> =
+            file.providers.0.iter().map(|(name, provider)| self.provider(name, provider)).collect();
+        if providers.is_empty() {
+            let message = "`providers` is missing; give at least one, such as `providers: { sim: { \
+                           dialect: simulator } }`";
+            self.wrong(None, message);
+        }
+        let channels = self.channels(&file.channels);
+        let names: Vec<_> = providers.iter().map(|provider| provider.name.clone()).collect();
+        if file.models.0.is_empty() && !providers.is_empty() {
+            let message = format!(
+                "`models` is missing, so no call could be routed; to pass every name through, write `models: {{ \
+                 \"*\": {{ targets: [{{ provider: {} }}] }} }}`",
+                names[0]
+            );
+            self.wrong(None, message);
+        }
+        let models = file.models.0.iter();
+        let models = models
+            .map(|(name, model)| self.model(name, model, &names, channels.on_disconnect))
+            .collect();
+        Config {
+            listen: self.listen(&file.listen),
+            providers,
+            models,
+            channels,
+            store: self.store(&file.store),
+            access: self.access(&file.access),
+            notes: Vec::new(),
+        }
+    }
+
+    fn version(&mut self, version: &Given<String>) {
+        match self.text(version) {
+            Some(text) if text.value.trim() != "1" => {
+                self.wrong(Some(text.place), "this version of tokenway reads `version: 1`");
+            }
+            None if version.0.is_none() => {
+                self.wrong(None, "`version` is missing; write `version: 1`");
+            }
+            _ => {}
+        }
+    }
+
+    /// A scalar's meaning, if it is given and has one. `meaning`'s error completes the sentence "it is not …".
+    fn read<T>(
+        &mut self,
+        given: &Given<String>,
+        meaning: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let given = given.0.as_ref()?;
+        let expanded = self.expand(given)?;
+        let fault = match meaning(&expanded) {
+            Ok(value) => return Some(value),
+            Err(expected) => expected,
+        };
+        // As written in the file: what came from the environment may be a secret.
+        self.wrong(Some(given.place), format!("`{}` is not {fault}", given.value));
+        None
+    }
+
+    fn text(&mut self, given: &Given<String>) -> Option<At<String>> {
+        let given = given.0.as_ref()?;
+        let value = self.expand(given)?;
+        Some(At { value, place: given.place })
+    }
+
+    fn expand(&mut self, text: &At<String>) -> Option<String> {
+        match self.environment.expand(&text.value) {
+            Ok(expanded) => Some(expanded),
+            Err(fault) => {
+                self.wrong(Some(text.place), fault);
+                None
+            }
+        }
+    }
+
+    fn not_yet<T>(&mut self, key: &str, given: &Given<T>) {
+        if let Some(place) = place(given) {
+            self.wrong(
+                Some(place),
+                format!("`{key}` is not available in this version; take it out"),
+            );
+        }
+    }
+
+    fn wrong(&mut self, place: Option<Place>, message: impl Into<String>) {
+        self.problems.push(Problem { place, message: message.into() });
+    }
+}
+
+fn place<T>(given: &Given<T>) -> Option<Place> {
+    given.0.as_ref().map(|given| given.place)
+}
+
+fn http_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+}

@@ -1,0 +1,140 @@
+//! Providers: each dialect has keys of its own, and no others.
+
+use reqwest::{
+    Url,
+    header::{HeaderName, HeaderValue},
+};
+
+use super::{
+    super::{
+        Endpoint, OPENAI_BASE_URL, OpenAi, Provider, Secret, Simulator, file,
+        located::{At, Entries},
+        problem::{Place, choice, list},
+    },
+    Resolver, http_url, place,
+};
+
+/// The dialects of this version.
+const DIALECTS: [&str; 2] = ["openai", "simulator"];
+/// Dialects to come.
+const DIALECTS_LATER: [&str; 5] = ["responses", "anthropic", "gemini", "ollama", "bedrock"];
+/// Long enough for any name, short enough for a header and a metric's label.
+const NAME_BYTES_MAX: usize = 64;
+
+/// A URL under which paths can be put. The error says what would be right.
+pub(in crate::config) fn base_url(text: &str) -> Result<Url, String> {
+    let expected = || "a URL such as `https://api.openai.com/v1`".to_owned();
+    let mut url = http_url(text).ok_or_else(expected)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("a URL without `?` and `#`, since paths are put after it".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a URL without a user; put the key under `api_key`".to_owned());
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// Whether it can be sent in a header.
+pub(in crate::config) fn is_header_value(text: &str) -> bool {
+    HeaderValue::from_str(text).is_ok()
+}
+
+impl Resolver<'_> {
+    pub(super) fn provider(&mut self, name: &At<String>, provider: &file::Provider) -> Provider {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if !(1..=NAME_BYTES_MAX).contains(&name.value.len()) || !name.value.bytes().all(allowed) {
+            let message = "a provider's name is 1 to 64 of the characters A-Z a-z 0-9 . _ -";
+            self.wrong(Some(name.place), message);
+        }
+        let dialect = self.read(&provider.dialect, |text| match text {
+            "openai" | "simulator" => Ok(text.to_owned()),
+            later if DIALECTS_LATER.contains(&later) => {
+                Err(format!("available in this version; there are {}", list(&DIALECTS)))
+            }
+            other => Err(format!("a dialect; {}", choice(other, &DIALECTS))),
+        });
+        if provider.dialect.0.is_none() {
+            let message =
+                format!("`{}` has no `dialect`; there are {}", name.value, list(&DIALECTS));
+            self.wrong(Some(name.place), message);
+        }
+        let endpoint = match dialect.as_deref() {
+            Some("simulator") => Endpoint::Simulator(self.simulator(provider)),
+            Some(_) => Endpoint::OpenAi(self.openai(provider)),
+            // Reported above; the rest of it cannot be judged.
+            None => Endpoint::Simulator(Simulator::default()),
+        };
+        Provider { name: name.value.clone(), endpoint }
+    }
+
+    pub(super) fn simulator(&mut self, provider: &file::Provider) -> Simulator {
+        let headers = provider.headers.0.first().map(|(name, _)| name.place);
+        self.foreign("base_url", place(&provider.base_url), "simulator");
+        self.foreign("api_key", place(&provider.api_key), "simulator");
+        self.foreign("headers", headers, "simulator");
+        let default = Simulator::default();
+        let rate = self.read(&provider.tokens_per_second, |text| {
+            let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+            rate.ok_or_else(|| "a number above 0, such as `80`".to_owned())
+        });
+        let seed = self.read(&provider.seed, |text| {
+            text.parse().map_err(|_| "a whole number, such as `1`".to_owned())
+        });
+        Simulator {
+            tokens_per_second: rate.unwrap_or(default.tokens_per_second),
+            seed: seed.unwrap_or(default.seed),
+        }
+    }
+
+    pub(super) fn openai(&mut self, provider: &file::Provider) -> OpenAi {
+        self.foreign("tokens_per_second", place(&provider.tokens_per_second), "openai");
+        self.foreign("seed", place(&provider.seed), "openai");
+        let base_url = self.read(&provider.base_url, base_url);
+        let base_url = base_url
+            .unwrap_or_else(|| Url::parse(OPENAI_BASE_URL).expect("the default base URL is a URL"));
+        let api_key = self.text(&provider.api_key).and_then(|key| {
+            let key_is_sendable = !key.value.trim().is_empty() && is_header_value(&key.value);
+            if !key_is_sendable {
+                let message = "`api_key` is empty or holds characters that cannot be sent; for a \
+                               provider without a key, take `api_key` out";
+                self.wrong(Some(key.place), message);
+            }
+            key_is_sendable.then(|| Secret::new(key.value))
+        });
+        OpenAi { base_url, api_key, headers: self.headers(&provider.headers) }
+    }
+
+    pub(super) fn headers(
+        &mut self,
+        headers: &Entries<At<String>>,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        let mut all = Vec::new();
+        for (name, value) in &headers.0 {
+            let header = HeaderName::try_from(&name.value).ok();
+            if header.is_none() {
+                self.wrong(Some(name.place), format!("`{}` is not a header's name", name.value));
+            }
+            let Some(expanded) = self.expand(value) else { continue };
+            let value_as_header = HeaderValue::from_str(&expanded).ok();
+            if value_as_header.is_none() {
+                let message = format!("the value of `{}` cannot be sent in a header", name.value);
+                self.wrong(Some(value.place), message);
+            }
+            if let (Some(header), Some(mut value)) = (header, value_as_header) {
+                value.set_sensitive(true);
+                all.push((header, value));
+            }
+        }
+        all
+    }
+
+    /// A key that another dialect has.
+    pub(super) fn foreign(&mut self, key: &str, place: Option<Place>, dialect: &str) {
+        if place.is_some() {
+            let message = format!("`{key}` has no effect with `dialect: {dialect}`; take it out");
+            self.wrong(place, message);
+        }
+    }
+}

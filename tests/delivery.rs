@@ -1,0 +1,197 @@
+//! Delivery as a client sees it, over the in-memory carrier with latency, loss, re-ordering, small windows and cuts.
+
+#![expect(clippy::print_stdout, reason = "seeds and counts are for whoever looks into a failure")]
+
+mod support;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use prost::Message;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use support::{Checked, Told, Viewer, channels, named, request};
+use tokenway::{
+    channel::Channels,
+    ident::Owner,
+    sequence::From,
+    session::{self, Session, Settings, Shutdown},
+    transport::{
+        Transport,
+        memory::{self, Conditions, MemoryClient},
+    },
+    wire::{
+        Framing,
+        proto::{self, client_message::Body as Request, server_message},
+    },
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A client on the in-memory carrier.
+struct Client {
+    end: MemoryClient,
+    framings: HashMap<u64, Framing>,
+}
+
+impl Client {
+    fn connect(channels: &Arc<Channels>, conditions: Conditions, tracker: &TaskTracker) -> Self {
+        let (gateway, end) = memory::connect(conditions);
+        let session = Session::new(
+            Settings::default(),
+            Arc::clone(channels),
+            Owner::default(),
+            gateway.form(),
+        );
+        let shutdown = Shutdown { begins: CancellationToken::new(), grace: Duration::from_secs(1) };
+        tracker.spawn(session::run(gateway, session, shutdown));
+        Self { end, framings: HashMap::new() }
+    }
+
+    /// Takes in what arrives within `time`; false once the connection is gone.
+    async fn pump(&mut self, time: Duration, viewer: &mut Viewer, told: &[Told]) -> bool {
+        let until = tokio::time::Instant::now() + time;
+        loop {
+            match tokio::time::timeout_at(until, self.end.recv()).await {
+                Err(_) => return true,
+                Ok(None) => return false,
+                Ok(Some(arrival)) => self.take(arrival, viewer, told),
+            }
+        }
+    }
+
+    fn take(&mut self, arrival: memory::Arrival, viewer: &mut Viewer, told: &[Told]) {
+        let framing = self.framings.entry(arrival.stream).or_insert_with(|| Framing::new(64 << 20));
+        framing.push(&arrival.bytes);
+        while let Some(message) = framing.next().expect("a delimited message") {
+            if arrival.is_control {
+                let message = proto::ServerMessage::decode(message).expect("a server message");
+                let Some(server_message::Body::Control(control)) = message.body else {
+                    panic!("the control stream holds control only");
+                };
+                viewer.control(control.body.expect("an answer"), told);
+            } else {
+                viewer.frame(proto::Frame::decode(message).expect("a frame"), told);
+            }
+        }
+    }
+}
+
+fn conditions(random: &mut StdRng) -> Conditions {
+    let ms = Duration::from_millis;
+    Conditions {
+        latency: ms(random.random_range(0..40)),
+        jitter: ms(random.random_range(0..20)),
+        loss: random.random_range(0.0..0.3),
+        retransmission: ms(random.random_range(1..120)),
+        window_bytes: 1 << random.random_range(7..17),
+        seed: random.random(),
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    cuts: usize,
+    snapshots: usize,
+    events: usize,
+}
+
+/// Appends, subscribes, drops, resumes and trims in an order that the seed says, and checks everything on the way.
+async fn simulate(seed: u64) -> Tally {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut tally = Tally::default();
+    let tracker = TaskTracker::new();
+    let channels = channels(1 << random.random_range(12..18));
+    let mut told: Vec<Told> =
+        (0..4).map(|n| Told::new(named(&channels, &format!("chat-{n}")))).collect();
+    // One that closes with its generation.
+    told.push(Told::new(channels.create(Owner::default()).expect("memory opens")));
+    told[4].begin();
+    let mut viewer = Viewer::default();
+    let max_streams = random.random_range(1..5);
+    let interval_ms = [0, 1, 16, 100][random.random_range(0..4)];
+    let mut client = Client::connect(&channels, conditions(&mut random), &tracker);
+    client.end.send(viewer.hello(&told, max_streams, interval_ms));
+    for _ in 0..400 {
+        match random.random_range(0..10) {
+            0..4 => {
+                let at = random.random_range(0..told.len());
+                for _ in 0..random.random_range(1..8) {
+                    if told[at].is_open() {
+                        told[at].say(&mut random);
+                    }
+                }
+            }
+            4 => {
+                let at = random.random_range(0..told.len() - 1);
+                match random.random_bool(0.5) {
+                    true => told[at].end_one(&mut random),
+                    false => told[at].publish(&mut random),
+                }
+            }
+            5 if viewer.subscriptions.len() < 12 => {
+                let from = [From::Beginning, From::Snapshot, From::Tail][random.random_range(0..3)];
+                let alias = viewer.add(Checked::new(random.random_range(0..told.len()), from));
+                let wanted = viewer.subscribe(alias, &told);
+                client.end.send(request(1, Request::Subscribe(wanted)));
+            }
+            6 if random.random_bool(0.2) => {
+                if let Some(alias) = viewer.subscriptions.keys().min().copied() {
+                    client.end.send(request(2, Request::Unsubscribe(proto::Unsubscribe { alias })));
+                }
+            }
+            7 | 8 if random.random_bool(0.7) => {
+                client.end.cut();
+                tally.cuts += 1;
+                client = Client::connect(&channels, conditions(&mut random), &tracker);
+                client.end.send(viewer.hello(&told, max_streams, interval_ms));
+            }
+            _ => {}
+        }
+        let time = Duration::from_millis(random.random_range(0..40));
+        assert!(client.pump(time, &mut viewer, &told).await, "nobody but the test cuts");
+    }
+    told[4].end_all(&mut random);
+    for _ in 0..10_000 {
+        if viewer.is_caught_up(&told) {
+            break;
+        }
+        client.pump(Duration::from_millis(100), &mut viewer, &told).await;
+    }
+    assert!(viewer.is_caught_up(&told), "everything said is told in the end");
+    for one in viewer.subscriptions.values() {
+        one.assert_caught_up(&told[one.channel]);
+        tally.snapshots += one.snapshots;
+    }
+    tally.events = told.iter().map(|one| one.said.len()).sum();
+    drop(client);
+    tracker.close();
+    tracker.wait().await;
+    tally
+}
+
+fn cases() -> u64 {
+    std::env::var("TOKENWAY_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(200)
+}
+
+#[test]
+fn over_ten_thousand_cuts_each_event_comes_once_and_in_order_or_a_snapshot_says_so() {
+    let first_seed: u64 = std::env::var("TOKENWAY_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(rand::random);
+    println!("first seed {first_seed} (TOKENWAY_SEED={first_seed} repeats it)");
+    let mut total = Tally::default();
+    for seed in (0..cases()).map(|n| first_seed.wrapping_add(n)) {
+        println!("seed {seed}");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
+        let tally = runtime.block_on(simulate(seed));
+        total.cuts += tally.cuts;
+        total.snapshots += tally.snapshots;
+        total.events += tally.events;
+    }
+    println!("{total:?}");
+    assert!(total.snapshots > 0, "retention overtook somebody");
+    assert!(cases() < 200 || total.cuts >= 10_000, "{total:?}");
+}
