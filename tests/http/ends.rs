@@ -410,8 +410,12 @@ async fn a_channel_that_can_hold_no_more_is_a_limit_also_where_the_end_came_alon
     for ending in ["", &format!("data: {}\n\ndata: [DONE]\n\n", upstream::finish())] {
         let (app, mut provider) = full(&gateway, &upstream).await;
         provider.say(format!("data: {}\n\n{ending}", upstream::delta("one more"))).await;
-        let end = fails(&gateway, app).await;
-        assert_eq!(end["code"], "limit", "{ending}");
+        let (channel, mut app) = (header(&app.headers, "tokenway-channel").to_owned(), app);
+        let told = app.rest().await;
+        let end = gateway.ended(&channel).await;
+        assert_eq!(end["error"]["code"], "limit", "{ending}");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].json()["error"]["message"], end["error"]["message"]);
         provider.closed().await;
     }
     gateway.stop().await;
