@@ -263,7 +263,7 @@ async fn what_was_trimmed_is_given_as_a_snapshot_and_the_tail_completes_it() {
         gateway::with("", |config| config.channels.retention.max_bytes = 256 * 1024).await;
     let (mut app, mut provider, channel) = begun(&gateway, &upstream, Some("chat-42")).await;
     let mut said = String::new();
-    for round in 0..200 {
+    for round in 0..132 {
         let text = format!("{round}{} ", "y".repeat(2048));
         said += &text;
         provider.text_delta(&text).await;
