@@ -34,6 +34,9 @@ pub const HELLO_WAIT: Duration = Duration::from_secs(5);
 /// How often clients are asked to ping.
 const HEARTBEAT: Duration = Duration::from_millis(250);
 
+/// After so many bytes a tick leaves the rest to the next one, so that a thousand snapshots hold nobody else up.
+const TICK_BYTES_MAX: usize = 1024 * 1024;
+
 /// The longest a custom event's type may be, in bytes.
 const CUSTOM_TYPE_BYTES_MAX: usize = 128;
 
@@ -220,7 +223,7 @@ impl Session {
     pub fn tick(&mut self, now: Instant, outbox: &mut impl Outbox) {
         self.signal.lower();
         self.changed = false;
-        let mut wrote = false;
+        let mut wrote = 0;
         let mut refused = None;
         let mut ended = Vec::new();
         // Rounds of one frame each, so that a long catch-up on a shared lane takes turns with the others.
@@ -233,27 +236,31 @@ impl Session {
                     refused.get_or_insert(one.alias);
                     return false;
                 }
-                match one.next(&mut self.press) {
-                    Next::Nothing => return false,
-                    Next::Frame(frame) => outbox.put(one.lane, frame),
-                    Next::Last(frame) => {
-                        outbox.put(one.lane, frame);
-                        ended.push(one.alias);
-                        wrote = true;
-                        return false;
-                    }
+                if wrote > TICK_BYTES_MAX {
+                    refused.get_or_insert(one.alias);
+                    self.changed = true;
+                    return false;
                 }
-                wrote = true;
-                one.has_news()
+                let (frame, goes_on) = match one.next(&mut self.press) {
+                    Next::Nothing => return false,
+                    Next::Frame(frame) => (frame, true),
+                    Next::Last(frame) => (frame, false),
+                };
+                wrote += frame.len();
+                outbox.put(one.lane, frame);
+                if !goes_on {
+                    ended.push(one.alias);
+                }
+                goes_on && one.has_news()
             });
         }
         ended.iter().for_each(|alias| self.remove(*alias, outbox));
         self.turn = refused.and_then(|alias| self.place(alias)).unwrap_or(0);
-        if wrote || refused.is_some() {
+        if wrote > 0 || refused.is_some() {
             self.clock.ticked(now);
         }
         // What was written is likely to go on: look again at the next tick, and spare the writers the waking.
-        if wrote && !self.clock.interval().is_zero() {
+        if wrote > 0 && !self.clock.interval().is_zero() {
             self.signal.hush();
         }
     }
