@@ -7,6 +7,7 @@ mod aliases;
 mod answers;
 mod driver;
 mod lanes;
+mod reach;
 mod refusals;
 mod state;
 mod subscription;
