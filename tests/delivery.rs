@@ -14,12 +14,13 @@ use std::{
 use bytes::Bytes;
 use prost::Message;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use support::{Checked, Told, Viewer, channels, named, request};
+use support::{Checked, Told, Viewer, begin, channels, named, request};
 use tokenway::{
     channel::Channels,
-    event::Custom,
+    event::{Custom, Event},
     frame::{Form, Outgoing},
     ident::Owner,
+    native::Follow,
     sequence::From,
     session::{self, Closing, Outcome, Session, Settings, Shutdown},
     transport::{
@@ -334,5 +335,74 @@ async fn the_first_event_after_a_quiet_time_waits_for_no_tick() {
         }
         let took = began.elapsed().as_millis() as u64;
         assert!((expected_ms..=expected_ms + 3).contains(&took), "{took} ms, not {expected_ms}");
+    }
+}
+
+/// After each burst nothing more is said until all of it has come, so that a wake-up that is lost is lost for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_writer_on_another_thread_never_leaves_a_session_asleep() {
+    for (interval_ms, rounds) in [(0, 4_000), (1, 300)] {
+        let channels = channels(8 << 20);
+        let channel = named(&channels, "chat");
+        let (gateway, mut end) = memory::connect(Conditions::default());
+        let form = gateway.form();
+        let session =
+            Session::new(Settings::default(), Arc::clone(&channels), Owner::default(), form);
+        let shutdown = Shutdown { begins: CancellationToken::new(), grace: Duration::ZERO };
+        let running = tokio::spawn(session::run(gateway, session, shutdown));
+        let from = Some(proto::subscribe::From::Beginning(proto::Nothing {}));
+        let wanted = proto::Subscribe { alias: 1, channel: "chat".into(), from, times: false };
+        let hello = proto::Hello {
+            protocol: 1,
+            frame_interval_ms: Some(interval_ms),
+            subscriptions: vec![wanted],
+            ..proto::Hello::default()
+        };
+        end.send(request(0, Request::Hello(hello)));
+        let (bursts, asked) = std::sync::mpsc::sync_channel::<u64>(1);
+        let writer = std::thread::spawn(move || {
+            let mut producer = begin(&channel, "gen");
+            for burst in asked {
+                for _ in 0..burst {
+                    producer.append(&mut [Event::text("x")]).expect("open");
+                    (0..burst * 37 % 400).for_each(|_| std::hint::spin_loop());
+                }
+            }
+        });
+        let mut framings: HashMap<u64, Framing> = HashMap::new();
+        let mut follow = Follow::new(From::Beginning, false);
+        let mut said = 1;
+        for round in 0..rounds {
+            let burst = 1 + round % 11;
+            said += burst;
+            bursts.send(burst).expect("the writer listens");
+            while follow.cursor().is_none_or(|cursor| cursor.seq < said) {
+                let arrival = tokio::time::timeout(Duration::from_secs(5), end.recv()).await;
+                let arrival = arrival.expect("a session sleeps").expect("nobody cuts");
+                let framing =
+                    framings.entry(arrival.stream).or_insert_with(|| Framing::new(1 << 20));
+                framing.push(&arrival.bytes);
+                while let Some(message) = framing.next().expect("delimited") {
+                    follow_along(&mut follow, arrival.is_control, message);
+                }
+            }
+        }
+        drop((bursts, end));
+        writer.join().expect("it does not panic");
+        running.await.expect("it does not panic");
+    }
+}
+
+fn follow_along(follow: &mut Follow, is_control: bool, message: Bytes) {
+    if !is_control {
+        let frame = proto::Frame::decode(message).expect("a frame");
+        follow.frame(frame).expect("no gap");
+        return;
+    }
+    let message = proto::ServerMessage::decode(message).expect("a server message");
+    if let Some(server_message::Body::Control(control)) = message.body
+        && let Some(Answer::Subscribed(subscribed)) = control.body
+    {
+        follow.subscribed(&subscribed).expect("no gap");
     }
 }
