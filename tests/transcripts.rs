@@ -5,67 +5,25 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what a person runs this for")]
 
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    io::{Write, stderr},
-    path::Path,
-};
+#[path = "common/recordings.rs"]
+mod common;
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use common::{Call, Folded, Recording, cut, differences};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 use tokenway::{
     dialect::{Dialect, Ending, Flow, openai},
-    event::{Event, Failed, FinishReason, Finished, Kind, Started, Usage},
+    event::{Event, Failed, FinishReason, Finished, Kind, Started},
     provider::sse::{self, Item},
 };
-
-/// The directories whose streams are Chat Completions, wholly or in part.
-const OPENAI: [&str; 9] = [
-    "azure-openai",
-    "deepseek",
-    "groq",
-    "mistral",
-    "openai-chat",
-    "openai-compatible",
-    "openrouter",
-    "together",
-    "xai",
-];
 
 /// Up to this size a stream is cut at every single place.
 const EVERY_PLACE_BYTES_MAX: usize = 4096;
 /// Beyond it, and in addition, it is cut at random this many times.
 const RANDOM_CUTS: usize = 50;
-
-/// What a generation's events come to.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Folded {
-    choices: BTreeMap<u32, Choice>,
-    usage: Option<Usage>,
-    citations: usize,
-    images: usize,
-    end: Option<Result<Finished, Failed>>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Choice {
-    text: String,
-    reasoning: String,
-    signature: String,
-    encrypted: String,
-    refusal: String,
-    calls: Vec<Call>,
-    finished: Option<Finished>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Call {
-    id: String,
-    name: String,
-    arguments: String,
-}
 
 fn fold(events: &[Event]) -> Folded {
     let mut folded = Folded::default();
@@ -128,121 +86,6 @@ fn decode(chunks: impl IntoIterator<Item = Bytes>) -> Vec<Event> {
     }
     decoder.finish(ending, &mut out);
     out
-}
-
-/// `body` cut before each of `places`.
-fn cut(body: &Bytes, mut places: Vec<usize>) -> Vec<Bytes> {
-    places.extend([0, body.len()]);
-    places.sort_unstable();
-    places.windows(2).map(|pair| body.slice(pair[0]..pair[1])).collect()
-}
-
-/// Sense, not spelling: arguments are compared as JSON where they are JSON.
-fn arguments(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
-}
-
-fn words(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-fn count(value: &Value) -> u64 {
-    value.as_u64().unwrap_or(0)
-}
-
-/// The unified reason that is expected: the file's own, and `stop` where the provider gave no reason at all.
-fn expected_reason(expected: &Value) -> &str {
-    expected["finish_reason_unified"].as_str().unwrap_or("stop")
-}
-
-/// Compares member by member; gives what differs.
-fn differences(folded: &Folded, expected: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut same = |what: &str, ours: Value, theirs: Value| {
-        if ours != theirs {
-            found.push(format!("{what}: ours {ours}, expected {theirs}"));
-        }
-    };
-    let none = Choice::default();
-    let first = folded.choices.get(&0).unwrap_or(&none);
-    same("text", first.text.clone().into(), words(&expected["text"]).into());
-    same("reasoning", first.reasoning.clone().into(), words(&expected["reasoning"]).into());
-    same("refusal", first.refusal.clone().into(), words(&expected["refusal"]).into());
-    same("citations", folded.citations.into(), count(&expected["citations"]).into());
-    same("images", folded.images.into(), count(&expected["images"]).into());
-
-    let calls: Vec<Value> = first
-        .calls
-        .iter()
-        .map(|call| serde_json::json!([call.id, call.name, arguments(&call.arguments)]))
-        .collect();
-    let expected_calls: Vec<Value> = expected["tool_calls"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|call| {
-            let arguments = arguments(words(&call["arguments"]));
-            serde_json::json!([call["id"], call["name"], arguments])
-        })
-        .collect();
-    same("tool_calls", calls.into(), expected_calls.into());
-
-    let error = &expected["error"];
-    match &folded.end {
-        Some(Err(failed)) => {
-            let theirs = &error["body"];
-            let message = theirs.as_str().unwrap_or_else(|| words(&theirs["message"]));
-            same("error", failed.message.clone().into(), message.into());
-            same("error code", failed.code.as_str().into(), "upstream_error".into());
-            let number = |value: &Value| value.as_u64().filter(|code| (400..600).contains(code));
-            let status = number(&error["status_code"])
-                .or_else(|| number(&theirs["status_code"]))
-                .or_else(|| number(&theirs["code"]));
-            same("status", failed.status.into(), status.unwrap_or(0).into());
-            // Beside an error the SDK gives neither reason nor usage; we give the usage that came.
-            return found;
-        }
-        Some(Ok(end)) => {
-            same("error", Value::Null, error.clone());
-            let native = end.native_reason.clone().map_or(Value::Null, Value::from);
-            same("finish_reason", native, expected["finish_reason"].clone());
-            let unified = expected_reason(expected);
-            same("finish_reason_unified", end.reason.as_str().into(), unified.into());
-        }
-        None => same("end", "none".into(), "one".into()),
-    }
-
-    let theirs = &expected["usage"];
-    same("usage there", folded.usage.is_some().into(), (!theirs.is_null()).into());
-    if let Some(usage) = &folded.usage {
-        // Not harmonised over there: xAI's output leaves reasoning out.
-        let apart = words(&expected["usage_note"]).contains("excludes reasoning");
-        let output = count(&theirs["output"]) + if apart { count(&theirs["reasoning"]) } else { 0 };
-        same("input", usage.input.into(), count(&theirs["input"]).into());
-        same("output", usage.output.into(), output.into());
-        same("total", (usage.input + usage.output).into(), count(&theirs["total"]).into());
-        same("cached_input", usage.cached_input.into(), count(&theirs["cached_input"]).into());
-        same("cache_write", usage.cache_write.into(), count(&theirs["cache_write"]).into());
-        same("reasoning tokens", usage.reasoning.into(), count(&theirs["reasoning"]).into());
-    }
-
-    let others: Vec<Value> = folded
-        .choices
-        .values()
-        .skip(1)
-        .map(|choice| {
-            let end = choice.finished.as_ref().and_then(|end| end.native_reason.clone());
-            serde_json::json!([choice.text, end])
-        })
-        .collect();
-    let theirs: Vec<Value> = expected["other_choices"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|choice| serde_json::json!([choice["text"], choice["finish_reason"]]))
-        .collect();
-    same("other choices", others.into(), theirs.into());
-    found
 }
 
 /// A generation's first event, which its decoder does not say.
@@ -331,62 +174,33 @@ fn check_stream(body: &Bytes, expected: &Value, seed: u64) -> Vec<String> {
     found
 }
 
-fn check_error(body: &[u8], facts: &Value, expected: &Value) -> Vec<String> {
-    let status = u16::try_from(count(&facts["http"]["status"])).expect("an HTTP status");
+fn check_error(body: &[u8], status: u16, expected: &Value) -> Vec<String> {
     let end = Some(Err(openai::failure(status, body)));
     differences(&Folded { end, ..Folded::default() }, expected)
 }
 
-fn read_json(path: &Path) -> Value {
-    let text = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_slice(&text).expect("JSON")
-}
-
 #[test]
 fn recorded_streams_give_what_the_official_sdks_make_of_them() {
-    let Ok(root) = env::var("TOKENWAY_TRANSCRIPTS") else {
-        let said = "LEFT OUT: recorded streams (TOKENWAY_TRANSCRIPTS names no directory)";
-        assert_ne!(env::var("TOKENWAY_NOTHING_SKIPPED").as_deref(), Ok("1"), "{said}");
-        // Not by a macro: those are captured, and this is to be seen.
-        writeln!(stderr(), "{said}").expect("stderr is open");
-        return;
-    };
-    let seed = env::var("TOKENWAY_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(rand::random::<u64>);
-    println!("seed {seed} (TOKENWAY_SEED repeats it)");
-
+    let Some(recordings) = common::recordings() else { return };
+    let seed = common::seed();
     let mut misses = Vec::new();
-    let mut total = 0;
+    let mut passed: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for recording in &recordings {
+        let Recording { body, expected, .. } = recording;
+        let found = match recording.is_stream {
+            true => check_stream(body, expected, seed),
+            false => check_error(body, recording.status(), expected),
+        };
+        let (passed, of) = passed.entry(recording.dialect).or_default();
+        *of += 1;
+        *passed += usize::from(found.is_empty());
+        misses.extend(found.into_iter().map(|miss| format!("{recording}: {miss}")));
+    }
     println!("{:<20} {:>6} {:>6}", "dialect", "passed", "of");
-    for dialect in OPENAI {
-        let Ok(entries) = fs::read_dir(Path::new(&root).join(dialect)) else { continue };
-        let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-        files.sort();
-        let (mut passed, mut of) = (0, 0);
-        for path in files {
-            let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
-            let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-            // Responses streams of the same providers are another dialect's.
-            let other_dialect = name.starts_with("responses-");
-            let expected = path.with_extension("expected.json");
-            if !["sse", "err"].contains(&kind) || other_dialect || !expected.exists() {
-                continue;
-            }
-            let body = Bytes::from(fs::read(&path).expect("a recording"));
-            let (facts, expected) = (read_json(&path.with_extension("json")), read_json(&expected));
-            let found = match kind {
-                "sse" => check_stream(&body, &expected, seed),
-                _ => check_error(&body, &facts, &expected),
-            };
-            of += 1;
-            passed += usize::from(found.is_empty());
-            misses.extend(found.into_iter().map(|miss| format!("{dialect}/{name}: {miss}")));
-        }
-        total += of;
+    for (dialect, (passed, of)) in passed {
         println!("{dialect:<20} {passed:>6} {of:>6}");
     }
     assert!(misses.is_empty(), "{} misses:\n{}", misses.len(), misses.join("\n"));
-    assert!(total > 0, "no recordings in {root}");
 }
 
 #[test]

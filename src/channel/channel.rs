@@ -301,7 +301,7 @@ impl Channel {
     fn append_locked(&self, inner: &mut Inner, events: &[Event]) -> Result<u64, AppendError> {
         // What a running generation has said cannot be given up; beyond this it can only end.
         let full = inner.log.bytes() > self.bytes_max + 2 * SEGMENT_BYTES;
-        if full && !events.iter().all(Event::is_terminal) {
+        if full && !events.iter().all(ends) {
             return Err(AppendError::Full { bytes_max: self.bytes_max });
         }
         let now_ms = clock::now_ms();
@@ -322,6 +322,11 @@ impl Channel {
         self.head.store(inner.log.last_seq() << 1 | over, Ordering::Release);
         inner.signals.iter().for_each(Signal::raise);
     }
+}
+
+/// Whether it is a word of a generation's end, for which there is always room.
+fn ends(event: &Event) -> bool {
+    event.is_terminal() || matches!(event.kind, Kind::Usage(_) | Kind::ChoiceFinished(_))
 }
 
 /// The generation named is not one of this channel's.

@@ -78,6 +78,10 @@ impl Deadlines {
 
     /// The next deadline, and what is due then.
     pub fn next(&self) -> (Instant, Due) {
+        // What has finished cannot time out any more.
+        if let Some(seen) = self.finish_seen {
+            return (seen + LINGER, Due::Linger);
+        }
         let waiting = match self.last_payload {
             None => (self.started + self.timeouts.first_token, TimeoutPhase::FirstToken),
             Some(last) => (last + self.timeouts.idle, TimeoutPhase::Idle),
@@ -86,8 +90,7 @@ impl Deadlines {
         let silent = (self.last_byte + self.timeouts.silent, TimeoutPhase::Silent);
         let timeouts = [Some(waiting), Some(total), self.pinged.then_some(silent)];
         let timeouts = timeouts.into_iter().flatten().map(|(at, phase)| (at, Due::Timeout(phase)));
-        let linger = self.finish_seen.map(|seen| (seen + LINGER, Due::Linger));
-        timeouts.chain(linger).min_by_key(|(at, _)| *at).expect("there is always a total")
+        timeouts.min_by_key(|(at, _)| *at).expect("there is always a total")
     }
 
     /// How long the clock of `phase` was set to.

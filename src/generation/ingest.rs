@@ -76,11 +76,12 @@ impl Ingest {
         Ok(Next::More)
     }
 
-    /// The provider closed: an event that lacks only its blank line still counts.
-    pub(super) fn end_of_stream(&mut self) {
+    /// The provider closed: an event that lacks only its blank line still counts, and may be the end.
+    pub(super) fn end_of_stream(&mut self) -> Ending {
         let framing = std::mem::replace(&mut self.framing, sse::Decoder::new());
-        if let Some(payload) = framing.finish() {
-            self.decode(payload);
+        match framing.finish().map(|payload| self.decode(payload).flow) {
+            Some(Flow::Ended) => Ending::Terminator,
+            _ => Ending::Eof,
         }
     }
 
@@ -101,12 +102,20 @@ impl Ingest {
         (std::mem::take(&mut self.events), std::mem::take(&mut self.payloads))
     }
 
-    /// The generation's last events.
-    pub(super) fn finish(&mut self, ending: Ending) -> Vec<Event> {
+    /// What was decoded since the last call, and the generation's last events. Those are the terminator's, where it
+    /// was one that ended the stream: whoever has seen it has seen the end.
+    pub(super) fn finish(&mut self, ending: Ending) -> (Vec<Event>, Vec<Carried>) {
+        let terminator = match ending {
+            Ending::Terminator => self.payloads.last_mut(),
+            Ending::Eof | Ending::Stopped(_) => None,
+        };
         if let Some(decoder) = self.decoder.take() {
             decoder.finish(ending, &mut self.events);
         }
-        std::mem::take(&mut self.events)
+        if let Some(terminator) = terminator {
+            terminator.events_before = self.events.len() as u64;
+        }
+        self.take()
     }
 
     /// The events of a whole body, the terminal one included.

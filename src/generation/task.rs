@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use super::{
     Deadlines, Due, Head, Order, Presence,
-    ingest::{Ingest, Next},
+    ingest::{Carried, Ingest, Next},
     tee::{Payload, Tee},
 };
 use crate::{
@@ -129,13 +129,18 @@ impl Task {
     /// Says the last events of a generation that was ended from outside its stream.
     fn fail(&mut self, failed: Failed) {
         tracing::info!(code = failed.code.as_str(), message = failed.message, "failed");
-        self.answer(Head::Failed(failed.clone()));
-        let mut events = self.ingest.finish(Ending::Stopped(failed.clone()));
+        let (mut events, _) = self.ingest.finish(Ending::Stopped(failed.clone()));
+        if !events.last().is_some_and(Event::is_terminal) {
+            // The decoder has said its last already, and that could not be appended.
+            events.push(Event::new(Kind::Failed(failed.clone())));
+        }
         // What cannot be appended any more, because the channel is gone or full, still ends; as the last resort the
         // producer says so itself when it is dropped.
         if self.append(&mut events).is_err() {
             let _ = self.append(&mut [Event::new(Kind::Failed(failed.clone()))]);
         }
+        // Only now: whoever is told of the end finds it on the channel.
+        self.answer(Head::Failed(failed.clone()));
         self.tee.end(Some(failed));
     }
 
@@ -151,11 +156,13 @@ impl Task {
             match chunk {
                 Some(Ok(bytes)) => {
                     let now = Instant::now();
-                    let next = self.ingest.push(bytes, &mut self.vigil.deadlines, now);
-                    self.say()?;
-                    match next.map_err(|error| limit(error.to_string()))? {
-                        Next::More => {}
-                        Next::Ended => {
+                    match self.ingest.push(bytes, &mut self.vigil.deadlines, now) {
+                        Ok(Next::More) => self.say()?,
+                        Err(error) => {
+                            self.say()?;
+                            return Err(limit(error.to_string()));
+                        }
+                        Ok(Next::Ended) => {
                             self.finish(Ending::Terminator)?;
                             let rest = async { while let Some(Ok(_)) = body.next().await {} };
                             // Whether or not it came in time, the generation is over.
@@ -169,9 +176,8 @@ impl Task {
                     return self.finish(Ending::Eof);
                 }
                 None => {
-                    self.ingest.end_of_stream();
-                    self.say()?;
-                    return self.finish(Ending::Eof);
+                    let ending = self.ingest.end_of_stream();
+                    return self.finish(ending);
                 }
             }
         }
@@ -202,7 +208,7 @@ impl Task {
             true => self.ingest.whole(self.id.as_str(), &body),
             false => {
                 let failed = self.refused(status, &body);
-                self.ingest.finish(Ending::Stopped(failed))
+                self.ingest.finish(Ending::Stopped(failed)).0
             }
         };
         let appended = self.append(&mut events);
@@ -214,8 +220,12 @@ impl Task {
     /// Appends what was decoded, then releases the payloads it came from.
     fn say(&mut self) -> Result<(), Failed> {
         let (mut events, payloads) = self.ingest.take();
+        self.release(&mut events, payloads)
+    }
+
+    fn release(&mut self, events: &mut [Event], payloads: Vec<Carried>) -> Result<(), Failed> {
         if !events.is_empty() {
-            self.append(&mut events)?;
+            self.append(events)?;
         }
         let (last, count) = (self.producer.cursor(), events.len() as u64);
         let payloads = payloads.into_iter().map(|payload| Payload {
@@ -230,11 +240,13 @@ impl Task {
 
     /// The stream is over: the decoder says what that means.
     fn finish(&mut self, ending: Ending) -> Result<(), Failed> {
-        let told = ending == Ending::Terminator;
-        let mut events = self.ingest.finish(ending);
-        self.append(&mut events)?;
+        let by_payload = ending == Ending::Terminator;
+        let (mut events, payloads) = self.ingest.finish(ending);
+        self.release(&mut events, payloads)?;
         let untold = match events.pop().map(|event| event.kind) {
-            Some(Kind::Failed(failed)) if !told => Some(failed),
+            // The provider's payload said so, unless it is our own limit that it broke.
+            Some(Kind::Failed(failed)) if by_payload && failed.code != FailureCode::Limit => None,
+            Some(Kind::Failed(failed)) => Some(failed),
             _ => None,
         };
         self.tee.end(untold);

@@ -1,0 +1,34 @@
+//! The HTTP side over real sockets, in one process: an app and a viewer on one side, a gateway in the middle, and on the
+//! other side a provider whose every byte the test says itself.
+//!
+//! One binary, so that linking is paid once. Each module is a subject; `upstream`, `gateway` and `sse` are the tools.
+
+#[path = "../common/recordings.rs"]
+mod common;
+mod ends;
+mod gateway;
+mod guard;
+mod keep_alive;
+mod named;
+mod pass;
+mod presence;
+mod requests;
+mod shutdown;
+mod slow;
+mod sse;
+mod transcripts;
+mod upstream;
+mod verbs;
+mod view;
+
+use std::time::Duration;
+
+/// What a test waits for comes soon or not at all. The bound only turns a hang into a failure.
+#[track_caller]
+fn soon<F: Future>(what: &'static str, future: F) -> impl Future<Output = F::Output> {
+    let place = std::panic::Location::caller();
+    async move {
+        let waited = tokio::time::timeout(Duration::from_secs(20), future).await;
+        waited.unwrap_or_else(|_| panic!("{place}: waited in vain until {what}"))
+    }
+}
