@@ -8,6 +8,7 @@
 //!
 //! `TOKENWAY_URL` (default `http://localhost:8080`) says where the gateway is.
 
+#![allow(clippy::disallowed_methods, reason = "an example reads its own settings")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to the terminal")]
 
 use std::{

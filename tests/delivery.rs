@@ -1,6 +1,9 @@
 //! Delivery as a client sees it, over the in-memory carrier with latency, loss, re-ordering, small windows and cuts.
 
-#![expect(clippy::print_stdout, reason = "seeds and counts are for whoever looks into a failure")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads its own settings and owns its own tasks"
+)]
 
 mod support;
 
@@ -69,7 +72,7 @@ impl Client {
     fn take(&mut self, arrival: memory::Arrival, viewer: &mut Viewer, told: &[Told]) {
         let framing = self.framings.entry(arrival.stream).or_insert_with(|| Framing::new(64 << 20));
         framing.push(&arrival.bytes);
-        while let Some(message) = framing.next().expect("a delimited message") {
+        while let Some(message) = framing.pop().expect("a delimited message") {
             if arrival.is_control {
                 let message = proto::ServerMessage::decode(message).expect("a server message");
                 let Some(server_message::Body::Control(control)) = message.body else {
@@ -257,7 +260,7 @@ async fn last_word(
         let mut last = String::new();
         while let Some(arrival) = end.recv().await {
             framing.push(&arrival.bytes);
-            while let Some(message) = framing.next().expect("delimited") {
+            while let Some(message) = framing.pop().expect("delimited") {
                 let message = proto::ServerMessage::decode(message).expect("a server message");
                 if let Some(server_message::Body::Control(control)) = message.body
                     && let Some(Answer::Closing(closing)) = control.body
@@ -382,7 +385,7 @@ async fn a_writer_on_another_thread_never_leaves_a_session_asleep() {
                 let framing =
                     framings.entry(arrival.stream).or_insert_with(|| Framing::new(1 << 20));
                 framing.push(&arrival.bytes);
-                while let Some(message) = framing.next().expect("delimited") {
+                while let Some(message) = framing.pop().expect("delimited") {
                     follow_along(&mut follow, arrival.is_control, message);
                 }
             }

@@ -58,7 +58,7 @@ impl Recorder {
     fn messages(&mut self, lane: Lane) -> Vec<Bytes> {
         let mut framing = Framing::new(64 << 20);
         framing.push(&self.written.remove(&lane).unwrap_or_default());
-        std::iter::from_fn(|| framing.next().expect("delimited")).collect()
+        std::iter::from_fn(|| framing.pop().expect("delimited")).collect()
     }
 
     fn answers(&mut self) -> Vec<(u64, Answer)> {

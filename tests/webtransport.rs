@@ -1,6 +1,9 @@
 //! Delivery over real QUIC on loopback.
 
-#![expect(clippy::print_stdout, reason = "seeds and counts are for whoever looks into a failure")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads its own settings and owns its own tasks"
+)]
 
 mod support;
 

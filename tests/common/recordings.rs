@@ -244,4 +244,3 @@ pub(crate) fn differences(folded: &Folded, expected: &Value) -> Vec<String> {
     same("other choices", others.into(), theirs.into());
     found
 }
-

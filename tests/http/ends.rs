@@ -119,7 +119,10 @@ async fn a_connection_that_breaks_before_any_answer_is_cut() {
     upstream.call().await.close().await;
     let (status, body, end) = refused(&gateway, call.await.expect("a response")).await;
     assert_eq!((status, &end["code"]), (502, &json!("upstream_cut")));
-    assert_eq!((&body["error"]["code"], &body["error"]["message"]), (&end["code"], &end["message"]));
+    assert_eq!(
+        (&body["error"]["code"], &body["error"]["message"]),
+        (&end["code"], &end["message"])
+    );
     gateway.stop().await;
 }
 
@@ -140,7 +143,9 @@ async fn a_refusal_reaches_the_app_as_the_provider_wrote_it() {
     let (gateway, upstream) = gateway::with_upstream().await;
     for (status, stream) in [(401, true), (404, false), (429, true), (500, false), (503, true)] {
         let call = sent(gateway.chat(asked(stream)));
-        let theirs = format!("{{\"error\": {{\"message\":\"because {status}\",\"type\":\"t\",\"code\":null}} }}");
+        let theirs = format!(
+            "{{\"error\": {{\"message\":\"because {status}\",\"type\":\"t\",\"code\":null}} }}"
+        );
         let headers = "content-type: application/json\r\nretry-after: 7\r\nx-theirs: 1\r\n";
         upstream.call().await.answer(&format!("{status} Theirs"), headers, &theirs).await;
         let response = call.await.expect("a response");
@@ -161,7 +166,8 @@ async fn a_refusal_reaches_the_app_as_the_provider_wrote_it() {
 async fn a_provider_that_repeats_its_key_repeats_it_to_nobody() {
     let (gateway, upstream) = gateway::with_upstream().await;
     let call = sent(gateway.streamed());
-    let theirs = format!("{{\"error\":{{\"message\":\"Incorrect API key provided: {}\"}}}}", gateway::KEY);
+    let theirs =
+        format!("{{\"error\":{{\"message\":\"Incorrect API key provided: {}\"}}}}", gateway::KEY);
     upstream.call().await.answer("400 Bad", "", &theirs).await;
     let (_, body, end) = refused(&gateway, call.await.expect("a response")).await;
     assert!(!format!("{body} {end}").contains(gateway::KEY), "{body} {end}");
@@ -172,10 +178,19 @@ async fn a_provider_that_repeats_its_key_repeats_it_to_nobody() {
 async fn an_error_in_the_middle_is_passed_on_and_is_the_end() {
     let (gateway, upstream) = gateway::with_upstream().await;
     for (error, after) in [
-        ("data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\",\"code\":503}}\n\n", ""),
-        ("data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\",\"code\":503}}\n\n", "data: [DONE]\n\n"),
+        (
+            "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\",\"code\":503}}\n\n",
+            "",
+        ),
+        (
+            "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\",\"code\":503}}\n\n",
+            "data: [DONE]\n\n",
+        ),
         // The stream closes in the same breath, even before the event's empty line.
-        ("data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\",\"code\":503}}\n", ""),
+        (
+            "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\",\"code\":503}}\n",
+            "",
+        ),
     ] {
         let (mut app, mut provider) = begun(&gateway, &upstream).await;
         provider.say(format!("{error}{after}")).await;
@@ -186,7 +201,10 @@ async fn an_error_in_the_middle_is_passed_on_and_is_the_end() {
         assert_eq!(items[0].json()["error"]["message"], "overloaded");
         assert_eq!(items[0].json()["error"]["code"], 503, "as the provider wrote it");
         let end = end_of(&gateway, &channel).await;
-        assert_eq!((&end.json()["code"], &end.json()["message"]), (&json!("upstream_error"), &json!("overloaded")));
+        assert_eq!(
+            (&end.json()["code"], &end.json()["message"]),
+            (&json!("upstream_error"), &json!("overloaded"))
+        );
         assert_eq!(items[0].id, end.id);
     }
     gateway.stop().await;
@@ -241,7 +259,11 @@ async fn done_without_any_reason_is_a_stop_without_a_native_reason() {
         let items = app.rest().await;
         assert_eq!(items.iter().map(|item| item.data.as_str()).collect::<Vec<_>>(), ["[DONE]"]);
         let end = end_of(&gateway, &channel).await;
-        assert_eq!((end.event.as_str(), &end.json()["reason"]), ("finished", &json!("stop")), "{done:?}");
+        assert_eq!(
+            (end.event.as_str(), &end.json()["reason"]),
+            ("finished", &json!("stop")),
+            "{done:?}"
+        );
         assert_eq!(end.json()["native_reason"], Value::Null);
         assert_eq!(items[0].id, end.id);
     }
@@ -315,7 +337,11 @@ async fn a_stall_is_a_timeout_of_idle_whatever_comments_come() {
     let app = tokio::spawn(async move { (fails(&gateway, app).await, gateway) });
     // Comments and pings show life, but they say nothing.
     while !app.is_finished() && begun_at.elapsed() < Duration::from_secs(3) {
-        let ping = if begun_at.elapsed().as_millis() % 2 == 0 { ": ping\n\n" } else { "event: ping\ndata: {}\n\n" };
+        let ping = if begun_at.elapsed().as_millis().is_multiple_of(2) {
+            ": ping\n\n"
+        } else {
+            "event: ping\ndata: {}\n\n"
+        };
         let mut chunk = format!("{:x}\r\n", ping.len());
         chunk += ping;
         if provider.try_write(&(chunk + "\r\n")).await.is_err() {
@@ -384,7 +410,8 @@ async fn an_event_that_is_too_long_for_the_log_is_a_limit_and_the_app_is_told() 
     let (app, mut provider) = begun(&gateway, &upstream).await;
     // A citation cannot be split.
     let long = "x".repeat(300 * 1024);
-    let payload = format!("{{\"choices\":[{{\"index\":0,\"delta\":{{}}}}],\"citations\":[\"{long}\"]}}");
+    let payload =
+        format!("{{\"choices\":[{{\"index\":0,\"delta\":{{}}}}],\"citations\":[\"{long}\"]}}");
     provider.event(payload).await;
     let end = fails(&gateway, app).await;
     assert_eq!(end["code"], "limit");
@@ -450,7 +477,11 @@ async fn the_simulators_failures_are_told_the_same_in_every_view() {
         let items = app.rest().await;
         assert!(items.last().expect("an error").json()["error"].is_object(), "{items:?}");
         let end = end_of(&gateway, &channel).await;
-        assert_eq!((end.event.as_str(), &end.json()["code"]), ("failed", &json!(code)), "{scenario}");
+        assert_eq!(
+            (end.event.as_str(), &end.json()["code"]),
+            ("failed", &json!(code)),
+            "{scenario}"
+        );
         assert_eq!(items[items.len() - 1].id, end.id, "{scenario}");
     }
     let mut ask = asked(false);
@@ -459,6 +490,9 @@ async fn the_simulators_failures_are_told_the_same_in_every_view() {
     let response = send(gateway.chat(ask)).await;
     assert_eq!(header(response.headers(), "retry-after"), "3");
     let (status, _, end) = refused(&gateway, response).await;
-    assert_eq!((status, &end["code"], &end["status"]), (429, &json!("upstream_error"), &json!(429)));
+    assert_eq!(
+        (status, &end["code"], &end["status"]),
+        (429, &json!("upstream_error"), &json!(429))
+    );
     gateway.stop().await;
 }

@@ -29,7 +29,10 @@ async fn a_strangers_name_for_this_machine_is_refused_on_every_route() {
         (Method::OPTIONS, "/v1/channels/a"),
     ] {
         for host in ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "192.168.0.1"] {
-            let request = gateway.http.request(method.clone(), gateway.url(path)).body(asked(true).to_string());
+            let request = gateway
+                .http
+                .request(method.clone(), gateway.url(path))
+                .body(asked(true).to_string());
             let request = request.header("host", host).header("content-type", "application/json");
             let response = send(request).await;
             assert_eq!(response.status(), 403, "{method} {path} under {host}");
@@ -38,7 +41,11 @@ async fn a_strangers_name_for_this_machine_is_refused_on_every_route() {
     }
     assert!(upstream.is_idle().await);
     for host in ["localhost", "app.localhost:99", "[::1]:8080", "127.0.0.1"] {
-        assert_eq!(send(gateway.get("/v1/models").header("host", host)).await.status(), 200, "{host}");
+        assert_eq!(
+            send(gateway.get("/v1/models").header("host", host)).await.status(),
+            200,
+            "{host}"
+        );
     }
     gateway.stop().await;
 }
@@ -72,12 +79,14 @@ async fn an_llm_call_must_be_json() {
     let (gateway, upstream) = gateway::with_upstream().await;
     // What a page may send anywhere without asking first.
     for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
-        let request = gateway.http.post(gateway.url("/v1/chat/completions")).body(asked(true).to_string());
+        let request =
+            gateway.http.post(gateway.url("/v1/chat/completions")).body(asked(true).to_string());
         let response = send(request.header("content-type", content_type)).await;
         assert_eq!(response.status(), 403, "{content_type}");
         assert_eq!(body(response).await["error"]["code"], "forbidden");
     }
-    let request = gateway.http.post(gateway.url("/v1/chat/completions")).body(asked(true).to_string());
+    let request =
+        gateway.http.post(gateway.url("/v1/chat/completions")).body(asked(true).to_string());
     assert_eq!(send(request).await.status(), 403, "none at all");
     let request = gateway.http.post(gateway.url("/v1/embeddings")).body("input=x");
     let request = request.header("content-type", "application/x-www-form-urlencoded");
@@ -113,10 +122,14 @@ async fn pages_of_allowed_origins_may_read_the_answers() {
     provider.begin_with("access-control-allow-origin: *\r\n").await;
     provider.finish().await;
     let response = call.await.expect("a response");
-    let origins: Vec<_> = response.headers().get_all("access-control-allow-origin").iter().collect();
+    let origins: Vec<_> =
+        response.headers().get_all("access-control-allow-origin").iter().collect();
     assert_eq!(origins, [allowed], "ours, and not the provider's");
     let exposed = header(response.headers(), "access-control-expose-headers");
-    assert!(exposed.contains("tokenway-channel") && exposed.contains("tokenway-epoch"), "{exposed}");
+    assert!(
+        exposed.contains("tokenway-channel") && exposed.contains("tokenway-epoch"),
+        "{exposed}"
+    );
 
     // Refusals can be read, too.
     let response = send(gateway.get("/v1/channels/none").header("origin", allowed)).await;
@@ -143,7 +156,9 @@ async fn the_console_is_served_and_loads_nothing_from_elsewhere() {
         let response = send(gateway.get(path)).await;
         assert_eq!(response.status(), 200, "{path}");
         assert!(header(response.headers(), "content-type").starts_with(content_type));
-        assert!(header(response.headers(), "content-security-policy").contains("default-src 'self'"));
+        assert!(
+            header(response.headers(), "content-security-policy").contains("default-src 'self'")
+        );
     }
     let info = body(send(gateway.get("/v1/connect/info")).await).await;
     assert_eq!(info["protocol"], "tokenway.v1");

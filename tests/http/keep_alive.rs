@@ -80,7 +80,9 @@ async fn an_answer_that_comes_whole_after_the_stream_has_begun_becomes_a_stream(
     let items = app.rest().await;
     let text: String = items[..items.len() - 1]
         .iter()
-        .map(|item| item.json()["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned())
+        .map(|item| {
+            item.json()["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned()
+        })
         .collect();
     assert_eq!((text.as_str(), items[items.len() - 1].data.as_str()), ("whole", "[DONE]"));
     gateway.stop().await;

@@ -29,13 +29,17 @@ async fn one_channel_takes_generations_one_after_another() {
     let state = gateway.state("chat-42").await;
     assert_eq!((&state["channel"], &state["epoch"]), (&json!("chat-42"), &json!(epochs[0])));
     assert_eq!((&state["first_seq"], &state["last_seq"]), (&json!(1), &json!(8)));
-    let texts: Vec<_> = state["generations"].as_array().expect("a list").iter().map(|g| &g["text"]).collect();
+    let texts: Vec<_> =
+        state["generations"].as_array().expect("a list").iter().map(|g| &g["text"]).collect();
     assert_eq!(texts, [&json!("first"), &json!("second")]);
     // The channel stays open: its view goes on after what there is.
     let mut view = gateway.view("chat-42").await;
     let events = view.until(|event| event.seq() == 8).await;
     let names: Vec<_> = events.iter().map(|event| event.event.as_str()).collect();
-    assert_eq!(names, ["started", "text", "usage", "finished", "started", "text", "usage", "finished"]);
+    assert_eq!(
+        names,
+        ["started", "text", "usage", "finished", "started", "text", "usage", "finished"]
+    );
     let response = send(gateway.post("/v1/channels/chat-42/events", r#"{"type":"note"}"#)).await;
     assert_eq!(response.status(), 200);
     assert_eq!(view.event().await.event, "custom");
@@ -70,7 +74,10 @@ async fn one_channel_takes_generations_at_once_and_each_app_gets_its_own() {
     for (mut app, text) in apps {
         let items = app.rest().await;
         assert_eq!(content(&items), text);
-        assert!(items.windows(2).all(|pair| pair[0].seq() <= pair[1].seq()), "cursors never go back");
+        assert!(
+            items.windows(2).all(|pair| pair[0].seq() <= pair[1].seq()),
+            "cursors never go back"
+        );
     }
     let state = gateway.state("chat-42").await;
     let last = state["last_seq"].as_u64().expect("a number");
@@ -100,7 +107,10 @@ async fn a_call_that_does_not_stream_is_streamed_onto_its_named_channel_and_fold
     provider.text_delta("Hel").await;
     // Viewers see it grow before the app has its answer.
     let mut view = gateway.view("chat-42").await;
-    assert_eq!(view.until(|event| event.event == "text").await.last().expect("text").json()["text"], "Hel");
+    assert_eq!(
+        view.until(|event| event.event == "text").await.last().expect("text").json()["text"],
+        "Hel"
+    );
     assert!(!call.is_finished());
     provider.text_delta("lo").await;
     provider.finish().await;
@@ -113,7 +123,10 @@ async fn a_call_that_does_not_stream_is_streamed_onto_its_named_channel_and_fold
     assert_eq!(answer["choices"][0]["message"]["content"], "Hello");
     assert_eq!(answer["choices"][0]["message"]["role"], "assistant");
     assert_eq!(answer["choices"][0]["finish_reason"], "stop");
-    assert_eq!(answer["usage"], json!({ "prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13 }));
+    assert_eq!(
+        answer["usage"],
+        json!({ "prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13 })
+    );
     drop(view);
     gateway.stop().await;
 }
@@ -190,7 +203,10 @@ async fn respond_async_answers_at_once_and_the_generation_goes_on_by_itself() {
         drop(view);
         provider.finish().await;
         let generation = gateway.ended(&channel).await;
-        assert_eq!((&generation["state"], &generation["text"]), (&json!("finished"), &json!("alone")));
+        assert_eq!(
+            (&generation["state"], &generation["text"]),
+            (&json!("finished"), &json!("alone"))
+        );
     }
     gateway.stop().await;
 }
@@ -210,14 +226,17 @@ async fn respond_async_without_a_name_makes_a_channel() {
     let events = view.rest().await;
     assert_eq!(events.last().expect("an end").event, "finished");
     assert_eq!(events[0].json()["generation"], accepted["generation"]);
-    let (status, problem) = refusal(gateway.chat(json!({ "model": "no" })).header("prefer", "respond-async")).await;
+    let (status, problem) =
+        refusal(gateway.chat(json!({ "model": "no" })).header("prefer", "respond-async")).await;
     assert_eq!((status, &problem["error"]["code"]), (404, &json!("model_not_found")));
     gateway.stop().await;
 }
 
 fn content(items: &[Item]) -> String {
     let texts = items.iter().filter(|item| item.data != "[DONE]").map(Item::json);
-    let text = |chunk: Value| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned();
+    let text = |chunk: Value| {
+        chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned()
+    };
     texts.map(text).collect()
 }
 

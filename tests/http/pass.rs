@@ -80,7 +80,8 @@ async fn each_payloads_id_is_the_cursor_after_its_events() {
             seen += item.json()["choices"][0]["delta"]["content"].as_str().unwrap_or_default();
         }
         let upto = view.iter().filter(|event| event.event == "text" && event.seq() <= item.seq());
-        let said: String = upto.map(|event| event.json()["text"].as_str().unwrap().to_owned()).collect();
+        let said: String =
+            upto.map(|event| event.json()["text"].as_str().unwrap().to_owned()).collect();
         assert_eq!(seen, said, "at {:?}", item.id);
     }
     let (last, end) = (&items[items.len() - 1], &view[view.len() - 1]);
@@ -106,7 +107,9 @@ async fn names_of_events_and_several_lines_of_data_survive() {
     let call = sent(gateway.streamed());
     let mut provider = upstream.call().await;
     provider.begin().await;
-    provider.say("retry: 5\r\nevent: something\r\nid: theirs\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\n").await;
+    provider
+        .say("retry: 5\r\nevent: something\r\nid: theirs\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\n")
+        .await;
     provider.text_delta("Hi").await;
     provider.finish().await;
     let items = stream_of(call).await.rest().await;
@@ -121,7 +124,8 @@ async fn an_ordinary_event_stream_library_reads_the_same_payloads() {
     let call = sent(gateway.streamed());
     play(upstream.call().await).await;
     let body = call.await.expect("a response").bytes_stream();
-    let events: Vec<_> = body.eventsource().map(|event| event.expect("an event").data).collect().await;
+    let events: Vec<_> =
+        body.eventsource().map(|event| event.expect("an event").data).collect().await;
     let mut expected = payloads();
     expected.retain(|payload| *payload != upstream::usage());
     assert_eq!(events, expected);
@@ -131,7 +135,8 @@ async fn an_ordinary_event_stream_library_reads_the_same_payloads() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_the_providers_bytes_are_cut_the_app_gets_the_same() {
     let (gateway, upstream) = gateway::with_upstream().await;
-    let wire: String = payloads().iter().map(|payload| format!("data: {payload}\r\n\r\n")).collect();
+    let wire: String =
+        payloads().iter().map(|payload| format!("data: {payload}\r\n\r\n")).collect();
     let wire = Bytes::from(wire);
     let mut expected = payloads();
     expected.retain(|payload| *payload != upstream::usage());
@@ -153,15 +158,23 @@ async fn wherever_the_providers_bytes_are_cut_the_app_gets_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_does_not_stream_gets_the_providers_body_untouched_and_its_events_are_on_the_channel() {
+async fn a_call_that_does_not_stream_gets_the_providers_body_untouched_and_its_events_are_on_the_channel()
+ {
     let (gateway, upstream) = gateway::with_upstream().await;
     let call = sent(gateway.chat(asked(false)));
     let provider = upstream.call().await;
-    assert_eq!(provider.json().get("stream_options"), None, "nothing is added: {}", provider.text());
+    assert_eq!(
+        provider.json().get("stream_options"),
+        None,
+        "nothing is added: {}",
+        provider.text()
+    );
     assert_eq!(provider.json()["stream"], false);
     let body = "{\"id\":\"x\", \"choices\": [ {\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Hello\"},\
                 \"finish_reason\":\"length\"} ],\n \"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}, \"odd\": 1.10 }";
-    provider.answer("200 OK", "content-type: application/json\r\nx-request-id: req_1\r\n", body).await;
+    provider
+        .answer("200 OK", "content-type: application/json\r\nx-request-id: req_1\r\n", body)
+        .await;
     let response = call.await.expect("a response");
     assert_eq!(header(response.headers(), "x-request-id"), "req_1");
     assert_eq!(header(response.headers(), "content-type"), "application/json");
@@ -169,7 +182,10 @@ async fn a_call_that_does_not_stream_gets_the_providers_body_untouched_and_its_e
     assert_eq!(response.text().await.expect("a body"), body);
     let generation = &gateway.state(&channel).await["generations"][0];
     assert_eq!(generation["text"], "Hello");
-    assert_eq!((&generation["state"], &generation["finish_reason"]), (&json!("finished"), &json!("length")));
+    assert_eq!(
+        (&generation["state"], &generation["finish_reason"]),
+        (&json!("finished"), &json!("length"))
+    );
     assert_eq!(generation["usage"]["input"], 3);
     let events = gateway.view(&channel).await.rest().await;
     let names: Vec<_> = events.iter().map(|event| event.event.as_str()).collect();
@@ -182,7 +198,9 @@ async fn the_providers_own_headers_reach_the_app_and_its_connections_do_not() {
     let (gateway, upstream) = gateway::with_upstream().await;
     let call = sent(gateway.streamed());
     let mut provider = upstream.call().await;
-    provider.begin_with("x-ratelimit-remaining: 7\r\nset-cookie: a=b\r\nkeep-alive: timeout=5\r\n").await;
+    provider
+        .begin_with("x-ratelimit-remaining: 7\r\nset-cookie: a=b\r\nkeep-alive: timeout=5\r\n")
+        .await;
     provider.finish().await;
     let app = stream_of(call).await;
     assert_eq!(header(&app.headers, "x-ratelimit-remaining"), "7");
@@ -196,7 +214,9 @@ async fn the_providers_own_headers_reach_the_app_and_its_connections_do_not() {
 async fn every_call_says_where_it_is_also_when_it_fails_after_its_launch() {
     let (gateway, upstream) = gateway::with_upstream().await;
     let named = ["tokenway-channel", "tokenway-epoch", "tokenway-generation", "tokenway-provider"];
-    for (status, stream) in [("500 Oh", true), ("401 No", true), ("429 Slow", false), ("200 OK", false)] {
+    for (status, stream) in
+        [("500 Oh", true), ("401 No", true), ("429 Slow", false), ("200 OK", false)]
+    {
         let call = sent(gateway.chat(asked(stream)));
         let body = r#"{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}"#;
         upstream.call().await.answer(status, "content-type: application/json\r\n", body).await;
@@ -205,8 +225,10 @@ async fn every_call_says_where_it_is_also_when_it_fails_after_its_launch() {
             assert!(!header(response.headers(), name).is_empty(), "{status}: {name}");
         }
         assert_eq!(header(response.headers(), "tokenway-provider"), "up");
-        let (channel, generation) =
-            (header(response.headers(), "tokenway-channel"), header(response.headers(), "tokenway-generation"));
+        let (channel, generation) = (
+            header(response.headers(), "tokenway-channel"),
+            header(response.headers(), "tokenway-generation"),
+        );
         let state = gateway.state(channel).await;
         assert_eq!(state["epoch"], header(response.headers(), "tokenway-epoch"));
         assert_eq!(state["generations"][0]["generation"], generation);

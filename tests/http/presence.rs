@@ -121,7 +121,10 @@ async fn under_drain_it_goes_on_to_its_end_with_nobody_there() {
     }
     provider.finish().await;
     let generation = gateway.ended(&channel).await;
-    assert_eq!((&generation["state"], &generation["text"]), (&"finished".into(), &"Hi!!!!!!!!!!".into()));
+    assert_eq!(
+        (&generation["state"], &generation["text"]),
+        (&"finished".into(), &"Hi!!!!!!!!!!".into())
+    );
     gateway.stop().await;
 }
 

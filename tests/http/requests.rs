@@ -87,7 +87,8 @@ async fn models_are_listed_as_openai_lists_them() {
     let (gateway, _upstream) = gateway::with_upstream().await;
     let list = body(send(gateway.get("/v1/models")).await).await;
     assert_eq!(list["object"], "list");
-    let ids: Vec<_> = list["data"].as_array().expect("a list").iter().map(|model| &model["id"]).collect();
+    let ids: Vec<_> =
+        list["data"].as_array().expect("a list").iter().map(|model| &model["id"]).collect();
     assert_eq!(ids, [&json!("fast"), &json!("sim")]);
     for model in list["data"].as_array().expect("a list") {
         assert_eq!(model["object"], "model");
@@ -100,7 +101,8 @@ async fn models_are_listed_as_openai_lists_them() {
 async fn other_routes_pass_to_the_default_provider_with_their_query() {
     let (gateway, upstream) = gateway::with_upstream().await;
     let ask = "{ \"model\":\"text-embedding-3\",  \"input\": [1.10] }";
-    let request = gateway.post("/v1/embeddings?a=1&b=%2F", ask).header("authorization", "Bearer caller");
+    let request =
+        gateway.post("/v1/embeddings?a=1&b=%2F", ask).header("authorization", "Bearer caller");
     let call = sent(request);
     let provider = upstream.call().await;
     assert_eq!(provider.line(), "POST /v1/embeddings?a=1&b=%2F HTTP/1.1");
@@ -138,7 +140,14 @@ async fn every_method_and_route_that_is_not_ours_passes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_ours_never_passes() {
     let (gateway, upstream) = gateway::with_upstream().await;
-    for path in ["/v1/channels", "/v1/channels/a/nope", "/v1/tokens", "/v1/connect/nope", "/nope", "/v1beta/nope"] {
+    for path in [
+        "/v1/channels",
+        "/v1/channels/a/nope",
+        "/v1/tokens",
+        "/v1/connect/nope",
+        "/nope",
+        "/v1beta/nope",
+    ] {
         let (status, body) = refusal(gateway.post(path, "{}")).await;
         assert_eq!((status, &body["error"]["code"]), (404, &json!("not_found")), "{path}");
     }
@@ -165,10 +174,12 @@ async fn bodies_that_pass_stream_both_ways() {
     // And the app has the answer's first part while the provider still holds back the second.
     provider.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n").await;
     let mut answer = call.await.expect("a response").bytes_stream();
-    let first = soon("the first part comes", answer.next()).await.expect("a part").expect("unbroken");
+    let first =
+        soon("the first part comes", answer.next()).await.expect("a part").expect("unbroken");
     assert_eq!(first, "one");
     provider.write("3\r\ntwo\r\n0\r\n\r\n").await;
-    let second = soon("the second part comes", answer.next()).await.expect("a part").expect("unbroken");
+    let second =
+        soon("the second part comes", answer.next()).await.expect("a part").expect("unbroken");
     assert_eq!(second, "two");
     gateway.stop().await;
 }

@@ -109,5 +109,8 @@ async fn an_app_that_never_reads_is_let_go() {
     assert!(passed.is_err(), "it could not be answered");
     let mut app = Sse::of(response);
     let rest = tokio::spawn(async move { app.rest().await });
-    assert!(soon("the app's connection ends", rest).await.is_err(), "half an answer is no whole one");
+    assert!(
+        soon("the app's connection ends", rest).await.is_err(),
+        "half an answer is no whole one"
+    );
 }

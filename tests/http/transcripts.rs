@@ -59,7 +59,8 @@ async fn stream(
         let items = app.rest().await;
         let state = gateway.ended(header(&app.headers, "tokenway-channel")).await;
         let expected = payloads(&recording.body, wants_usage, &state);
-        let got: Vec<_> = items.iter().map(|item| (item.event.clone(), item.data.clone())).collect();
+        let got: Vec<_> =
+            items.iter().map(|item| (item.event.clone(), item.data.clone())).collect();
         if got != expected {
             let differs = got.iter().zip(&expected).position(|(ours, theirs)| ours != theirs);
             let at = differs.unwrap_or(got.len().min(expected.len()));
@@ -110,7 +111,9 @@ fn payloads(body: &Bytes, with_usage: bool, state: &Value) -> Vec<(String, Strin
             let value = value.strip_prefix(' ').unwrap_or(value);
             match name {
                 "event" => value.clone_into(&mut event),
-                "data" => data = Some(data.map_or(value.to_owned(), |before| before + "\n" + value)),
+                "data" => {
+                    data = Some(data.map_or(value.to_owned(), |before| before + "\n" + value))
+                }
                 "error" => (event, data) = ("error".to_owned(), Some(value.to_owned())),
                 _ => {}
             }

@@ -36,8 +36,7 @@ impl Upstream {
 
     /// The next call, of whose body nothing was read yet but what came along with the head.
     pub(crate) async fn head(&self) -> Call {
-        let (stream, _) =
-            soon("the gateway calls", self.listener.accept()).await.expect("accepts");
+        let (stream, _) = soon("the gateway calls", self.listener.accept()).await.expect("accepts");
         stream.set_nodelay(true).expect("TCP_NODELAY");
         let mut call = Call { stream, head: String::new(), body: Vec::new() };
         let mut bytes = Vec::new();

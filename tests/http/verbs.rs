@@ -42,7 +42,10 @@ async fn cancel_stops_all_that_run_and_answers_with_how_it_ended() {
     assert_eq!(response.status(), 200);
     let state = body(response).await;
     for generation in state["generations"].as_array().expect("two") {
-        assert_eq!((&generation["state"], &generation["error"]["code"]), (&json!("failed"), &json!("cancelled")));
+        assert_eq!(
+            (&generation["state"], &generation["error"]["code"]),
+            (&json!("failed"), &json!("cancelled"))
+        );
     }
     assert_eq!(state, gateway.state("chat-42").await);
     first.closed().await;
@@ -136,15 +139,20 @@ async fn delete_forgets_what_does_not_run_and_only_cancel_stops_what_does() {
     // The name can be used again, and that is another channel.
     finished(&gateway, &upstream, "chat-42").await;
     let state = gateway.state("chat-42").await;
-    assert_eq!((state["generations"].as_array().map(Vec::len), &state["first_seq"]), (Some(1), &json!(1)));
+    assert_eq!(
+        (state["generations"].as_array().map(Vec::len), &state["first_seq"]),
+        (Some(1), &json!(1))
+    );
     assert_eq!(send(delete("chat-42")).await.status(), 204);
     gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_channel_is_gone_and_its_name_can_be_used_again() {
-    let (gateway, upstream) =
-        gateway::with("", |config| config.channels.retention.after_end = Duration::from_millis(300)).await;
+    let (gateway, upstream) = gateway::with("", |config| {
+        config.channels.retention.after_end = Duration::from_millis(300)
+    })
+    .await;
     let (app, provider) = begun(&gateway, &upstream, "runs").await;
     finished(&gateway, &upstream, "chat-42").await;
     let mut view = gateway.view("chat-42").await;
@@ -164,7 +172,11 @@ async fn an_expired_channel_is_gone_and_its_name_can_be_used_again() {
     }
     finished(&gateway, &upstream, "chat-42").await;
     assert_eq!(gateway.state("chat-42").await["generations"].as_array().map(Vec::len), Some(1));
-    assert_eq!(gateway.state("runs").await["generations"][0]["state"], "running", "what runs does not expire");
+    assert_eq!(
+        gateway.state("runs").await["generations"][0]["state"],
+        "running",
+        "what runs does not expire"
+    );
     drop((app, provider));
     gateway.stop().await;
 }
@@ -175,7 +187,9 @@ async fn publish_puts_a_custom_event_between_the_others() {
     let (mut app, provider) = begun(&gateway, &upstream, "chat-42").await;
     let mut view = gateway.view("chat-42").await;
     let path = "/v1/channels/chat-42/events";
-    let response = send(gateway.post(path, "{ \"type\":\"note\", \"data\": {\"n\": 1.10,\n \"s\":\"é\"} }")).await;
+    let response =
+        send(gateway.post(path, "{ \"type\":\"note\", \"data\": {\"n\": 1.10,\n \"s\":\"é\"} }"))
+            .await;
     assert_eq!(response.status(), 200);
     let answer = body(response).await;
     assert_eq!(answer, json!({ "epoch": header(&app.headers, "tokenway-epoch"), "seq": 3 }));
@@ -189,7 +203,10 @@ async fn publish_puts_a_custom_event_between_the_others() {
     provider.finish().await;
     assert_eq!(app.rest().await.len(), 2, "the reason and [DONE]");
     let state = gateway.state("chat-42").await;
-    assert_eq!(state["customs"][0], json!({ "seq": 3, "type": "note", "data": { "n": 1.10, "s": "é" } }));
+    assert_eq!(
+        state["customs"][0],
+        json!({ "seq": 3, "type": "note", "data": { "n": 1.10, "s": "é" } })
+    );
     drop(view);
     gateway.stop().await;
 }
@@ -219,7 +236,8 @@ async fn publish_never_makes_a_channel_and_refuses_what_it_cannot_keep() {
         ("chat-42", &long, 400, "bad_request"),
         ("chat-42", &large, 413, "event_too_large"),
     ] {
-        let (answered, problem) = refusal(gateway.post(&format!("/v1/channels/{channel}/events"), ask)).await;
+        let (answered, problem) =
+            refusal(gateway.post(&format!("/v1/channels/{channel}/events"), ask)).await;
         assert_eq!((answered, &problem["error"]["code"]), (status, &json!(code)), "{:.40}", ask);
         assert!(problem["error"]["message"].is_string());
     }

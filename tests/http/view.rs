@@ -8,7 +8,11 @@ use crate::{
     upstream::{self, Call, Upstream},
 };
 
-async fn begun(gateway: &Tokenway, upstream: &Upstream, channel: Option<&str>) -> (Sse, Call, String) {
+async fn begun(
+    gateway: &Tokenway,
+    upstream: &Upstream,
+    channel: Option<&str>,
+) -> (Sse, Call, String) {
     let request = gateway.streamed();
     let request = match channel {
         Some(id) => request.header("tokenway-channel", id),
@@ -74,13 +78,19 @@ async fn events_have_the_form_that_is_documented() {
     assert!(created.as_u64() > Some(1_700_000_000_000));
     let usage = json!({ "prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13 });
     let expected = [
-        ("started", json!({ "model": "fast", "provider": "up", "dialect": "openai", "created_ms": created })),
+        (
+            "started",
+            json!({ "model": "fast", "provider": "up", "dialect": "openai", "created_ms": created }),
+        ),
         ("reasoning", json!({ "text": "hm" })),
         ("text", json!({ "text": "Hel\nlo" })),
         ("tool_call", json!({ "index": 0, "id": "call_1", "name": "add", "run_by": "client" })),
         ("tool_arguments", json!({ "index": 0, "arguments": "{\"a\":1}" })),
-        ("usage", json!({ "input": 9, "output": 4, "cached_input": 0, "cache_write": 0, "reasoning": 0,
-                          "cost": null, "estimated": false, "native": usage })),
+        (
+            "usage",
+            json!({ "input": 9, "output": 4, "cached_input": 0, "cache_write": 0, "reasoning": 0,
+                          "cost": null, "estimated": false, "native": usage }),
+        ),
         ("finished", json!({ "reason": "tool_calls", "native_reason": "tool_calls" })),
     ];
     assert_eq!(events.len(), expected.len(), "{events:?}");
@@ -148,7 +158,8 @@ async fn wherever_a_viewer_stopped_it_goes_on_exactly_there() {
                 0 => format!("{}.0", all[0].id.as_deref().unwrap().split_once('.').unwrap().0),
                 seen => all[seen - 1].id.clone().expect("an id"),
             };
-            let by_header = send(events_of(&gateway, &channel).header("last-event-id", &cursor)).await;
+            let by_header =
+                send(events_of(&gateway, &channel).header("last-event-id", &cursor)).await;
             for mut view in [
                 Sse::of(by_header),
                 after(&gateway, &channel, &cursor).await,
@@ -199,7 +210,17 @@ async fn each_wrong_place_has_its_own_answer() {
     let state = gateway.state(&channel).await;
     let epoch = state["epoch"].as_str().expect("an epoch");
     let last = state["last_seq"].as_u64().expect("a number");
-    for bad in ["x", "", "-1", "1.5", "9f3a6c1e.", "9f3a6c1e.x", "9F3A.1", &format!("{epoch}.1.2"), "99999999999999999999"] {
+    for bad in [
+        "x",
+        "",
+        "-1",
+        "1.5",
+        "9f3a6c1e.",
+        "9f3a6c1e.x",
+        "9F3A.1",
+        &format!("{epoch}.1.2"),
+        "99999999999999999999",
+    ] {
         let (status, problem) = refusal(events_of(&gateway, &channel).query_after(bad)).await;
         assert_eq!((status, &problem["error"]["code"]), (400, &json!("bad_cursor")), "{bad:?}");
     }
@@ -238,7 +259,8 @@ async fn an_unnamed_channels_view_ends_and_who_comes_back_at_its_end_is_told_to_
         assert_eq!(response.status(), 204);
         assert_eq!(response.text().await.expect("a body"), "");
     }
-    let view = send(events_of(&gateway, &channel).header("last-event-id", before.expect("an id"))).await;
+    let view =
+        send(events_of(&gateway, &channel).header("last-event-id", before.expect("an id"))).await;
     assert_eq!(Sse::of(view).rest().await, all[all.len() - 1..]);
     gateway.stop().await;
 }
@@ -305,7 +327,12 @@ async fn several_choices_are_told_apart() {
     let (gateway, upstream) = gateway::with_upstream().await;
     let (mut app, mut provider, channel) = begun(&gateway, &upstream, None).await;
     for (index, text) in [(0, "a"), (1, "b"), (0, "c")] {
-        provider.event(json!({ "choices": [{ "index": index, "delta": { "content": text } }] }).to_string()).await;
+        provider
+            .event(
+                json!({ "choices": [{ "index": index, "delta": { "content": text } }] })
+                    .to_string(),
+            )
+            .await;
     }
     provider.event(r#"{"choices":[{"index":1,"delta":{},"finish_reason":"length"}]}"#).await;
     provider.event(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#).await;
@@ -317,7 +344,8 @@ async fn several_choices_are_told_apart() {
     assert_eq!(generation["choices"][1]["text"], "b");
     assert_eq!(generation["choices"][1]["finish_reason"], "length");
     let events = gateway.view(&channel).await.rest().await;
-    let of_one: Vec<Value> = events.iter().map(Item::json).filter(|event| event["choice"] == 1).collect();
+    let of_one: Vec<Value> =
+        events.iter().map(Item::json).filter(|event| event["choice"] == 1).collect();
     assert_eq!(of_one[0]["text"], "b");
     let ends: Vec<_> = events.iter().filter(|event| event.event == "choice_finished").collect();
     assert_eq!(ends.len(), 2);
