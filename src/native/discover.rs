@@ -84,7 +84,10 @@ impl Target {
 
 /// 64 hexadecimal digits.
 fn hash(text: &str) -> Option<Hash> {
-    let pairs = text.as_bytes().chunks(2);
+    let pairs = text.as_bytes().chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return None;
+    }
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     pairs.map(byte).collect::<Option<Vec<u8>>>()?.try_into().ok()
 }
