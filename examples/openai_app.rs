@@ -8,6 +8,7 @@
 //!
 //! `OPENAI_BASE_URL` (default `http://localhost:8080/v1`) and `OPENAI_MODEL` (default `chat`) say where and what.
 
+#![allow(clippy::disallowed_methods, reason = "an example reads its own settings")]
 #![expect(clippy::print_stdout, reason = "an example talks to the terminal")]
 
 use std::{

@@ -47,7 +47,11 @@ const RULES: &[Rule] = &[
     ),
     Rule("native", &["WORDS", "wire", "transport"], "a client: knows the contract and a carrier"),
     Rule("access", &["WORDS", "config"], "who may do what; does none of it"),
-    Rule("config", &["WORDS"], "values that were read once; what they do is others' business"),
+    Rule(
+        "config",
+        &["WORDS", "generation::OnDisconnect", "generation::Timeouts"],
+        "values that were read once, in the stages' own types; what they do is others' business",
+    ),
     Rule("console", &[], "files"),
     Rule("api", EVERYTHING, "the HTTP door sees both sides"),
     Rule("gateway", EVERYTHING, "puts the parts together"),

@@ -1,5 +1,10 @@
 //! The config as users meet it: the example, the schema, and what they are told when something is wrong.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads its own settings and owns its own tasks"
+)]
+
 use std::{fs, path::PathBuf, time::Duration};
 
 use proptest::prelude::*;

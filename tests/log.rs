@@ -125,7 +125,7 @@ proptest! {
         seed: u64, count in 1usize..600, kib in 1usize..200,
     ) {
         let (log, model) = build(script(seed, count), &[1], kib * 1024);
-        assert_same_state(&fold(&model.events), &log.state());
+        assert_same_state(&fold(&model.events), &log.view().fold());
     }
 
     #[test]

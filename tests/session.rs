@@ -58,7 +58,7 @@ impl Recorder {
     fn messages(&mut self, lane: Lane) -> Vec<Bytes> {
         let mut framing = Framing::new(64 << 20);
         framing.push(&self.written.remove(&lane).unwrap_or_default());
-        std::iter::from_fn(|| framing.next().expect("delimited")).collect()
+        std::iter::from_fn(|| framing.pop().expect("delimited")).collect()
     }
 
     fn answers(&mut self) -> Vec<(u64, Answer)> {
@@ -445,4 +445,30 @@ async fn a_client_on_a_carrier_without_streams_is_told_that_there_are_none() {
     session.write_answers(&mut out);
     let answers = out.answers();
     assert!(matches!(&answers[..], [(1, Answer::Welcome(welcome))] if welcome.max_streams == 0));
+}
+
+#[tokio::test]
+async fn a_tick_is_bounded_and_the_next_one_goes_on_where_it_stopped() {
+    let mut scene = Scene::greeted();
+    for (alias, id) in (1..=8).zip(["a", "b", "c", "d", "e", "f", "g", "h"]) {
+        let channel = named(&scene.channels, id);
+        let mut producer = begin(&channel, "gen");
+        producer.append(&mut [Event::text("x".repeat(250_000))]).expect("open");
+        producer.append(&mut [Event::text("y".repeat(250_000)), finished()]).expect("open");
+        scene.subscribe(alias, id, beginning());
+    }
+    let mut ticks = 0;
+    while scene.session.due(false, Instant::now()) != Due::Never {
+        let before = scene.out.written.values().map(BytesMut::len).sum::<usize>();
+        scene.tick();
+        let after = scene.out.written.values().map(BytesMut::len).sum::<usize>();
+        assert!(after - before < 1_600_000, "{}", after - before);
+        ticks += 1;
+    }
+    assert_eq!(ticks, 4, "four megabytes");
+    for lane in 0..8 {
+        let events: usize =
+            scene.out.frames(Lane::Own(lane)).iter().map(|frame| frame.events.len()).sum();
+        assert_eq!(events, 4);
+    }
 }

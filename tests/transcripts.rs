@@ -3,6 +3,10 @@
 //! The recordings are not part of the repository: `TOKENWAY_TRANSCRIPTS` names their directory. Each has the result that
 //! the provider's official SDK makes of it; ours must be the same, however the bytes are cut.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads its own settings and owns its own tasks"
+)]
 #![expect(clippy::print_stdout, reason = "the table is what a person runs this for")]
 
 #[path = "common/recordings.rs"]

@@ -1,5 +1,10 @@
 //! Delivery over a real WebSocket on loopback.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads its own settings and owns its own tasks"
+)]
+
 mod support;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -90,7 +95,7 @@ impl Client {
 
     async fn next(&mut self) -> Option<server_message::Body> {
         loop {
-            if let Some(message) = self.framing.next().expect("delimited") {
+            if let Some(message) = self.framing.pop().expect("delimited") {
                 let message = proto::ServerMessage::decode(message).expect("a server message");
                 return Some(message.body.expect("control or frame"));
             }
@@ -173,7 +178,7 @@ async fn a_tick_is_one_message_and_requests_may_come_in_one_too() {
         };
         client.framing.push(&bytes);
         let before = frames;
-        while let Some(message) = client.framing.next().expect("delimited") {
+        while let Some(message) = client.framing.pop().expect("delimited") {
             let message = proto::ServerMessage::decode(message).expect("a server message");
             if let Some(server_message::Body::Frame(frame)) = message.body {
                 assert_eq!((frame.first_seq, frame.events.len()), (1, 3));

@@ -1,6 +1,9 @@
 //! Delivery over real QUIC on loopback.
 
-#![expect(clippy::print_stdout, reason = "seeds and counts are for whoever looks into a failure")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads its own settings and owns its own tasks"
+)]
 
 mod support;
 
@@ -183,10 +186,13 @@ async fn over_hundreds_of_cuts_each_event_comes_once_and_in_order() {
         }
         let time = Duration::from_micros(random.random_range(0..25_000));
         let until = tokio::time::Instant::now() + time;
-        while let Ok(next) = tokio::time::timeout_at(until, client.next()).await {
-            let (id, item) = next.expect("the gateway keeps to the protocol");
-            let one = checked.get_mut(&id).expect("subscribed");
-            one.check(item, &told[one.channel]);
+        while !client.is_connected() || tokio::time::Instant::now() < until {
+            let soon = Duration::from_millis(3);
+            if let Ok(next) = tokio::time::timeout(soon, client.next()).await {
+                let (id, item) = next.expect("the gateway keeps to the protocol");
+                let one = checked.get_mut(&id).expect("subscribed");
+                one.check(item, &told[one.channel]);
+            }
         }
         client.drop_connection();
     }
@@ -201,7 +207,8 @@ async fn over_hundreds_of_cuts_each_event_comes_once_and_in_order() {
     }
     checked.values().for_each(|one| one.assert_caught_up(&told[one.channel]));
     println!("{cuts} cuts, {} sessions", client.reconnects());
-    assert!(client.reconnects() as usize > cuts / 4, "most cuts hit a session that stood");
+    // After the last cut there may be nothing left to come back for.
+    assert!(client.reconnects() as usize >= cuts - 1, "each cut hit a session that stood");
 }
 
 #[tokio::test]

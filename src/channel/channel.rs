@@ -220,8 +220,11 @@ impl Channel {
 
     /// Everything so far, folded, with the epoch and the last seq folded in.
     pub fn fold(&self) -> (Epoch, u64, State) {
-        let inner = self.inner.lock();
-        (self.epoch, inner.log.last_seq(), inner.log.state())
+        let (last_seq, view) = {
+            let inner = self.inner.lock();
+            (inner.log.last_seq(), inner.log.view())
+        };
+        (self.epoch, last_seq, view.fold())
     }
 
     /// How much memory its log takes, in bytes.

@@ -4,7 +4,7 @@
 //! that still grows, from which readers copy. What retention trims away is folded into a base state, so that a log
 //! whose head is gone still gives a snapshot and the tail. The only place that mints a seq.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -25,15 +25,33 @@ pub const SEGMENT_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Log {
     sequencer: Sequencer,
-    sealed: VecDeque<Segment<Bytes>>,
+    sealed: VecDeque<Arc<Segment<Bytes>>>,
     sealed_bytes: usize,
     tail: Segment<Vec<u8>>,
     /// Everything before the first segment, folded.
-    base: State,
+    base: Arc<State>,
     trimmed_through: u64,
     /// The last copy made of the tail: a thousand readers at the same place share it.
     last_copy: Option<Slice>,
     scratch: Vec<u8>,
+}
+
+/// A log as it stood at one moment.
+#[derive(Clone, Debug)]
+pub struct View {
+    base: Arc<State>,
+    sealed: Vec<Arc<Segment<Bytes>>>,
+    tail: Segment<Bytes>,
+}
+
+impl View {
+    /// All of it, folded. Takes as long as decoding all that is held: not to be done under a lock.
+    pub fn fold(&self) -> State {
+        let mut state = State::clone(&self.base);
+        let sealed = self.sealed.iter().flat_map(|segment| segment.decode());
+        sealed.chain(self.tail.decode()).for_each(|(seq, event)| state.apply(seq, event));
+        state
+    }
 }
 
 /// An event that the log has taken.
@@ -72,7 +90,7 @@ impl Log {
             sealed: VecDeque::new(),
             sealed_bytes: 0,
             tail: Segment::begin(1, now_ms),
-            base: State::default(),
+            base: Arc::default(),
             trimmed_through: 0,
             last_copy: None,
             scratch: Vec::new(),
@@ -119,28 +137,31 @@ impl Log {
         }
     }
 
-    /// Everything so far, folded.
-    pub fn state(&self) -> State {
-        let mut state = self.base.clone();
-        for segment in &self.sealed {
-            segment.decode().for_each(|(seq, event)| state.apply(seq, event));
+    /// Everything so far, as it stands: taking it costs a copy of the tail, and it never changes.
+    pub fn view(&self) -> View {
+        View {
+            base: Arc::clone(&self.base),
+            sealed: self.sealed.iter().map(Arc::clone).collect(),
+            tail: self.tail.snapshot(),
         }
-        self.tail.decode().for_each(|(seq, event)| state.apply(seq, event));
-        state
     }
 
-    /// Trims the oldest segments until the whole, the fold included, is within `bytes_max`. The tail always stays.
+    /// Trims the oldest segments until the whole, the fold included, is within `bytes_max`. What a running generation
+    /// has said stays in the fold; a quarter of the bytes is left to segments even then, so that readers who keep up are
+    /// not overtaken. The tail always stays.
     pub fn trim(&mut self, bytes_max: usize) {
-        if self.bytes() <= bytes_max {
-            return;
-        }
-        while self.bytes() > bytes_max {
+        while self.sealed_bytes + self.tail.bytes() > self.room(bytes_max) {
             let Some(segment) = self.sealed.pop_front() else { break };
             self.sealed_bytes -= segment.bytes();
             self.trimmed_through = segment.last();
-            segment.decode().for_each(|(seq, event)| self.base.apply(seq, event));
-            self.base.evict(bytes_max / 2);
+            let base = Arc::make_mut(&mut self.base);
+            segment.decode().for_each(|(seq, event)| base.apply(seq, event));
+            base.evict(bytes_max / 2);
         }
+    }
+
+    fn room(&self, bytes_max: usize) -> usize {
+        bytes_max.saturating_sub(self.base.bytes()).max(bytes_max / 4)
     }
 
     /// The first seq still held as an event; one past the last where none is.
@@ -162,6 +183,6 @@ impl Log {
         let next = Segment::begin(self.tail.last() + 1, self.tail.last_ms());
         let sealed = std::mem::replace(&mut self.tail, next).seal();
         self.sealed_bytes += sealed.bytes();
-        self.sealed.push_back(sealed);
+        self.sealed.push_back(Arc::new(sealed));
     }
 }

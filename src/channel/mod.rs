@@ -15,7 +15,7 @@ mod signal;
 mod tombstones;
 
 pub use channel::{Attendance, Channel, Status, UnknownGeneration, Watch};
-pub use log::{Appended, Found, Log, SEGMENT_BYTES, TooLarge};
+pub use log::{Appended, Found, Log, SEGMENT_BYTES, TooLarge, View};
 pub use producer::{AppendError, Producer};
 pub use reader::{Cause, Ended, Reader, Snapshot, Step};
 pub use resume::{CannotResume, Extent, Past, Start, start};

@@ -15,7 +15,7 @@ use crate::{
 const EVENTS_PER_MARK: u32 = 64;
 
 /// A run of consecutive events. `B` is a `Vec` while it grows and `Bytes` once it is sealed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Segment<B> {
     /// The first event's seq.
     pub(super) first: u64,
@@ -100,6 +100,19 @@ impl Segment<Vec<u8>> {
         marks.shrink_to_fit();
         let exact = |bytes: Vec<u8>| Bytes::from(bytes.into_boxed_slice());
         Segment { first, count, events: exact(events), times: exact(times), marks, last_ms }
+    }
+
+    /// A copy that does not grow.
+    pub(super) fn snapshot(&self) -> Segment<Bytes> {
+        let Self { first, count, events, times, marks, last_ms } = self;
+        Segment {
+            first: *first,
+            count: *count,
+            events: Bytes::copy_from_slice(events),
+            times: Bytes::copy_from_slice(times),
+            marks: marks.clone(),
+            last_ms: *last_ms,
+        }
     }
 
     /// The events from `place` to the end, copied: the tail is small and still grows.

@@ -6,6 +6,7 @@
 mod check;
 mod completions;
 mod run;
+mod tail;
 
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -52,6 +53,8 @@ enum Command {
     Serve(Serve),
     /// Validate a configuration: says what is wrong, where, and what would be right.
     Check(Check),
+    /// Follow or replay a channel in the terminal, over WebTransport.
+    Tail(tail::Tail),
     /// Print a shell's completion script.
     Completions {
         /// Which shell.
@@ -111,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Demo(doors) => run::demo(doors),
         Command::Serve(Serve { config, doors }) => run::serve(config.as_deref(), doors),
         Command::Check(Check { file }) => check::check(&file),
+        Command::Tail(tail) => tail.run(),
         Command::Completions { shell } => completions::print(shell),
     });
     match done {

@@ -96,6 +96,7 @@ async fn restart_when_told(restart: Arc<Notify>) {
 }
 
 /// `$XDG_STATE_HOME/tokenway`, else `~/.local/state/tokenway`.
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment, once")]
 fn default_state_dir() -> PathBuf {
     let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));

@@ -134,7 +134,6 @@ impl Gateway {
 
     /// Serves until `shutdown` resolves, then ends in order: no new work, running generations get their grace, viewers
     /// and sessions are told, and everything is awaited.
-    #[expect(clippy::disallowed_methods, reason = "the tracker awaits these tasks at shutdown")]
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let Self { app, http, door, tasks, restart } = self;
         let (closing, draining) = (app.closing.clone(), CancellationToken::new());

@@ -126,7 +126,6 @@ impl Door {
 impl Inside {
     /// Open mode's checks; a browser is let in first and refused then, because it shows a page nothing of a refused
     /// handshake.
-    #[expect(clippy::disallowed_methods, reason = "the tracker is awaited before the door shuts")]
     fn admit(&self, transport: WebTransport, request: &Request, refusals: &TaskTracker) {
         let host = self.guard.host(&request.authority);
         match host.and_then(|()| self.guard.origin(request.origin.as_deref())) {

@@ -78,7 +78,7 @@ impl Ingest {
 
     /// The provider closed: an event that lacks only its blank line still counts, and may be the end.
     pub(super) fn end_of_stream(&mut self) -> Ending {
-        let framing = std::mem::replace(&mut self.framing, sse::Decoder::new());
+        let framing = std::mem::take(&mut self.framing);
         match framing.finish().map(|payload| self.decode(payload).flow) {
             Some(Flow::Ended) => Ending::Terminator,
             _ => Ending::Eof,

@@ -111,7 +111,6 @@ impl Generations {
     }
 
     /// Begins a generation: its `started` is on the channel when this returns.
-    #[expect(clippy::disallowed_methods, reason = "the tracker awaits these tasks at shutdown")]
     pub fn launch(&self, order: Order) -> Result<Launched, AppendError> {
         let id = GenerationId::random();
         let started = Started {

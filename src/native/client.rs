@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream, future::BoxFuture};
 use prost::Message as _;
 use rand::Rng;
 use thiserror::Error;
@@ -34,7 +34,7 @@ const PATIENCE_FIRST: Duration = Duration::from_millis(300);
 const PATIENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Which gateway, and who asks.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Target {
     /// `https://HOST:PORT/v1/connect`.
     pub url: String,
@@ -42,6 +42,13 @@ pub struct Target {
     pub trust: Trust,
     /// A channel token; none in open mode.
     pub token: Option<String>,
+}
+
+impl std::fmt::Debug for Target {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// Names a subscription of a [`Client`].
@@ -78,18 +85,18 @@ pub enum ClientError {
 }
 
 /// Follows channels of one gateway.
-#[derive(Debug)]
 pub struct Client {
     target: Target,
     subscriptions: BTreeMap<u32, (String, Follow)>,
     last_alias: u32,
     link: Option<Link>,
+    /// The attempt to connect that is under way.
+    dialling: Option<BoxFuture<'static, Option<Dialled>>>,
     attempts: u32,
     reconnects: u64,
     told: VecDeque<(SubscriptionId, Item)>,
 }
 
-#[derive(Debug)]
 struct Link {
     dialled: Dialled,
     pings_at: Instant,
@@ -107,6 +114,7 @@ impl Client {
             subscriptions: BTreeMap::new(),
             last_alias: 0,
             link: None,
+            dialling: None,
             attempts: 0,
             reconnects: 0,
             told: VecDeque::new(),
@@ -144,6 +152,11 @@ impl Client {
                 Err(error) => Some((Err(error), None)),
             }
         })
+    }
+
+    /// Whether a connection stands, as far as is known.
+    pub fn is_connected(&self) -> bool {
+        self.link.is_some()
     }
 
     /// How often the connection was made again.
@@ -250,20 +263,14 @@ impl Client {
     }
 
     async fn reconnect(&mut self) {
-        let patience = patience(self.attempts).mul_f64(rand::rng().random_range(0.8..1.2));
-        let until = Instant::now() + patience;
+        let Self { target, attempts, dialling, .. } = self;
+        let dialling = dialling.get_or_insert_with(|| attempt(target.clone(), *attempts).boxed());
+        let dialled = dialling.await;
+        self.dialling = None;
         self.attempts += 1;
-        let url = with_token(&self.target);
-        match timeout_at(until, dial(&url, &self.target.trust)).await {
-            Ok(Ok(dialled)) => {
-                self.reconnects += 1;
-                self.greet(dialled);
-            }
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "not reconnected yet");
-                sleep_until(until).await;
-            }
-            Err(_) => tracing::debug!("an attempt to reconnect took too long"),
+        if let Some(dialled) = dialled {
+            self.reconnects += 1;
+            self.greet(dialled);
         }
     }
 
@@ -289,6 +296,29 @@ impl Client {
         if let Some(link) = &mut self.link {
             link.dialled.send(&proto::ClientMessage { request, body: Some(body) });
         }
+    }
+}
+
+/// One attempt to connect. It takes its full time where it fails at once, so that a gateway that is down is not knocked
+/// down.
+async fn attempt(target: Target, attempts: u32) -> Option<Dialled> {
+    let patience = patience(attempts).mul_f64(rand::rng().random_range(0.8..1.2));
+    let until = Instant::now() + patience;
+    match timeout_at(until, dial(&with_token(&target), &target.trust)).await {
+        Ok(Ok(dialled)) => return Some(dialled),
+        Ok(Err(error)) => tracing::debug!(%error, "not reconnected yet"),
+        Err(_) => tracing::debug!("an attempt to reconnect took too long"),
+    }
+    sleep_until(until).await;
+    None
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let connected = self.is_connected();
+        let mut out = f.debug_struct("Client");
+        out.field("connected", &connected).field("subscriptions", &self.subscriptions.len());
+        out.finish_non_exhaustive()
     }
 }
 

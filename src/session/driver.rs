@@ -146,7 +146,9 @@ impl<T: Transport> Driver<T> {
         if let Err(gone) = self.write_answers(cx) {
             return Poll::Ready(Event::Gone(gone));
         }
-        if let Some(shutdown) = &mut self.shutdown
+        // Whoever has not said hello yet is welcomed before it is told to go.
+        if self.session.is_greeted()
+            && let Some(shutdown) = &mut self.shutdown
             && shutdown.as_mut().poll(cx).is_ready()
         {
             self.shutdown = None;

@@ -27,7 +27,6 @@ impl Host {
     }
 
     /// Runs a session on a transport, on behalf of an owner.
-    #[expect(clippy::disallowed_methods, reason = "the tracker awaits these tasks at shutdown")]
     pub fn start(&self, transport: impl Transport + 'static, owner: Owner) {
         let (settings, channels) = (self.settings.clone(), Arc::clone(&self.channels));
         let session = Session::new(settings, channels, owner, transport.form());

@@ -8,6 +8,7 @@ mod answers;
 mod driver;
 mod host;
 mod lanes;
+mod reach;
 mod refusals;
 mod state;
 mod subscription;

@@ -12,17 +12,17 @@ use super::{
     aliases::Aliases,
     answers::Answers,
     lanes::Lanes,
+    reach::{self, Reach},
     refusals::{Closing, Refusal},
     subscription::{Next, Subscription},
 };
 use crate::{
-    channel::{Channel, Channels, Signal},
-    event::Custom,
+    channel::{Channels, Signal},
     frame::{Due, Form, FrameClock, Press},
-    ident::{ChannelId, ChannelKey, GenerationId, Owner, random_id},
-    sequence::{Cursor, From},
+    ident::{Owner, random_id},
+    sequence::From,
     transport::Lane,
-    wire::proto::{self, client_message::Body as Request, control::Body as Answer, subscribe},
+    wire::proto::{self, client_message::Body as Request, control::Body as Answer},
 };
 
 /// The most subscriptions that a session carries at once.
@@ -34,8 +34,8 @@ pub const HELLO_WAIT: Duration = Duration::from_secs(5);
 /// How often clients are asked to ping.
 const HEARTBEAT: Duration = Duration::from_millis(250);
 
-/// The longest a custom event's type may be, in bytes.
-const CUSTOM_TYPE_BYTES_MAX: usize = 128;
+/// After so many bytes a tick leaves the rest to the next one, so that a thousand snapshots hold nobody else up.
+const TICK_BYTES_MAX: usize = 1024 * 1024;
 
 /// What every session of a gateway has in common.
 #[derive(Clone, Debug)]
@@ -57,8 +57,7 @@ impl Default for Settings {
 pub struct Session {
     id: String,
     settings: Settings,
-    channels: Arc<Channels>,
-    owner: Owner,
+    reach: Reach,
     signal: Signal,
     form: Form,
     phase: Phase,
@@ -92,8 +91,7 @@ impl Session {
             id: random_id("ses"),
             clock: FrameClock::new(settings.frame_interval),
             settings,
-            channels,
-            owner,
+            reach: Reach::new(channels, owner),
             signal: Signal::default(),
             form,
             phase: Phase::Silent,
@@ -158,11 +156,11 @@ impl Session {
                 self.answer(request, done);
             }
             (Phase::Open, Some(Request::Cancel(cancel))) => {
-                let done = self.cancel(&cancel).map(|()| Answer::Done(proto::Done {}));
+                let done = self.reach.cancel(&cancel).map(|()| Answer::Done(proto::Done {}));
                 self.answer(request, done);
             }
             (Phase::Open, Some(Request::Publish(publish))) => {
-                let published = self.publish(publish).map(Answer::Published);
+                let published = self.reach.publish(publish).map(Answer::Published);
                 self.answer(request, published);
             }
             (Phase::Open, Some(Request::Ping(proto::Ping { nonce }))) => {
@@ -220,7 +218,7 @@ impl Session {
     pub fn tick(&mut self, now: Instant, outbox: &mut impl Outbox) {
         self.signal.lower();
         self.changed = false;
-        let mut wrote = false;
+        let mut wrote = 0;
         let mut refused = None;
         let mut ended = Vec::new();
         // Rounds of one frame each, so that a long catch-up on a shared lane takes turns with the others.
@@ -233,27 +231,31 @@ impl Session {
                     refused.get_or_insert(one.alias);
                     return false;
                 }
-                match one.next(&mut self.press) {
-                    Next::Nothing => return false,
-                    Next::Frame(frame) => outbox.put(one.lane, frame),
-                    Next::Last(frame) => {
-                        outbox.put(one.lane, frame);
-                        ended.push(one.alias);
-                        wrote = true;
-                        return false;
-                    }
+                if wrote > TICK_BYTES_MAX {
+                    refused.get_or_insert(one.alias);
+                    self.changed = true;
+                    return false;
                 }
-                wrote = true;
-                one.has_news()
+                let (frame, goes_on) = match one.next(&mut self.press) {
+                    Next::Nothing => return false,
+                    Next::Frame(frame) => (frame, true),
+                    Next::Last(frame) => (frame, false),
+                };
+                wrote += frame.len();
+                outbox.put(one.lane, frame);
+                if !goes_on {
+                    ended.push(one.alias);
+                }
+                goes_on && one.has_news()
             });
         }
         ended.iter().for_each(|alias| self.remove(*alias, outbox));
         self.turn = refused.and_then(|alias| self.place(alias)).unwrap_or(0);
-        if wrote || refused.is_some() {
+        if wrote > 0 || refused.is_some() {
             self.clock.ticked(now);
         }
         // What was written is likely to go on: look again at the next tick, and spare the writers the waking.
-        if wrote && !self.clock.interval().is_zero() {
+        if wrote > 0 && !self.clock.interval().is_zero() {
             self.signal.hush();
         }
     }
@@ -327,8 +329,8 @@ impl Session {
                 format!("a session carries at most {SUBSCRIPTIONS_MAX} subscriptions"),
             ));
         }
-        let from = parse_from(wanted.from)?;
-        let channel = self.find(&wanted.channel)?;
+        let from = reach::parse_from(wanted.from)?;
+        let channel = self.reach.find(&wanted.channel)?;
         // Watched before it is read: what is said in between raises the signal.
         let watch = channel.watch(&self.signal);
         let reader = channel.read(from)?;
@@ -363,40 +365,4 @@ impl Session {
             None => Err(Refusal::new("bad_request", "no subscription has this alias")),
         }
     }
-
-    fn cancel(&self, cancel: &proto::Cancel) -> Result<(), Refusal> {
-        let channel = self.find(&cancel.channel)?;
-        let generation = GenerationId::claimed(&cancel.generation);
-        let generation = (!cancel.generation.is_empty()).then_some(&generation);
-        Ok(channel.cancel(generation)?)
-    }
-
-    fn publish(&self, publish: proto::Publish) -> Result<proto::Published, Refusal> {
-        let custom = publish.custom.unwrap_or_default();
-        if !(1..=CUSTOM_TYPE_BYTES_MAX).contains(&custom.r#type.len()) {
-            return Err(Refusal::new("bad_request", "a custom event's type is 1 to 128 bytes"));
-        }
-        if serde_json::from_slice::<serde::de::IgnoredAny>(&custom.data).is_err() {
-            return Err(Refusal::new("bad_request", "a custom event's data is JSON"));
-        }
-        let channel = self.find(&publish.channel)?;
-        let Cursor { epoch, seq } = channel.publish(Custom::from(custom))?;
-        Ok(proto::Published { channel: publish.channel, epoch: epoch.to_string(), seq })
-    }
-
-    fn find(&self, id: &str) -> Result<Arc<Channel>, Refusal> {
-        let key = ChannelKey { owner: self.owner.clone(), id: ChannelId::parse(id)? };
-        Ok(self.channels.find(&key)?)
-    }
-}
-
-fn parse_from(from: Option<subscribe::From>) -> Result<From, Refusal> {
-    Ok(match from {
-        Some(subscribe::From::Cursor(proto::Cursor { epoch, seq })) => {
-            From::Cursor(Cursor { epoch: epoch.parse()?, seq })
-        }
-        Some(subscribe::From::Beginning(_)) => From::Beginning,
-        Some(subscribe::From::Tail(_)) => From::Tail,
-        Some(subscribe::From::Snapshot(_)) | None => From::Snapshot,
-    })
 }

@@ -123,7 +123,7 @@ impl Framing {
     }
 
     /// The next whole message, without its length.
-    pub fn next(&mut self) -> Result<Option<Bytes>, TooLong> {
+    pub fn pop(&mut self) -> Result<Option<Bytes>, TooLong> {
         let mut ahead = &self.buffer[..];
         let Ok(length) = decode_varint(&mut ahead) else {
             return match self.buffer.len() {
@@ -195,10 +195,10 @@ mod tests {
     fn what_is_too_long_is_refused_before_it_is_buffered() {
         let mut framing = Framing::new(10);
         framing.push(&[11]);
-        assert_eq!(framing.next(), Err(TooLong { bytes: 11, bytes_max: 10 }));
+        assert_eq!(framing.pop(), Err(TooLong { bytes: 11, bytes_max: 10 }));
         let mut framing = Framing::new(10);
         framing.push(&[0xff; 10]);
-        assert!(framing.next().is_err());
+        assert!(framing.pop().is_err());
     }
 
     proptest! {
@@ -217,7 +217,7 @@ mod tests {
             while !stream.is_empty() {
                 let cut = cuts.next().expect("a cycle has no end").min(stream.len());
                 framing.push(&stream.split_to(cut));
-                while let Some(message) = framing.next().expect("within the limit") {
+                while let Some(message) = framing.pop().expect("within the limit") {
                     read.push(proto::Event::decode(message).expect("an event").text);
                 }
             }

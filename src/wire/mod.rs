@@ -1,6 +1,7 @@
 //! The contract with clients: the messages of `proto/tokenway/v1`, and their domain meaning.
 //!
-//! `proto` is generated and is named nowhere outside this module and `session`. Decides nothing about delivery.
+//! `proto` is generated and is named nowhere outside this module, `frame`, `session` and the `native` client. Decides
+//! nothing about delivery.
 
 mod event;
 mod frame;

@@ -337,7 +337,7 @@ async fn a_stall_is_a_timeout_of_idle_whatever_comments_come() {
     let app = tokio::spawn(async move { (fails(&gateway, app).await, gateway) });
     // Comments and pings show life, but they say nothing.
     while !app.is_finished() && begun_at.elapsed() < Duration::from_secs(3) {
-        let ping = if begun_at.elapsed().as_millis() % 2 == 0 {
+        let ping = if begun_at.elapsed().as_millis().is_multiple_of(2) {
             ": ping\n\n"
         } else {
             "event: ping\ndata: {}\n\n"

@@ -3,6 +3,12 @@
 //!
 //! One binary, so that linking is paid once. Each module is a subject; `upstream`, `gateway` and `sse` are the tools.
 
+#![allow(clippy::print_stdout, reason = "seeds are for whoever looks into a failure")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads its own settings and owns its own tasks"
+)]
+
 #[path = "../common/recordings.rs"]
 mod common;
 mod ends;

@@ -31,7 +31,7 @@ async fn an_app_that_does_not_read_slows_nobody_and_gets_everything_once() {
     provider.finish().await;
     let generation = gateway.ended(&channel).await;
     assert_eq!(generation["state"], "finished");
-    assert!(generation["text"] == Value::from(expected.clone()), "all of it is in the log");
+    assert!(generation["text"] == expected.clone(), "all of it is in the log");
 
     let mut app = Sse::of(response);
     let items = app.rest().await;

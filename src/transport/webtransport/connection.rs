@@ -167,7 +167,7 @@ impl WebTransport {
     }
 
     fn next_message(&mut self) -> Result<Option<Bytes>, Gone> {
-        let message = self.framing.next().map_err(|error| Gone::Malformed(error.to_string()))?;
+        let message = self.framing.pop().map_err(|error| Gone::Malformed(error.to_string()))?;
         if message.is_some() && !self.greeted {
             self.greeted = true;
             self.framing.limit(MESSAGE_BYTES_MAX);

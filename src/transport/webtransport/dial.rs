@@ -142,7 +142,7 @@ fn read(mut source: Source) -> Reading {
 
 async fn next_message(source: &mut Source) -> Result<Option<Bytes>, String> {
     loop {
-        if let Some(message) = source.framing.next().map_err(|error| error.to_string())? {
+        if let Some(message) = source.framing.pop().map_err(|error| error.to_string())? {
             return Ok(Some(message));
         }
         let mut buffer = [0; READ_BYTES];

@@ -2,12 +2,18 @@
 //!
 //! `UPDATE_VECTORS=1 cargo test --test vectors` writes them anew; without it the test fails if they are not current.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads its own settings and owns its own tasks"
+)]
+
+mod describe;
+
 use std::{fmt::Write, path::PathBuf};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use prost::Message;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokenway::{
     channel::{Found, Log},
     event::{
@@ -19,11 +25,13 @@ use tokenway::{
     wire::{
         self,
         proto::{
-            self, client_message::Body as Request, control::Body as Answer, event::Kind as Wire,
-            frame::News, server_message, snapshot::Cause, subscribe,
+            self, client_message::Body as Request, control::Body as Answer, frame::News,
+            server_message, snapshot::Cause, subscribe,
         },
     },
 };
+
+use describe::frame;
 
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("proto/vectors")
@@ -56,209 +64,6 @@ fn hold(file: &str, vectors: &[Vector]) {
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(kept == text, "{file} is not current: UPDATE_VECTORS=1 cargo test --test vectors");
-}
-
-/// Members that are not the default, as proto3 leaves defaults out.
-fn members(members: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
-    let absent = |value: &Value| match value {
-        Value::Null => true,
-        Value::Bool(set) => !set,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(all) => all.is_empty(),
-        Value::Object(_) => false,
-    };
-    let kept = members.into_iter().filter(|(_, value)| !absent(value));
-    Value::Object(kept.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
-}
-
-fn base64(bytes: &[u8]) -> Value {
-    STANDARD.encode(bytes).into()
-}
-
-fn started(one: &proto::Started) -> Value {
-    members([
-        ("id", one.id.clone().into()),
-        ("model", one.model.clone().into()),
-        ("provider", one.provider.clone().into()),
-        ("dialect", one.dialect.clone().into()),
-        ("createdMs", one.created_ms.into()),
-    ])
-}
-
-fn reasoning(one: &proto::Reasoning) -> Value {
-    members([
-        ("text", one.text.clone().into()),
-        ("signature", one.signature.clone().into()),
-        ("encrypted", one.encrypted.clone().into()),
-    ])
-}
-
-fn tool_call(one: &proto::ToolCall) -> Value {
-    members([
-        ("index", one.index.into()),
-        ("id", one.id.clone().into()),
-        ("name", one.name.clone().into()),
-        ("runBy", one.run_by.into()),
-    ])
-}
-
-fn media(one: &proto::Media) -> Value {
-    members([
-        ("mime", one.mime.clone().into()),
-        ("data", base64(&one.data)),
-        ("index", one.index.into()),
-        ("part", one.part.into()),
-        ("last", one.last.into()),
-    ])
-}
-
-fn usage(one: &proto::Usage) -> Value {
-    members([
-        ("input", one.input.into()),
-        ("output", one.output.into()),
-        ("cachedInput", one.cached_input.into()),
-        ("cacheWrite", one.cache_write.into()),
-        ("reasoning", one.reasoning.into()),
-        ("native", base64(&one.native)),
-        ("estimated", one.estimated.into()),
-        ("cost", one.cost.into()),
-    ])
-}
-
-fn end(reason: i32, native: &Option<String>) -> Value {
-    members([("reason", reason.into()), ("nativeReason", native.clone().into())])
-}
-
-fn failed(one: &proto::Failed) -> Value {
-    members([
-        ("code", one.code.into()),
-        ("message", one.message.clone().into()),
-        ("phase", one.phase.into()),
-        ("status", one.status.into()),
-    ])
-}
-
-fn custom(one: &proto::Custom) -> Value {
-    members([("type", one.r#type.clone().into()), ("data", base64(&one.data))])
-}
-
-fn event(one: &proto::Event) -> Value {
-    let (name, value) = match &one.kind {
-        None => ("", Value::Null),
-        Some(Wire::Started(one)) => ("started", started(one)),
-        Some(Wire::Reasoning(one)) => ("reasoning", reasoning(one)),
-        Some(Wire::Refusal(text)) => ("refusal", text.clone().into()),
-        Some(Wire::ToolCall(one)) => ("toolCall", tool_call(one)),
-        Some(Wire::ToolArguments(one)) => (
-            "toolArguments",
-            members([("index", one.index.into()), ("arguments", one.arguments.clone().into())]),
-        ),
-        Some(Wire::Citation(one)) => ("citation", members([("data", base64(&one.data))])),
-        Some(Wire::Media(one)) => ("media", media(one)),
-        Some(Wire::Usage(one)) => ("usage", usage(one)),
-        Some(Wire::Resumed(one)) => (
-            "resumed",
-            members([
-                ("from", one.from.clone().into()),
-                ("to", one.to.clone().into()),
-                ("reason", one.reason.clone().into()),
-            ]),
-        ),
-        Some(Wire::ChoiceFinished(one)) => ("choiceFinished", end(one.reason, &one.native_reason)),
-        Some(Wire::Finished(one)) => ("finished", end(one.reason, &one.native_reason)),
-        Some(Wire::Failed(one)) => ("failed", failed(one)),
-        Some(Wire::Custom(one)) => ("custom", custom(one)),
-        Some(Wire::Native(one)) => (
-            "native",
-            members([
-                ("dialect", one.dialect.clone().into()),
-                ("name", one.name.clone().into()),
-                ("data", base64(&one.data)),
-            ]),
-        ),
-    };
-    members([
-        ("text", one.text.clone().into()),
-        ("generation", one.generation.into()),
-        ("choice", one.choice.into()),
-        (name, value),
-    ])
-}
-
-fn choice(one: &proto::ChoiceState) -> Value {
-    let tool = |tool: &proto::ToolCallState| {
-        members([
-            ("call", tool.call.as_ref().map_or(Value::Null, tool_call)),
-            ("arguments", tool.arguments.clone().into()),
-        ])
-    };
-    let finished = one.finished.as_ref();
-    members([
-        ("choice", one.choice.into()),
-        ("text", one.text.clone().into()),
-        ("reasoning", one.reasoning.clone().into()),
-        ("refusal", one.refusal.clone().into()),
-        ("toolCalls", one.tool_calls.iter().map(tool).collect()),
-        ("finished", finished.map_or(Value::Null, |one| end(one.reason, &one.native_reason))),
-        ("sealed", one.sealed.iter().map(reasoning).collect()),
-    ])
-}
-
-fn generation(one: &proto::GenerationState) -> Value {
-    let citation = |one: &proto::Citation| members([("data", base64(&one.data))]);
-    let finished = one.finished.as_ref();
-    members([
-        ("index", one.index.into()),
-        ("started", one.started.as_ref().map_or(Value::Null, started)),
-        ("state", one.state.into()),
-        ("choices", one.choices.iter().map(choice).collect()),
-        ("citations", one.citations.iter().map(citation).collect()),
-        ("media", one.media.iter().map(media).collect()),
-        ("usage", one.usage.as_ref().map_or(Value::Null, usage)),
-        ("finished", finished.map_or(Value::Null, |one| end(one.reason, &one.native_reason))),
-        ("failed", one.failed.as_ref().map_or(Value::Null, failed)),
-        ("evicted", one.evicted.into()),
-    ])
-}
-
-fn frame(one: &proto::Frame) -> Value {
-    let (name, value) = match &one.news {
-        None => ("", Value::Null),
-        Some(News::Snapshot(one)) => {
-            let kept = |one: &proto::CustomState| {
-                let value = one.custom.as_ref().map_or(Value::Null, custom);
-                members([("seq", one.seq.into()), ("custom", value)])
-            };
-            let value = members([
-                ("epoch", one.epoch.clone().into()),
-                ("through", one.through.into()),
-                ("generations", one.generations.iter().map(generation).collect()),
-                ("customs", one.customs.iter().map(kept).collect()),
-                ("cause", one.cause.into()),
-            ]);
-            ("snapshot", value)
-        }
-        Some(News::Rewind(one)) => (
-            "rewind",
-            members([
-                ("previousEpoch", one.previous_epoch.clone().into()),
-                ("validThrough", one.valid_through.into()),
-                ("epoch", one.epoch.clone().into()),
-            ]),
-        ),
-        Some(News::End(one)) => {
-            ("end", members([("reason", one.reason.into()), ("lastSeq", one.last_seq.into())]))
-        }
-    };
-    members([
-        ("alias", one.alias.into()),
-        ("firstSeq", one.first_seq.into()),
-        ("events", one.events.iter().map(event).collect()),
-        ("timeBaseMs", one.time_base_ms.into()),
-        ("timeDeltasMs", one.time_deltas_ms.clone().into()),
-        (name, value),
-    ])
 }
 
 fn kinds() -> Vec<(&'static str, Event)> {
@@ -368,7 +173,7 @@ fn pressed(alias: u32, events: &[Event], times: bool) -> Vec<u8> {
     let bytes: Bytes = [&frame.header[..], &frame.body[..]].concat().into();
     let mut framing = wire::Framing::new(bytes.len());
     framing.push(&bytes);
-    framing.next().expect("delimited").expect("whole").to_vec()
+    framing.pop().expect("delimited").expect("whole").to_vec()
 }
 
 fn frames() -> Vec<Vector> {
