@@ -80,6 +80,18 @@ impl Guard {
         }
     }
 
+    /// The `Content-Type` of a call that only passes through, which may be an upload or have no body. What plain forms
+    /// of other pages send is refused; a form that uploads is known by its `Origin`, which browsers never leave out.
+    pub fn passing_content_type(&self, content_type: Option<&str>) -> Result<(), Denied> {
+        let Some(content_type) = content_type else { return Ok(()) };
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        let plain = ["text/plain", "application/x-www-form-urlencoded"];
+        match plain.iter().any(|plain| media_type.eq_ignore_ascii_case(plain)) {
+            true => Err(Denied::ContentType),
+            false => Ok(()),
+        }
+    }
+
     /// The origins that the operator allowed.
     pub fn allowed_origins(&self) -> &[String] {
         &self.allowed_origins
@@ -170,6 +182,12 @@ mod tests {
         }
         for bad in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
             assert_eq!(guard().content_type(bad), Err(Denied::ContentType));
+        }
+        for good in [None, Some("multipart/form-data; boundary=x"), Some("application/json")] {
+            assert_eq!(guard().passing_content_type(good), Ok(()));
+        }
+        for bad in ["text/plain;charset=UTF-8", "Application/X-WWW-Form-Urlencoded"] {
+            assert_eq!(guard().passing_content_type(Some(bad)), Err(Denied::ContentType));
         }
     }
 }

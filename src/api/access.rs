@@ -37,9 +37,15 @@ impl FromRequestParts<App> for Caller {
 
 /// Lets a request in, or answers 403.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let is_llm = llm::is_llm_call(request.method(), request.uri().path());
+    let path = request.uri().path();
+    let is_llm = llm::is_llm_call(request.method(), path);
     let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
-    match check(&app.guard, request.headers(), authority.as_deref(), request.method(), is_llm) {
+    let body = match is_llm && *request.method() == Method::POST {
+        true if llm::is_generation(path) => Posted::Generation,
+        true => Posted::Passing,
+        false => Posted::Nothing,
+    };
+    match check(&app.guard, request.headers(), authority.as_deref(), body) {
         Ok(()) => next.run(request).await,
         Err(denied) => {
             let problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", denied.to_string());
@@ -51,18 +57,26 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     }
 }
 
+/// What an app posts for a provider.
+#[derive(Clone, Copy)]
+enum Posted {
+    Nothing,
+    Generation,
+    Passing,
+}
+
 fn check(
     guard: &Guard,
     headers: &HeaderMap,
     authority: Option<&str>,
-    method: &Method,
-    is_llm: bool,
+    body: Posted,
 ) -> Result<(), Denied> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     guard.host(text(header::HOST).or(authority).unwrap_or_default())?;
     guard.origin(text(header::ORIGIN))?;
-    match is_llm && *method == Method::POST {
-        true => guard.content_type(text(header::CONTENT_TYPE)),
-        false => Ok(()),
+    match body {
+        Posted::Generation => guard.content_type(text(header::CONTENT_TYPE)),
+        Posted::Passing => guard.passing_content_type(text(header::CONTENT_TYPE)),
+        Posted::Nothing => Ok(()),
     }
 }

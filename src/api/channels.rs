@@ -5,14 +5,19 @@ use std::time::Duration;
 use axum::{
     Json,
     body::Bytes,
-    extract::{FromRequestParts, Path, Query, State},
+    extract::{FromRequestParts, Path, State},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-use super::{App, access::Caller, problem::Problem};
+use super::{
+    App,
+    access::Caller,
+    extract::{Asked, Whole},
+    problem::Problem,
+};
 use crate::{
     channel::{Channel, Signal},
     event::Custom,
@@ -68,7 +73,7 @@ pub(super) async fn publish(
     State(app): State<App>,
     caller: Caller,
     ChannelPath(id): ChannelPath,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let publication: Publication<'_> = from_json(&body)?;
     if publication.r#type.is_empty() || publication.r#type.len() > CUSTOM_TYPE_BYTES_MAX {
@@ -93,7 +98,7 @@ pub(super) async fn cancel(
     State(app): State<App>,
     caller: Caller,
     ChannelPath(id): ChannelPath,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let Cancellation { generation } =
         if body.is_empty() { Cancellation::default() } else { from_json(&body)? };
@@ -117,7 +122,7 @@ pub(super) async fn delete(
     State(app): State<App>,
     caller: Caller,
     ChannelPath(id): ChannelPath,
-    Query(Forget { cancel }): Query<Forget>,
+    Asked(Forget { cancel }): Asked<Forget>,
 ) -> Result<StatusCode, Problem> {
     let key = caller.key(id);
     if cancel {

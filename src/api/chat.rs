@@ -18,9 +18,10 @@ use serde_json::json;
 use super::{
     App,
     access::Caller,
+    extract::Whole,
     headers, llm,
     problem::Problem,
-    relay::{Relay, Rest},
+    relay::{Place, Relay, Rest},
 };
 use crate::{
     channel::{AppendError, Channel, Ended, Signal, Step},
@@ -33,7 +34,6 @@ use crate::{
     ident::ChannelId,
     provider::{self, Provider},
     route::Target,
-    sequence::From,
     wire,
 };
 
@@ -60,9 +60,9 @@ pub(super) async fn create(
     State(app): State<App>,
     caller: Caller,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Whole, Problem>,
 ) -> Response {
-    let call = match understand(&app, &headers, body) {
+    let call = match body.and_then(|Whole(body)| understand(&app, &headers, body)) {
         Ok(call) => call,
         Err(problem) => return llm::refuse(problem),
     };
@@ -159,6 +159,7 @@ fn accepted(running: &Running) -> Response {
 /// keep the connection alive; a refusal then comes as an error in the stream.
 async fn stream(app: &App, call: &Call, running: Running) -> Response {
     let Running { launched, channel, .. } = running;
+    let place = Place::of(&launched);
     let mut caller = launched.caller;
     let keep_alive = app.settings.keep_alive;
     let (rest, headers) = match tokio::time::timeout(keep_alive, &mut caller.head).await {
@@ -173,7 +174,7 @@ async fn stream(app: &App, call: &Call, running: Running) -> Response {
         tee: caller.tee,
         _presence: caller.presence,
         channel,
-        generation: launched.index,
+        place,
         wants_usage: call.request.asks_usage(),
         settings: app.settings,
         last_seq: 0,
@@ -189,10 +190,11 @@ async fn stream(app: &App, call: &Call, running: Running) -> Response {
 
 /// The app does not stream, and neither does the provider: its body is the answer.
 async fn whole(running: Running) -> Response {
+    let place = Place::of(&running.launched);
     match running.launched.caller.head.await {
         Ok(Head::Whole { status, headers, body }) => pass(status, &headers, body),
         // The provider streamed although nobody asked it to.
-        Ok(Head::Stream { .. }) => when_ended(&running.channel, running.launched.index).await,
+        Ok(Head::Stream { .. }) => when_ended(&running.channel, place).await,
         Ok(Head::Failed(failed)) => llm::refuse(llm::problem_of(&failed)),
         Err(_) => llm::refuse(llm::problem_of(&lost())),
     }
@@ -201,6 +203,7 @@ async fn whole(running: Running) -> Response {
 /// The app does not stream, but its channel does: the answer is the generation, folded.
 async fn folded(running: Running) -> Response {
     let Running { launched, channel, .. } = running;
+    let place = Place::of(&launched);
     // Held until the end, so that the caller counts as present.
     let caller = launched.caller;
     match caller.head.await {
@@ -208,36 +211,36 @@ async fn folded(running: Running) -> Response {
         Ok(Head::Failed(failed)) => return llm::refuse(llm::problem_of(&failed)),
         Ok(Head::Stream { .. }) | Err(_) => {}
     }
-    let response = when_ended(&channel, launched.index).await;
+    let response = when_ended(&channel, place).await;
     drop(caller.presence);
     response
 }
 
 /// Waits for the generation's end and answers with all of it.
-async fn when_ended(channel: &Arc<Channel>, index: u32) -> Response {
+async fn when_ended(channel: &Arc<Channel>, place: Place) -> Response {
     let signal = Signal::default();
     let _watch = channel.watch(&signal);
-    while channel.is_running_at(index) {
+    while channel.is_running_at(place.index) {
         signal.lower();
-        if channel.is_running_at(index) {
+        if channel.is_running_at(place.index) {
             signal.raised().await;
         }
     }
-    match said(channel, index).and_then(|events| openai::encode_whole(&events)) {
+    match said(channel, place).and_then(|events| openai::encode_whole(&events)) {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(failed) => llm::refuse(llm::problem_of(&failed)),
     }
 }
 
 /// All that a generation said.
-fn said(channel: &Arc<Channel>, index: u32) -> Result<Vec<Event>, Failed> {
+fn said(channel: &Arc<Channel>, place: Place) -> Result<Vec<Event>, Failed> {
     let mut events = Vec::new();
-    let mut reader = channel.read(From::Beginning).map_err(|_| lost())?;
+    let mut reader = channel.read(place.beginning()).map_err(|_| lost())?;
     loop {
         match reader.step() {
             Step::Slice(slice) => {
                 let said = wire::decode_elements(&slice.events);
-                events.extend(said.filter(|event| event.generation == index));
+                events.extend(said.filter(|event| event.generation == place.index));
             }
             Step::Idle | Step::End(Ended::Complete) => return Ok(events),
             Step::Snapshot(_) | Step::Rewind { .. } | Step::End(_) => {

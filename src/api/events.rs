@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 
 use axum::{
-    extract::{Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -18,6 +18,7 @@ use super::{
     App,
     access::Caller,
     channels::ChannelPath,
+    extract::Asked,
     problem::Problem,
     sse::{self, KEEP_ALIVE, KeepAlive, Waited},
 };
@@ -39,7 +40,7 @@ pub(super) async fn events(
     State(app): State<App>,
     caller: Caller,
     ChannelPath(id): ChannelPath,
-    Query(After { after }): Query<After>,
+    Asked(After { after }): Asked<After>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let channel = app.channels.find(&caller.key(id))?;
@@ -103,12 +104,14 @@ impl View {
             if self.over {
                 return None;
             }
+            // Asked before looking: what was said before the gateway closed is still told.
+            let closing = self.app.closing.is_cancelled();
             self.signal.lower();
             let chunk = self.collect();
             if !chunk.is_empty() {
                 return Some(chunk);
             }
-            if self.over {
+            if self.over || closing {
                 return None;
             }
             let (signal, closing) = (&self.signal, &self.app.closing);
@@ -120,7 +123,7 @@ impl View {
             });
             match waited.await {
                 Waited::Silence => return Some(KEEP_ALIVE),
-                Waited::News => self.over |= self.app.closing.is_cancelled(),
+                Waited::News => {}
             }
         }
     }

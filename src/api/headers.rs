@@ -3,7 +3,7 @@
 //! Upstream goes everything but what belongs to the caller's own connection or identifies it: its credentials, cookies
 //! and addresses stay here. Downstream comes everything but what belongs to the provider's connection.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
     channel::Channel,
@@ -54,9 +54,15 @@ const STAYS_HERE_PREFIXES: [&str; 3] = ["sec-", "tokenway-", "x-forwarded-"];
 
 /// What goes to the provider of what the app sent.
 pub(super) fn upstream(from_app: &HeaderMap) -> HeaderMap {
+    // Beyond the usual ones, a connection may name fields of its own.
+    let of_connection = from_app.get_all(header::CONNECTION).iter();
+    let of_connection = of_connection.filter_map(|value| value.to_str().ok());
+    let of_connection: Vec<_> =
+        of_connection.flat_map(|value| value.split(',')).map(str::trim).collect();
     let passes = |name: &HeaderName| {
         let name = name.as_str();
         !HOP_BY_HOP.contains(&name)
+            && !of_connection.iter().any(|other| other.eq_ignore_ascii_case(name))
             && !STAYS_HERE.contains(&name)
             && !STAYS_HERE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     };
@@ -67,7 +73,11 @@ pub(super) fn upstream(from_app: &HeaderMap) -> HeaderMap {
 pub(super) fn downstream(from_provider: &HeaderMap) -> HeaderMap {
     let stays = ["set-cookie", "alt-svc", "strict-transport-security"];
     pick(from_provider, |name| {
-        !HOP_BY_HOP.contains(&name.as_str()) && !stays.contains(&name.as_str())
+        let name = name.as_str();
+        // Which pages may read the answer is ours to say.
+        !HOP_BY_HOP.contains(&name)
+            && !stays.contains(&name)
+            && !name.starts_with("access-control-")
     })
 }
 

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::Request,
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
@@ -15,6 +15,12 @@ use crate::{
 /// Paths under `/v1/` that are the gateway's own; all others are apps' calls and are answered in their dialect.
 const OWN: [&str; 3] = ["channels", "connect", "tokens"];
 
+/// OpenAI's SDKs repeat a call by themselves on many a status, 409 and 507 among them, unless this header says not to.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// What must not be repeated by itself: somebody wanted it to stop, or it can only come to the same end.
+const NEVER_AGAIN: [&str; 2] = ["cancelled", "limit"];
+
 /// Whether this is an app's call for a provider, which is answered in the app's dialect.
 pub(super) fn is_llm_call(method: &Method, path: &str) -> bool {
     let Some(rest) = path.strip_prefix("/v1/").or(path.strip_prefix("/v1beta/")) else {
@@ -22,6 +28,11 @@ pub(super) fn is_llm_call(method: &Method, path: &str) -> bool {
     };
     let first = rest.split('/').next().unwrap_or_default();
     *method != Method::OPTIONS && !OWN.contains(&first)
+}
+
+/// Whether a path begins a generation here, and so is always JSON. What passes to the provider may be an upload.
+pub(super) fn is_generation(path: &str) -> bool {
+    path == "/v1/chat/completions"
 }
 
 /// A refusal in the caller's dialect.
@@ -33,6 +44,9 @@ pub(super) fn refuse(problem: Problem) -> Response {
     let mut response = (status, json, body).into_response();
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if NEVER_AGAIN.contains(&code) {
+        response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     response
 }

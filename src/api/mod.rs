@@ -8,6 +8,7 @@ mod channels;
 mod chat;
 mod connect;
 mod events;
+mod extract;
 mod headers;
 mod llm;
 mod models;
@@ -24,12 +25,12 @@ use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderName, HeaderValue, Method, header},
+    http::HeaderValue,
     middleware,
     routing::{any, get, post},
 };
 use tokio_util::sync::CancellationToken;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use crate::{
     access::Guard, channel::Channels, console, generation::Generations, provider::Provider,
@@ -95,8 +96,9 @@ impl App {
 pub fn router(app: App) -> Router {
     let cors = cors(&app.guard);
     Router::new()
-        .route("/v1/chat/completions", post(chat::create))
-        .route("/v1/models", get(models::list))
+        // Their other methods are the provider's own business, like all routes that are not ours.
+        .route("/v1/chat/completions", post(chat::create).fallback(passthrough::pass))
+        .route("/v1/models", get(models::list).fallback(passthrough::pass))
         .route("/v1/channels/{id}", get(channels::state).delete(channels::delete))
         .route("/v1/channels/{id}/events", get(events::events).post(channels::publish))
         .route("/v1/channels/{id}/cancel", post(channels::cancel))
@@ -107,9 +109,11 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(ops::readyz))
         .merge(console::routes())
         .fallback(llm::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(app.clone(), access::guard))
         .layer(cors)
+        // Outermost: a stranger is not even told what it might ask.
+        .layer(middleware::from_fn_with_state(app.clone(), access::guard))
         .with_state(app)
 }
 
@@ -120,14 +124,9 @@ fn cors(guard: &Guard) -> CorsLayer {
     let exposed = [headers::CHANNEL, headers::EPOCH, headers::GENERATION, headers::PROVIDER];
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static("last-event-id"),
-            HeaderName::from_static("prefer"),
-            headers::CHANNEL,
-        ])
+        // Whatever is asked for: SDKs send headers of their own, and routes that pass have methods of their own.
+        .allow_methods(AllowMethods::mirror_request())
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(exposed)
         .max_age(Duration::from_secs(600))
 }

@@ -5,20 +5,23 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::Response,
 };
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
 
 use super::{App, headers, llm, problem::Problem};
 use crate::provider;
 
-/// The largest request that is passed on.
-const BODY_BYTES_MAX: usize = super::BODY_BYTES_MAX;
-
 pub(super) async fn pass(State(app): State<App>, request: Request) -> Response {
-    forward(&app, request).await.unwrap_or_else(llm::refuse)
+    match llm::is_llm_call(request.method(), request.uri().path()) {
+        true => forward(&app, request).await.unwrap_or_else(llm::refuse),
+        // A route of ours that is not there is nobody else's.
+        false => llm::no_such_route(request).await,
+    }
 }
 
 async fn forward(app: &App, request: Request) -> Result<Response, Problem> {
@@ -30,18 +33,23 @@ async fn forward(app: &App, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let path = path.strip_prefix("/v1").unwrap_or(path).to_owned();
-    let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
-        let message = format!("the body exceeds {BODY_BYTES_MAX} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
-    })?;
+    let mut headers = headers::upstream(&parts.headers);
+    // It is the same body, so it has the same length.
+    if let Some(length) = parts.headers.get(header::CONTENT_LENGTH) {
+        headers.insert(header::CONTENT_LENGTH, length.clone());
+    }
     let call = provider::Request {
         method: parts.method,
         path,
-        headers: headers::upstream(&parts.headers),
-        body,
+        headers,
+        body: Bytes::new(),
         connect_timeout: app.settings.connect_timeout,
     };
-    let answer = provider.call(call).await.map_err(|error| {
+    let answer = match body.is_end_stream() {
+        true => provider.call(call).await,
+        false => provider.pass(call, body.into_data_stream().err_into().boxed()).await,
+    };
+    let answer = answer.map_err(|error| {
         Problem::new(StatusCode::BAD_GATEWAY, "upstream_error", error.to_string())
     })?;
     let mut response = Response::new(Body::from_stream(answer.body));

@@ -4,6 +4,7 @@
 
 use axum::{
     Json,
+    extract::Request,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -53,6 +54,12 @@ impl Problem {
     fn at_epoch(self, epoch: impl ToString) -> Self {
         Self { epoch: Some(epoch.to_string()), ..self }
     }
+}
+
+/// A route that is there, but not with this method.
+pub(super) async fn no_such_method(request: Request) -> Problem {
+    let message = format!("{} is not for {}", request.uri().path(), request.method());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 
 impl IntoResponse for Problem {

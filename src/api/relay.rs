@@ -21,7 +21,7 @@ use crate::{
     channel::{Channel, Reader, Signal, Step, Watch},
     dialect::openai::{self, Encoder, UsageChunk},
     event::{Failed, FailureCode},
-    generation::{CallerPresence, Head, Item, TeeReader},
+    generation::{CallerPresence, Head, Item, Launched, TeeReader},
     sequence::{Cursor, From},
     wire,
 };
@@ -36,12 +36,30 @@ pub(super) struct Relay {
     /// The caller counts as present as long as its response is wanted.
     pub(super) _presence: CallerPresence,
     pub(super) channel: Arc<Channel>,
-    pub(super) generation: u32,
+    pub(super) place: Place,
     /// The app asked for the usage chunk.
     pub(super) wants_usage: bool,
     pub(super) settings: Settings,
     /// The seq after the last payload that was passed on.
     pub(super) last_seq: u64,
+}
+
+/// Where a generation is on its channel.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) index: u32,
+    first_seq: u64,
+}
+
+impl Place {
+    pub(super) fn of(launched: &Launched) -> Self {
+        Self { index: launched.index, first_seq: launched.first_seq }
+    }
+
+    /// Where its events begin: what the channel held before may have been trimmed long since.
+    pub(super) fn beginning(self) -> From {
+        From::Seq(self.first_seq - 1)
+    }
 }
 
 /// Where the rest of the response comes from.
@@ -147,7 +165,7 @@ impl Relay {
     fn replay(&self) -> Rest {
         let signal = Signal::default();
         let watch = self.channel.watch(&signal);
-        let Ok(reader) = self.channel.read(From::Beginning) else { return Rest::Over };
+        let Ok(reader) = self.channel.read(self.place.beginning()) else { return Rest::Over };
         let usage = if self.wants_usage { UsageChunk::Asked } else { UsageChunk::NotAsked };
         let encoder = Encoder::new(usage);
         Rest::Log(Box::new(Replay { reader, signal, _watch: watch, encoder }))
@@ -160,7 +178,7 @@ impl Relay {
             Step::Slice(slice) => {
                 let epoch = self.channel.epoch();
                 for (seq, event) in (slice.first_seq..).zip(wire::decode_elements(&slice.events)) {
-                    if event.generation != self.generation {
+                    if event.generation != self.place.index {
                         continue;
                     }
                     let cursor = self.settings.sse_ids.then_some(Cursor { epoch, seq });

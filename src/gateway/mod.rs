@@ -2,6 +2,7 @@
 //!
 //! Decides nothing that a part could decide. The only module that knows all others.
 
+mod front;
 mod webtransport;
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -24,6 +25,7 @@ use crate::{
     store::Memory,
     transport::webtransport::{CannotKeep, CannotListen},
 };
+use front::front;
 use webtransport::{Door, Inside};
 
 /// How long running generations may go on once the gateway shuts down.
@@ -142,7 +144,8 @@ impl Gateway {
             closing: closing.clone(),
             restart,
         }));
-        let server = axum::serve(nodelay(http), api::router(app.clone()))
+        let (front, connections) = front(http);
+        let server = axum::serve(front, api::router(app.clone()))
             .with_graceful_shutdown(draining.clone().cancelled_owned())
             .into_future();
         let server = tasks.spawn(server);
@@ -153,11 +156,9 @@ impl Gateway {
         app.generations.shut_down(GENERATION_GRACE).await;
         closing.cancel();
         app.sessions.wait().await;
-        let abort = server.abort_handle();
-        if tokio::time::timeout(HTTP_GRACE, server).await.is_err() {
-            tracing::debug!("some HTTP connections did not end in time");
-            abort.abort();
-        }
+        // Those that do not end in time are broken off.
+        let _ = tokio::time::timeout(HTTP_GRACE, server).await;
+        connections.end().await;
         tasks.close();
         tasks.wait().await;
     }
@@ -169,16 +170,6 @@ async fn sweep(channels: Arc<Channels>, closing: CancellationToken) {
     while closing.run_until_cancelled(ticks.tick()).await.is_some() {
         channels.sweep(Instant::now());
     }
-}
-
-/// Tokens are small and must not wait for more.
-fn nodelay(listener: TcpListener) -> impl axum::serve::Listener<Addr = SocketAddr> {
-    use axum::serve::ListenerExt;
-    listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "no TCP_NODELAY on a connection");
-        }
-    })
 }
 
 /// One cryptography provider for the whole process: for providers' TLS and for QUIC.

@@ -54,6 +54,8 @@ pub struct Launched {
     pub id: GenerationId,
     /// Its channel-local index.
     pub index: u32,
+    /// The seq of its `started`: its events begin here, whatever the channel held before.
+    pub first_seq: u64,
     /// What the calling app is to be answered with. Dropping it is the caller's going away, not a cancel.
     pub caller: Caller,
 }
@@ -120,7 +122,7 @@ impl Generations {
         };
         let stop = self.stop.child_token();
         let producer = order.channel.begin(started, stop.clone())?;
-        let index = producer.index();
+        let (index, first_seq) = (producer.index(), producer.cursor().seq);
         let (head_sender, head) = oneshot::channel();
         let (tee, reader) = tee::tee();
         let (present, caller_present) = watch::channel(());
@@ -128,7 +130,7 @@ impl Generations {
         let task = task::Task::new(order, id.clone(), producer, stop, ends);
         self.tasks.spawn(task.run());
         let presence = CallerPresence { _present: present };
-        Ok(Launched { id, index, caller: Caller { head, tee: reader, presence } })
+        Ok(Launched { id, index, first_seq, caller: Caller { head, tee: reader, presence } })
     }
 
     /// How many run.

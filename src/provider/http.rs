@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use parking_lot::Mutex;
 use reqwest::header::HeaderMap;
 
-use super::{CallError, Request, Response};
+use super::{CallError, Passing, Request, Response};
 
 /// How long an idle connection to a provider is kept for the next call: below the 60 s after which many load balancers
 /// drop one without a word.
@@ -32,8 +32,18 @@ impl Http {
     }
 
     /// Calls the provider and returns as soon as its status and headers are known.
-    pub async fn call(&self, request: Request) -> Result<Response, CallError> {
-        let Request { method, path, mut headers, body, connect_timeout } = request;
+    pub async fn call(&self, mut request: Request) -> Result<Response, CallError> {
+        let body = std::mem::take(&mut request.body);
+        self.send(request, body.into()).await
+    }
+
+    /// The same, with a body that is passed on while it comes. The request's own is empty.
+    pub async fn pass(&self, request: Request, body: Passing) -> Result<Response, CallError> {
+        self.send(request, reqwest::Body::wrap_stream(body)).await
+    }
+
+    async fn send(&self, request: Request, body: reqwest::Body) -> Result<Response, CallError> {
+        let Request { method, path, mut headers, connect_timeout, .. } = request;
         for (name, value) in &self.headers {
             headers.insert(name, value.clone());
         }

@@ -11,8 +11,8 @@ pub use http::Http;
 
 use std::{borrow::Cow, time::Duration};
 
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream::BoxStream};
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use thiserror::Error;
 
@@ -30,6 +30,12 @@ pub struct Request {
     /// How long connecting may take.
     pub connect_timeout: Duration,
 }
+
+/// A body that is passed on while it comes.
+pub type Passing = BoxStream<'static, Result<Bytes, Box<dyn std::error::Error + Send + Sync>>>;
+
+/// The largest body that is taken for the simulator, which reads it whole.
+const SIMULATOR_BYTES_MAX: usize = 1024 * 1024;
 
 /// A provider's answer, from the moment its status and headers are known.
 pub struct Response {
@@ -98,6 +104,29 @@ impl Provider {
         match &self.endpoint {
             Endpoint::Http(http) => http.call(request).await,
             Endpoint::Simulator(simulator) => simulator.call(request).await,
+        }
+    }
+
+    /// Calls it with a body that is passed on while it comes, in place of the request's own.
+    pub async fn pass(
+        &self,
+        mut request: Request,
+        mut body: Passing,
+    ) -> Result<Response, CallError> {
+        match &self.endpoint {
+            Endpoint::Http(http) => http.pass(request, body).await,
+            Endpoint::Simulator(simulator) => {
+                let mut whole = BytesMut::new();
+                while let Some(part) = body.next().await {
+                    whole.extend_from_slice(&part.map_err(|e| CallError::Broken(e.to_string()))?);
+                    if whole.len() > SIMULATOR_BYTES_MAX {
+                        let message = format!("the body exceeds {SIMULATOR_BYTES_MAX} bytes");
+                        return Err(CallError::Broken(message));
+                    }
+                }
+                request.body = whole.freeze();
+                simulator.call(request).await
+            }
         }
     }
 

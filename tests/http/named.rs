@@ -150,9 +150,9 @@ async fn a_folded_call_whose_stream_fails_is_refused_with_the_same_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_conversation_whose_beginning_was_trimmed_still_answers() {
     let (gateway, upstream) =
-        gateway::with("", |config| config.channels.retention.max_bytes = 48 * 1024).await;
-    let long = "x".repeat(40 * 1024);
-    for round in 0..4 {
+        gateway::with("", |config| config.channels.retention.max_bytes = 256 * 1024).await;
+    let long = "x".repeat(30 * 1024);
+    for round in 0..16 {
         let call = sent(gateway.chat(asked(false)).header("tokenway-channel", "chat-42"));
         let mut provider = upstream.call().await;
         provider.begin().await;
