@@ -51,7 +51,7 @@ export async function startGateway(...args) {
 }
 
 /** Starts a gateway whose only provider is the player; `more` is added to its config. */
-export async function startPlayedGateway(player, more = "") {
+export async function startPlayedGateway(player) {
   const folder = await mkdtemp(join(tmpdir(), "tokenway-"));
   const config = join(folder, "tokenway.yaml");
   await writeFile(
@@ -64,7 +64,7 @@ models:
   embedder: { targets: [ { provider: player, model: embedder } ] }
 channels:
   on_disconnect: { policy: cancel }
-${more}`,
+`,
   );
   const gateway = await startGateway("serve", "--config", config);
   const stop = async () => {

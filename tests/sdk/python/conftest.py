@@ -106,12 +106,6 @@ models:
   embedder: {{ targets: [ {{ provider: player, model: embedder }} ] }}
 channels:
   on_disconnect: {{ policy: cancel }}
-{more}
-"""
-KEYS = """
-access:
-  keys: [ { name: app, key: sk-of-the-app } ]
-  token_secret: a-secret-of-at-least-thirty-two-bytes
 """
 
 
@@ -119,15 +113,6 @@ access:
 def through(player: Player, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAI]:
     """The SDK before a gateway whose only provider is the player."""
     config = tmp_path_factory.mktemp("played") / "tokenway.yaml"
-    config.write_text(PLAYED.format(url=player.url, more=""))
+    config.write_text(PLAYED.format(url=player.url))
     with gateway("serve", "--config", str(config)) as url:
         yield sdk(f"{url}/v1")
-
-
-@pytest.fixture(scope="session")
-def locked(player: Player, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base URL of a gateway that asks for a key."""
-    config = tmp_path_factory.mktemp("locked") / "tokenway.yaml"
-    config.write_text(PLAYED.format(url=player.url, more=KEYS))
-    with gateway("serve", "--config", str(config)) as url:
-        yield f"{url}/v1"

@@ -69,15 +69,6 @@ def test_an_unknown_model_is_not_found(demo: OpenAI, stream: bool) -> None:
     assert "no-such-model" in raised.value.body["message"]
 
 
-def test_a_wrong_key_is_refused_and_the_right_one_is_not(locked: str) -> None:
-    with pytest.raises(openai.AuthenticationError):
-        sdk(locked, key="sk-wrong").chat.completions.create(model="played", messages=wish(play="streams/unknown-members"))
-    with pytest.raises(openai.AuthenticationError):
-        list(sdk(locked, key="sk-wrong").models.list())
-    answer = sdk(locked).chat.completions.create(model="played", messages=wish(play="whole"))
-    assert answer.choices[0].finish_reason == "stop"
-
-
 def test_an_error_in_the_middle_is_raised_after_what_was_said(demo: OpenAI) -> None:
     said = 0
     with pytest.raises(openai.APIError) as raised:
