@@ -39,6 +39,13 @@ impl Dialect {
         }
     }
 
+    /// Whether an app's SDK raises an error on this payload of a stream.
+    pub fn tells_failure(self, data: &[u8]) -> bool {
+        match self {
+            Self::OpenAi => openai::tells_failure(data),
+        }
+    }
+
     /// The failure that an HTTP error means: the answer's status and its body.
     pub fn failure(self, status: u16, body: &[u8]) -> Failed {
         match self {

@@ -125,6 +125,11 @@ impl Ingest {
         events
     }
 
+    /// Whether an app learns from this payload that the generation failed.
+    pub(super) fn tells_failure(&self, payload: &Carried) -> bool {
+        self.dialect.tells_failure(&payload.data)
+    }
+
     /// The failure that an HTTP error means.
     pub(super) fn failure(&self, status: u16, body: &[u8]) -> Failed {
         self.dialect.failure(status, body)

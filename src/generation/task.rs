@@ -241,14 +241,18 @@ impl Task {
     /// The stream is over: the decoder says what that means.
     fn finish(&mut self, ending: Ending) -> Result<(), Failed> {
         let by_payload = ending == Ending::Terminator;
-        let (mut events, payloads) = self.ingest.finish(ending);
-        self.release(&mut events, payloads)?;
-        let untold = match events.pop().map(|event| event.kind) {
-            // The provider's payload said so, unless it is our own limit that it broke.
-            Some(Kind::Failed(failed)) if by_payload && failed.code != FailureCode::Limit => None,
-            Some(Kind::Failed(failed)) => Some(failed),
+        let (mut events, mut payloads) = self.ingest.finish(ending);
+        let told =
+            by_payload && payloads.last().is_some_and(|last| self.ingest.tells_failure(last));
+        let untold = match events.last().map(|event| &event.kind) {
+            Some(Kind::Failed(failed)) if !told => Some(failed.clone()),
             _ => None,
         };
+        if untold.is_some() {
+            // The word for a good end would be believed.
+            payloads.pop_if(|last| last.data.trim_ascii() == b"[DONE]");
+        }
+        self.release(&mut events, payloads)?;
         self.tee.end(untold);
         Ok(())
     }

@@ -211,6 +211,22 @@ async fn an_error_in_the_middle_is_passed_on_and_is_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_error_in_a_form_that_no_sdk_raises_on_is_told_in_one_that_it_does() {
+    let (gateway, upstream) = gateway::with_upstream().await;
+    for theirs in [
+        // vLLM's, and a reason that is an error, after which the provider says that all is well.
+        "data: {\"object\":\"error\",\"message\":\"out of memory\",\"code\":500}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"error\"}]}\n\ndata: [DONE]\n\n",
+    ] {
+        let (app, mut provider) = begun(&gateway, &upstream).await;
+        provider.say(theirs).await;
+        provider.end().await;
+        assert_eq!(fails(&gateway, app).await["code"], "upstream_error", "{theirs}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reason_and_then_the_close_is_a_good_end() {
     let (gateway, upstream) = gateway::with_upstream().await;
     let (mut app, mut provider) = begun(&gateway, &upstream).await;

@@ -3,8 +3,10 @@
 //! The SDKs choose the exception by the HTTP status; `type` and `code` are for people and retry logic.
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
+use super::chunk::is_empty;
 use crate::event::{Failed, FailureCode};
 
 /// What an error says beside its status.
@@ -49,6 +51,17 @@ pub fn error_payload(failed: &Failed) -> Bytes {
         message => message,
     };
     write(Inner { message, r#type: kind, param: None, code: Some(failed.code.as_str()) })
+}
+
+/// Whether OpenAI's SDKs raise an error on this payload: on nothing but an `error` with something in it.
+pub fn tells_failure(data: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Payload<'a> {
+        #[serde(borrow)]
+        error: Option<&'a RawValue>,
+    }
+    let payload = serde_json::from_slice::<Payload<'_>>(data);
+    payload.is_ok_and(|payload| payload.error.is_some_and(|error| !is_empty(error)))
 }
 
 fn write(error: Inner<'_>) -> Bytes {

@@ -22,7 +22,7 @@ mod completion;
 pub use completion::encode_whole;
 pub use decode::Decoder;
 pub use encode::{Encoder, UsageChunk};
-pub use error::{ErrorBody, error_body, error_payload};
+pub use error::{ErrorBody, error_body, error_payload, tells_failure};
 pub use fail::failure;
 pub use request::{BadRequest, Request, Streaming};
 pub use whole::decode_whole;
