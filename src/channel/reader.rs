@@ -141,9 +141,9 @@ impl Reader {
     }
 
     fn read(&mut self) -> Step {
-        if let Some(ended) = self.channel.gone() {
-            return self.end(ended);
-        }
+        // Asked before looking: nothing is said after it. But everything is given first: how a generation ended is the
+        // last thing said.
+        let gone = self.channel.gone();
         match self.channel.after(self.seq) {
             Found::Slice(slice) => {
                 debug_assert_eq!(slice.first_seq, self.seq + 1, "a slice follows what was given");
@@ -151,8 +151,11 @@ impl Reader {
                 Step::Slice(slice)
             }
             Found::Trimmed => self.snapshot(Cause::Trimmed),
-            Found::AtHead if self.channel.is_closed_at(self.seq) => self.end(Ended::Complete),
-            Found::AtHead => Step::Idle,
+            Found::AtHead => match gone {
+                Some(ended) => self.end(ended),
+                None if self.channel.is_closed_at(self.seq) => self.end(Ended::Complete),
+                None => Step::Idle,
+            },
         }
     }
 

@@ -35,6 +35,13 @@ pub struct Payload {
     pub cursor: Cursor,
 }
 
+impl Payload {
+    /// What it takes in the ring: of small payloads, the most is not their data.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.name.len() + self.data.len()
+    }
+}
+
 /// What the app's side finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
@@ -86,7 +93,7 @@ impl Tee {
                 return;
             }
             for payload in payloads {
-                ring.bytes += payload.data.len();
+                ring.bytes += payload.bytes();
                 ring.payloads.push_back(payload);
             }
             if ring.bytes > TEE_BYTES_MAX && ring.payloads.len() > 1 {
@@ -117,7 +124,7 @@ impl TeeReader {
         self.0.waker.register(cx.waker());
         let mut ring = self.0.ring.lock();
         if let Some(payload) = ring.payloads.pop_front() {
-            ring.bytes -= payload.data.len();
+            ring.bytes -= payload.bytes();
             return Poll::Ready(Item::Payload(payload));
         }
         match (ring.overflowed, &ring.ended) {
@@ -171,6 +178,13 @@ mod tests {
         let (tee, reader) = tee();
         tee.push([payload(1, TEE_BYTES_MAX), payload(2, 1)]);
         tee.push([payload(3, 1)]);
+        assert_eq!(take(&reader), Poll::Ready(Item::Overflowed));
+    }
+
+    #[test]
+    fn payloads_of_a_byte_fill_it_too() {
+        let (tee, reader) = tee();
+        tee.push((1..TEE_BYTES_MAX as u64 / 64).map(|seq| payload(seq, 1)));
         assert_eq!(take(&reader), Poll::Ready(Item::Overflowed));
     }
 

@@ -190,9 +190,60 @@ async fn a_passed_answer_that_breaks_off_breaks_off_for_the_app() {
     let call = sent(gateway.get("/v1/files/f/content"));
     let mut provider = upstream.call().await;
     provider.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n").await;
+    let mut answer = call.await.expect("a response").bytes_stream();
+    let first = soon("the first part comes", answer.next()).await.expect("a part");
+    assert_eq!(first.expect("unbroken"), "one");
     provider.close().await;
-    let answer = soon("the answer ends", call.await.expect("a response").bytes()).await;
-    assert!(answer.is_err(), "half an answer must not look whole: {answer:?}");
+    let rest = soon("the answer ends", answer.next()).await;
+    assert!(matches!(rest, Some(Err(_))), "half an answer must not look whole: {rest:?}");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_to_the_provider_is_used_again() {
+    let (gateway, upstream) = gateway::with_upstream().await;
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    let mut call = sent(gateway.streamed());
+    let mut provider = upstream.call().await;
+    for _ in 0..3 {
+        provider.write(head).await;
+        provider.text_delta("Hi").await;
+        provider.event("[DONE]").await;
+        // The HTTP end comes after the dialect's end, as it does from real providers.
+        let mut app = crate::sse::Sse::of(call.await.expect("a response"));
+        assert_eq!(app.rest().await.last().expect("an end").data, "[DONE]");
+        provider.write("0\r\n\r\n").await;
+        let channel = header(&app.headers, "tokenway-channel").to_owned();
+        assert_eq!(gateway.ended(&channel).await["state"], "finished");
+        // Until the gateway has read that end, a new call would need a new connection.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        call = sent(gateway.streamed());
+        provider = provider.again().await;
+    }
+    provider.answer("500 Oh", "", "").await;
+    call.await.expect("a response");
+    assert!(upstream.is_idle().await, "one connection");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_speaks_http2_is_answered_the_same() {
+    let (gateway, upstream) = gateway::with_upstream().await;
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build();
+    let client = client.expect("a client");
+    let request = client.post(gateway.url("/v1/chat/completions")).body(asked(true).to_string());
+    let call = sent(request.header("content-type", "application/json"));
+    let mut provider = upstream.call().await;
+    assert_eq!(provider.line(), "POST /v1/chat/completions HTTP/1.1");
+    provider.begin().await;
+    provider.text_delta("Hi").await;
+    provider.finish().await;
+    let response = call.await.expect("a response");
+    assert_eq!(response.version(), reqwest::Version::HTTP_2);
+    let items = crate::sse::Sse::of(response).rest().await;
+    assert_eq!(items[0].data, crate::upstream::delta("Hi"));
+    assert_eq!(items[items.len() - 1].data, "[DONE]");
     gateway.stop().await;
 }
 

@@ -39,15 +39,7 @@ impl Upstream {
         let (stream, _) = soon("the gateway calls", self.listener.accept()).await.expect("accepts");
         stream.set_nodelay(true).expect("TCP_NODELAY");
         let mut call = Call { stream, head: String::new(), body: Vec::new() };
-        let mut bytes = Vec::new();
-        let end = loop {
-            if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-                break end;
-            }
-            assert!(call.read_into(&mut bytes).await > 0, "the gateway closed within a head");
-        };
-        call.body = bytes.split_off(end + 4);
-        call.head = String::from_utf8(bytes).expect("a head is text");
+        call.read_head().await;
         call
     }
 
@@ -65,6 +57,25 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    async fn read_head(&mut self) {
+        let mut bytes = Vec::new();
+        let end = loop {
+            if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end;
+            }
+            assert!(self.read_into(&mut bytes).await > 0, "the gateway closed within a head");
+        };
+        self.body = bytes.split_off(end + 4);
+        self.head = String::from_utf8(bytes).expect("a head is text");
+    }
+
+    /// The next call on the same connection.
+    pub(crate) async fn again(mut self) -> Self {
+        self.read_head().await;
+        self.read_body().await;
+        self
+    }
+
     async fn read_into(&mut self, bytes: &mut Vec<u8>) -> usize {
         let read = soon("the gateway sends", self.stream.read_buf(bytes)).await;
         read.expect("the gateway's connection is there")

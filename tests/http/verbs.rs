@@ -123,8 +123,9 @@ async fn delete_forgets_what_does_not_run_and_only_cancel_stops_what_does() {
     assert_eq!(send(delete("chat-42?cancel=true")).await.status(), 204);
     provider.closed().await;
     assert_eq!(app.rest().await.last().expect("an end").json()["error"]["code"], "cancelled");
-    // Its viewers' streams end; what came before the deletion they may have seen.
-    view.rest().await;
+    // Its viewers are told how it ended before their streams end.
+    let seen = view.rest().await;
+    assert_eq!(seen.last().expect("an end").json()["code"], "cancelled", "{seen:?}");
     for request in [
         gateway.get("/v1/channels/chat-42"),
         gateway.get("/v1/channels/chat-42/events"),
@@ -268,4 +269,22 @@ async fn our_own_problems_have_our_own_shape() {
     assert_eq!(send(gateway.get("/healthz")).await.status(), 200);
     assert_eq!(send(gateway.get("/readyz")).await.status(), 200);
     soon("it stops", gateway.stop()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_who_is_behind_when_its_channel_is_deleted_is_still_told_the_end() {
+    let (gateway, upstream) =
+        gateway::with("", |config| config.channels.retention.max_bytes = 64 << 20).await;
+    let (mut app, mut provider) = begun(&gateway, &upstream, "chat-42").await;
+    let mut view = gateway.view("chat-42").await;
+    // More than the sockets on the way to it take.
+    for _ in 0..1_500 {
+        provider.text_delta(&"z".repeat(8 * 1024)).await;
+        app.event().await;
+    }
+    let url = gateway.url("/v1/channels/chat-42?cancel=true");
+    assert_eq!(send(gateway.http.delete(url)).await.status(), 204);
+    let seen = view.rest().await;
+    assert_eq!(seen.last().expect("an end").event, "failed", "of {} events", seen.len());
+    gateway.stop().await;
 }

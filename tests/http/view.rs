@@ -1,5 +1,6 @@
 //! `GET /v1/channels/{id}/events`: replay and live are one stream, every event once, from wherever a viewer stopped.
 
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
 use crate::{
@@ -352,4 +353,79 @@ async fn several_choices_are_told_apart() {
     let told = body(send(gateway.get(&format!("/v1/channels/{channel}"))).await).await;
     assert_eq!(told["generations"][0]["state"], "finished");
     gateway.stop().await;
+}
+
+/// How many viewers each of the generations has that drop at random.
+const VIEWERS: usize = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn viewers_that_drop_at_random_while_many_generations_run_miss_nothing_and_see_nothing_twice()
+{
+    let (gateway, _upstream) = gateway::with_upstream().await;
+    let seed = crate::common::seed();
+    let mut calls = Vec::new();
+    for number in 0..12 {
+        // Some have a channel of their own, others share one.
+        let mut ask = gateway::asked(true);
+        ask["model"] = "sim".into();
+        ask["simulator"] = json!({ "tokens": 150, "seed": number, "tokens_per_second": 300 });
+        let request = gateway.chat(ask);
+        let request = match number % 3 {
+            0 => request.header("tokenway-channel", "shared"),
+            _ => request,
+        };
+        calls.push(Sse::of(send(request).await));
+    }
+    let mut channels: Vec<_> =
+        calls.iter().map(|app| header(&app.headers, "tokenway-channel").to_owned()).collect();
+    channels.sort();
+    channels.dedup();
+    let mut viewers = Vec::new();
+    for (number, channel) in channels.iter().flat_map(|it| [it; VIEWERS]).enumerate() {
+        let random = StdRng::seed_from_u64(seed.wrapping_add(number as u64));
+        let (http, url) =
+            (gateway.http.clone(), gateway.url(&format!("/v1/channels/{channel}/events")));
+        let wanted = if channel == "shared" { 4 } else { 1 };
+        viewers.push((channel, tokio::spawn(drop_at_random(http, url, wanted, random))));
+    }
+    for app in &mut calls {
+        assert_eq!(app.rest().await.last().expect("an end").data, "[DONE]");
+    }
+    let mut drops = 0;
+    for (channel, viewer) in viewers {
+        let (seen, dropped) = viewer.await.expect("a viewer");
+        drops += dropped;
+        let last = gateway.state(channel).await["last_seq"].as_u64().expect("a number");
+        let all = gateway.view(channel).await.until(|event| event.seq() == last).await;
+        assert_eq!(seen, all, "{channel}");
+    }
+    println!("{drops} drops");
+    assert!(drops > 100, "{drops}");
+    gateway.stop().await;
+}
+
+/// Reads some events, drops, comes back with the last id, until it has seen so many generations end.
+async fn drop_at_random(
+    http: reqwest::Client,
+    url: String,
+    wanted: usize,
+    mut random: StdRng,
+) -> (Vec<Item>, usize) {
+    let (mut seen, mut drops): (Vec<Item>, usize) = (Vec::new(), 0);
+    let ended = |seen: &[Item]| seen.iter().filter(|item| item.event == "finished").count();
+    while ended(&seen) < wanted {
+        let mut request = http.get(&url);
+        if let Some(last) = seen.last() {
+            request = request.header("last-event-id", last.id.clone().expect("an id"));
+        }
+        let mut view = Sse::of(send(request).await);
+        for _ in 0..random.random_range(1..40) {
+            if ended(&seen) == wanted {
+                break;
+            }
+            seen.push(view.event().await);
+        }
+        drops += 1;
+    }
+    (seen, drops)
 }
