@@ -56,7 +56,7 @@ impl Target {
         let url = base_url.trim_end_matches('/').to_owned();
         let no_answer = |error: reqwest::Error| CannotDiscover::NoAnswer {
             url: url.clone(),
-            error: error.without_url().to_string(),
+            error: root_cause(&error.without_url()),
         };
         let mut request = reqwest::Client::new().get(format!("{url}/v1/connect/info"));
         if let Some(token) = &token {
@@ -80,6 +80,11 @@ impl Target {
         let trust = if hashes.is_empty() { Trust::Authorities } else { Trust::Hashes(hashes) };
         Ok(Self { url: door.url, trust, token })
     }
+}
+
+/// The innermost reason: the outer ones only say that something failed.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root_cause)
 }
 
 /// 64 hexadecimal digits.
