@@ -180,7 +180,8 @@ async fn simulate(seed: u64) -> Tally {
 }
 
 fn cases() -> u64 {
-    std::env::var("TOKENWAY_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(200)
+    let given = std::env::var("TOKENWAY_CASES").ok().and_then(|text| text.parse().ok());
+    given.unwrap_or(if std::env::var_os("TOKENWAY_SOAK").is_some() { 2_000 } else { 200 })
 }
 
 #[test]

@@ -128,7 +128,8 @@ fn hello() -> Bytes {
 }
 
 #[tokio::test]
-async fn over_fifty_cuts_each_event_comes_once_and_in_order() {
+async fn over_many_cuts_each_event_comes_once_and_in_order() {
+    let cuts = if std::env::var_os("TOKENWAY_SOAK").is_some() { 1_000 } else { 50 };
     let mut random = StdRng::seed_from_u64(11);
     let channels = channels(1 << 20);
     let gateway = Gateway::start(&channels).await;
@@ -138,7 +139,7 @@ async fn over_fifty_cuts_each_event_comes_once_and_in_order() {
     for at in 0..told.len() {
         viewer.add(Checked::new(at, [From::Beginning, From::Snapshot][at % 2]));
     }
-    for _ in 0..50 {
+    for _ in 0..cuts {
         let mut client = Client::connect(&gateway).await;
         client.send(&[viewer.hello(&told, 0, 5)]).await;
         told.iter_mut().for_each(|one| one.say(&mut random));
