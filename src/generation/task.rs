@@ -87,7 +87,7 @@ impl Task {
             deadlines,
         };
         Self {
-            ingest: Ingest::new(order.dialect, id.as_str()),
+            ingest: Ingest::new(order.dialect, Arc::clone(&order.provider), id.as_str()),
             id,
             provider: order.provider,
             request: Some(order.request),

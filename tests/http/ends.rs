@@ -175,6 +175,21 @@ async fn a_provider_that_repeats_its_key_repeats_it_to_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_repeats_its_key_within_a_stream_repeats_it_to_nobody() {
+    let (gateway, upstream) = gateway::with_upstream().await;
+    let (mut app, mut provider) = begun(&gateway, &upstream).await;
+    let key = gateway::KEY;
+    provider.event(format!("{{\"error\":{{\"message\":\"no such key: {key}\"}}}}")).await;
+    provider.end().await;
+    let channel = header(&app.headers, "tokenway-channel").to_owned();
+    let told = format!("{:?}", app.rest().await);
+    assert!(told.contains("no such key: [redacted]"), "{told}");
+    let state = gateway.ended(&channel).await.to_string();
+    assert!(state.contains("no such key: [redacted]"), "{state}");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_error_in_the_middle_is_passed_on_and_is_the_end() {
     let (gateway, upstream) = gateway::with_upstream().await;
     for (error, after) in [
