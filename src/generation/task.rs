@@ -104,7 +104,7 @@ impl Task {
         async {
             tracing::debug!("started");
             match self.generate().await {
-                Ok(()) => tracing::debug!("ended"),
+                Ok(()) => {}
                 Err(failed) => self.fail(failed),
             }
         }
@@ -128,7 +128,6 @@ impl Task {
 
     /// Says the last events of a generation that was ended from outside its stream.
     fn fail(&mut self, failed: Failed) {
-        tracing::info!(code = failed.code.as_str(), message = failed.message, "failed");
         let (mut events, _) = self.ingest.finish(Ending::Stopped(failed.clone()));
         if !events.last().is_some_and(Event::is_terminal) {
             // The decoder has said its last already, and that could not be appended.
@@ -255,7 +254,10 @@ impl Task {
 
     fn append(&mut self, events: &mut [Event]) -> Result<(), Failed> {
         match self.producer.append(events) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                log_end(events);
+                Ok(())
+            }
             Err(AppendError::Closed) => {
                 Err(Failed::new(FailureCode::Cancelled, "the channel was deleted"))
             }
@@ -286,7 +288,22 @@ impl Task {
     }
 }
 
+/// Says how it ended, once that is on the channel. A provider's own words are left out: they may quote the prompt.
+fn log_end(events: &[Event]) {
+    match events.last().map(|event| &event.kind) {
+        Some(Kind::Finished(end)) => tracing::debug!(reason = end.reason.as_str(), "finished"),
+        Some(Kind::Failed(failed)) => {
+            let Failed { code, status, phase, message } = failed;
+            let (code, phase) = (code.as_str(), phase.map(TimeoutPhase::as_str));
+            let ours = (failed.code != FailureCode::UpstreamError).then_some(message);
+            tracing::info!(code, status, phase, message = ours, "failed");
+        }
+        _ => {}
+    }
+}
+
 fn call_failed(error: CallError) -> Failed {
+    tracing::info!(%error, "the provider could not be called");
     match error {
         CallError::Connect(_) => Failed::new(FailureCode::UpstreamError, error.to_string()),
         CallError::Broken(_) => Failed::new(FailureCode::UpstreamCut, error.to_string()),
