@@ -121,6 +121,7 @@ impl Task {
             Err(cut) => return Err(cut.failed()),
         };
         match is_event_stream(&answer) && answer.status.is_success() {
+            true if is_encoded(&answer.headers) => Err(encoded()),
             true => self.stream(answer).await,
             false => self.whole(answer).await,
         }
@@ -204,6 +205,8 @@ impl Task {
         }
         let body = self.provider.scrub(whole.freeze());
         let mut events = match status.is_success() {
+            // The app may know how to unpack it; its events are not to be had.
+            true if is_encoded(&headers) => self.ingest.finish(Ending::Stopped(encoded())).0,
             true => self.ingest.whole(self.id.as_str(), &body),
             false => {
                 let failed = self.refused(status, &body);
@@ -385,6 +388,15 @@ fn cancelled(message: &str) -> Cut {
 
 fn limit(message: String) -> Failed {
     Failed::new(FailureCode::Limit, message)
+}
+
+fn is_encoded(headers: &header::HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
+}
+
+fn encoded() -> Failed {
+    let message = "the provider compressed its answer, which it was not asked to";
+    Failed::new(FailureCode::UpstreamError, message)
 }
 
 fn is_event_stream(answer: &Response) -> bool {
