@@ -81,7 +81,7 @@ pub struct Provider {
     dialect_name: &'static str,
     endpoint: Endpoint,
     /// What must never be repeated in anything that leaves the gateway.
-    secret: Option<Finder<'static>>,
+    secrets: Vec<Finder<'static>>,
 }
 
 /// Where a provider is.
@@ -93,16 +93,16 @@ pub enum Endpoint {
 }
 
 impl Provider {
-    /// A provider by its configured name. `secret` is its key, which [`Provider::scrub`] takes out of what it says.
+    /// A provider by its configured name. `secrets` are its keys, which [`Provider::scrub`] takes out of what it says.
     pub fn new(
         name: impl Into<String>,
         dialect_name: &'static str,
         endpoint: Endpoint,
-        secret: Option<String>,
+        secrets: impl IntoIterator<Item = String>,
     ) -> Self {
-        let secret = secret.filter(|secret| secret.len() >= SECRET_BYTES_MIN);
-        let secret = secret.map(|secret| Finder::new(&secret).into_owned());
-        Self { name: name.into(), dialect_name, endpoint, secret }
+        let secrets = secrets.into_iter().filter(|secret| secret.len() >= SECRET_BYTES_MIN);
+        let secrets = secrets.map(|secret| Finder::new(&secret).into_owned()).collect();
+        Self { name: name.into(), dialect_name, endpoint, secrets }
     }
 
     /// Its configured name.
@@ -146,21 +146,24 @@ impl Provider {
         }
     }
 
-    /// What the provider said without its key, should it have repeated it.
+    /// What the provider said without its keys, should it have repeated one.
     pub fn scrub(&self, said: Bytes) -> Bytes {
-        let Some(secret) = &self.secret else { return said };
-        let Some(first) = secret.find(&said) else { return said };
-        let mut clean = BytesMut::with_capacity(said.len());
-        let (mut rest, mut found) = (&said[..], Some(first));
-        while let Some(at) = found {
-            clean.extend_from_slice(&rest[..at]);
-            clean.extend_from_slice(b"[redacted]");
-            rest = &rest[at + secret.needle().len()..];
-            found = secret.find(rest);
-        }
-        clean.extend_from_slice(rest);
-        clean.freeze()
+        self.secrets.iter().fold(said, scrub)
     }
+}
+
+fn scrub(said: Bytes, secret: &Finder<'_>) -> Bytes {
+    let Some(first) = secret.find(&said) else { return said };
+    let mut clean = BytesMut::with_capacity(said.len());
+    let (mut rest, mut found) = (&said[..], Some(first));
+    while let Some(at) = found {
+        clean.extend_from_slice(&rest[..at]);
+        clean.extend_from_slice(b"[redacted]");
+        rest = &rest[at + secret.needle().len()..];
+        found = secret.find(rest);
+    }
+    clean.extend_from_slice(rest);
+    clean.freeze()
 }
 
 #[cfg(test)]
@@ -169,7 +172,7 @@ mod tests {
 
     fn with_key(key: &str) -> Provider {
         let simulator = simulator::Simulator::new(simulator::Settings::default());
-        Provider::new("p", "openai", Endpoint::Simulator(simulator), Some(key.to_owned()))
+        Provider::new("p", "openai", Endpoint::Simulator(simulator), [key.to_owned()])
     }
 
     #[test]
