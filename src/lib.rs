@@ -7,7 +7,7 @@
 //!                 (decode)                   │ channel │
 //! app request ─▶ route ─▶ generation ──────▶ │   log   │ ─▶ dialect (encode) ─▶ the app's own SSE
 //!                                            └─────────┘
-//!                                         store: memory | disk | JetStream
+//!                                         store: memory | …
 //! ```
 //!
 //! Left of the log nothing knows that a client exists; right of it nothing knows that a provider exists. They share

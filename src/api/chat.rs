@@ -21,7 +21,7 @@ use super::{
     extract::Whole,
     headers, llm,
     problem::Problem,
-    relay::{Place, Relay, Rest},
+    relay::{self, Place, Relay, Rest},
 };
 use crate::{
     channel::{AppendError, Channel, Ended, Signal, Step},
@@ -162,9 +162,17 @@ async fn stream(app: &App, call: &Call, running: Running) -> Response {
     let place = Place::of(&launched);
     let mut caller = launched.caller;
     let keep_alive = app.settings.keep_alive;
-    let (rest, headers) = match tokio::time::timeout(keep_alive, &mut caller.head).await {
-        Err(_) => (Rest::Unanswered(caller.head), None),
-        Ok(Ok(Head::Stream { headers })) => (Rest::Payloads, Some(headers)),
+    let mut headers = None;
+    let rest = match tokio::time::timeout(keep_alive, &mut caller.head).await {
+        Err(_) => Rest::Unanswered(caller.head),
+        Ok(Ok(Head::Stream { headers: from_provider })) => {
+            headers = Some(from_provider);
+            Rest::Payloads
+        }
+        // An answer, but no stream: to the app's SDK its body would be a stream that says nothing and ends well.
+        Ok(Ok(Head::Whole { status, .. })) if status.is_success() => {
+            relay::replay(&channel, place, call.request.asks_usage())
+        }
         Ok(Ok(Head::Whole { status, headers, body })) => return pass(status, &headers, body),
         Ok(Ok(Head::Failed(failed))) => return llm::refuse(llm::problem_of(&failed)),
         Ok(Err(_)) => return llm::refuse(llm::problem_of(&lost())),

@@ -66,7 +66,10 @@ pub(super) fn upstream(from_app: &HeaderMap) -> HeaderMap {
             && !STAYS_HERE.contains(&name)
             && !STAYS_HERE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     };
-    pick(from_app, passes)
+    let mut headers = pick(from_app, passes);
+    // Nothing here unpacks, and without a word of it a provider may choose.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers
 }
 
 /// What goes to the app of what the provider sent.
@@ -147,7 +150,11 @@ mod tests {
             ("openai-organization", "org"),
             ("content-type", "application/json"),
         ]);
-        let kept = map(&[("openai-organization", "org"), ("content-type", "application/json")]);
+        let kept = map(&[
+            ("openai-organization", "org"),
+            ("content-type", "application/json"),
+            ("accept-encoding", "identity"),
+        ]);
         assert_eq!(upstream(&sent), kept);
     }
 

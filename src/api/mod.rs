@@ -99,6 +99,7 @@ pub fn router(app: App) -> Router {
         // Their other methods are the provider's own business, like all routes that are not ours.
         .route("/v1/chat/completions", post(chat::create).fallback(passthrough::pass))
         .route("/v1/models", get(models::list).fallback(passthrough::pass))
+        .route("/v1/models/{*id}", get(models::one).fallback(passthrough::pass))
         .route("/v1/channels/{id}", get(channels::state).delete(channels::delete))
         .route("/v1/channels/{id}/events", get(events::events).post(channels::publish))
         .route("/v1/channels/{id}/cancel", post(channels::cancel))

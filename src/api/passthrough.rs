@@ -1,6 +1,7 @@
 //! Every other `/v1/*` route goes to the default provider as it is, so that nothing breaks when the base URL changes.
 //!
-//! No channel, no events: these calls are not generations. The body streams both ways.
+//! No channel, no events: these calls are not generations. The body streams both ways, but
+//! for a refusal's, which is looked through for the provider's key.
 
 use std::sync::Arc;
 
@@ -10,11 +11,14 @@ use axum::{
     http::{StatusCode, header},
     response::Response,
 };
-use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use super::{App, headers, llm, problem::Problem};
 use crate::provider;
+
+/// The longest refusal that is passed on.
+const REFUSAL_BYTES_MAX: usize = 1024 * 1024;
 
 pub(super) async fn pass(State(app): State<App>, request: Request) -> Response {
     match llm::is_llm_call(request.method(), request.uri().path()) {
@@ -33,6 +37,10 @@ async fn forward(app: &App, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let path = path.strip_prefix("/v1").unwrap_or(path).to_owned();
+    if climbs(parts.uri.path()) {
+        let message = "a path that passes to the provider has no segments of dots";
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", message));
+    }
     let mut headers = headers::upstream(&parts.headers);
     // It is the same body, so it has the same length.
     if let Some(length) = parts.headers.get(header::CONTENT_LENGTH) {
@@ -52,8 +60,53 @@ async fn forward(app: &App, request: Request) -> Result<Response, Problem> {
     let answer = answer.map_err(|error| {
         Problem::new(StatusCode::BAD_GATEWAY, "upstream_error", error.to_string())
     })?;
-    let mut response = Response::new(Body::from_stream(answer.body));
+    let body = match answer.status.is_success() {
+        true => Body::from_stream(answer.body),
+        // Providers repeat keys in what they say of them.
+        false => provider.scrub(whole(answer.body).await?).into(),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers::downstream(&answer.headers);
     Ok(response)
+}
+
+/// Whether a path has segments that a URL's parser takes as "here" or "one up", which would lead out of the provider's base
+/// URL, with its key.
+fn climbs(path: &str) -> bool {
+    path.split(['/', '\\']).any(|segment| {
+        matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+    })
+}
+
+/// A refusal's body.
+async fn whole(
+    mut body: BoxStream<'static, Result<Bytes, provider::CallError>>,
+) -> Result<Bytes, Problem> {
+    let broken = |message: String| Problem::new(StatusCode::BAD_GATEWAY, "upstream_error", message);
+    let mut whole = BytesMut::new();
+    while let Some(part) = body.next().await {
+        whole.extend_from_slice(&part.map_err(|error| broken(error.to_string()))?);
+        if whole.len() > REFUSAL_BYTES_MAX {
+            return Err(broken(format!(
+                "the provider's refusal exceeds {REFUSAL_BYTES_MAX} bytes"
+            )));
+        }
+    }
+    Ok(whole.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::climbs;
+
+    #[test]
+    fn dots_are_found_however_they_are_written() {
+        for path in ["/v1/../x", "/v1/a/.", "/v1/%2e%2E/x", "/v1/.%2e", "/v1/a\\..\\x"] {
+            assert!(climbs(path), "{path}");
+        }
+        for path in ["/v1/files/a..b", "/v1/files/...", "/v1/models/gpt-4.1", "/v1/.well-known"] {
+            assert!(!climbs(path), "{path}");
+        }
+    }
 }

@@ -82,6 +82,16 @@ pub(super) struct Replay {
     encoder: Encoder,
 }
 
+/// The generation at `place` from its beginning, encoded again.
+pub(super) fn replay(channel: &Arc<Channel>, place: Place, wants_usage: bool) -> Rest {
+    let signal = Signal::default();
+    let watch = channel.watch(&signal);
+    let Ok(reader) = channel.read(place.beginning()) else { return Rest::Over };
+    let usage = if wants_usage { UsageChunk::Asked } else { UsageChunk::NotAsked };
+    let encoder = Encoder::new(usage);
+    Rest::Log(Box::new(Replay { reader, signal, _watch: watch, encoder }))
+}
+
 impl Relay {
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         stream::unfold(self, |mut relay| async move {
@@ -163,12 +173,7 @@ impl Relay {
     }
 
     fn replay(&self) -> Rest {
-        let signal = Signal::default();
-        let watch = self.channel.watch(&signal);
-        let Ok(reader) = self.channel.read(self.place.beginning()) else { return Rest::Over };
-        let usage = if self.wants_usage { UsageChunk::Asked } else { UsageChunk::NotAsked };
-        let encoder = Encoder::new(usage);
-        Rest::Log(Box::new(Replay { reader, signal, _watch: watch, encoder }))
+        replay(&self.channel, self.place, self.wants_usage)
     }
 
     fn take_slice(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> bool {

@@ -1,6 +1,7 @@
 //! `tokenway demo` and `tokenway serve`: a gateway until it is told to stop.
 
 use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process,
     sync::Arc,
@@ -43,7 +44,8 @@ fn run(mut config: Config, doors: Doors, what: &str) -> Result<(), Failure> {
         let http = gateway.http_addr();
         say(&format!("  console        http://{}", friendly(http)));
         say(&format!("  for apps       OPENAI_BASE_URL=http://{}/v1", friendly(http)));
-        say(&format!("  webtransport   {} (UDP)", friendly(gateway.webtransport_addr())));
+        let webtransport = gateway.webtransport_addr();
+        say(&format!("  webtransport   https://{webtransport}/v1/connect (UDP)"));
         notes.iter().for_each(|note| say(&format!("  note: {note}")));
         let restarts = restart_when_told(gateway.webtransport_restart());
         tokio::select! {
@@ -55,8 +57,9 @@ fn run(mut config: Config, doors: Doors, what: &str) -> Result<(), Failure> {
 }
 
 /// The address as people write it.
-fn friendly(address: std::net::SocketAddr) -> String {
-    match address.ip().is_loopback() {
+fn friendly(address: SocketAddr) -> String {
+    // The rest of loopback has no name.
+    match [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].contains(&address.ip()) {
         true => format!("localhost:{}", address.port()),
         false => address.to_string(),
     }
@@ -101,4 +104,20 @@ fn default_state_dir() -> PathBuf {
     let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     base.or_else(home).unwrap_or_else(std::env::temp_dir).join("tokenway")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::friendly;
+
+    #[test]
+    fn what_is_printed_can_be_reached() {
+        for (address, printed) in [
+            ("127.0.0.1:8080", "localhost:8080"),
+            ("[::1]:8080", "localhost:8080"),
+            ("127.0.0.2:8080", "127.0.0.2:8080"),
+        ] {
+            assert_eq!(friendly(address.parse().expect("an address")), printed);
+        }
+    }
 }

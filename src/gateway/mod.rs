@@ -8,7 +8,7 @@ mod webtransport;
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -179,7 +179,7 @@ fn install_crypto() {
 }
 
 fn provider(config: &config::Provider) -> (String, Arc<Provider>) {
-    let (endpoint, secret) = match &config.endpoint {
+    let (endpoint, secrets) = match &config.endpoint {
         config::Endpoint::OpenAi(openai) => {
             let mut headers: HeaderMap = openai.headers.iter().cloned().collect();
             let key = openai.api_key.as_ref().map(|key| key.expose().to_owned());
@@ -189,18 +189,29 @@ fn provider(config: &config::Provider) -> (String, Arc<Provider>) {
                 bearer.set_sensitive(true);
                 headers.insert(AUTHORIZATION, bearer);
             }
-            (Endpoint::Http(Http::new(openai.base_url.as_str(), headers)), key)
+            let secrets = key.into_iter().chain(openai.headers.iter().filter_map(credential));
+            let secrets = secrets.collect();
+            (Endpoint::Http(Http::new(openai.base_url.as_str(), headers)), secrets)
         }
         config::Endpoint::Simulator(settings) => {
             let settings = simulator::Settings {
                 tokens_per_second: settings.tokens_per_second,
                 seed: settings.seed,
             };
-            (Endpoint::Simulator(simulator::Simulator::new(settings)), None)
+            (Endpoint::Simulator(simulator::Simulator::new(settings)), Vec::new())
         }
     };
     let dialect = config.endpoint.dialect();
-    (config.name.clone(), Arc::new(Provider::new(&config.name, dialect, endpoint, secret)))
+    (config.name.clone(), Arc::new(Provider::new(&config.name, dialect, endpoint, secrets)))
+}
+
+/// The key in one of the operator's own headers, if by its name it is one: `api-key`, `authorization`, `x-auth-token`.
+fn credential((name, value): &(HeaderName, HeaderValue)) -> Option<String> {
+    let secret = ["auth", "cookie", "key", "secret", "token"];
+    let is_secret = secret.iter().any(|word| name.as_str().contains(word));
+    // Behind the scheme, if there is one.
+    let value = value.to_str().ok()?.rsplit(' ').next()?;
+    is_secret.then(|| value.to_owned())
 }
 
 fn connect_info(config: &Config, http: SocketAddr) -> ConnectInfo {

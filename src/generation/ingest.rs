@@ -1,5 +1,7 @@
 //! Bytes of a provider's stream to events, and the payloads that carried them. Synchronous; reads no clock.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -7,12 +9,14 @@ use super::Deadlines;
 use crate::{
     dialect::{self, Decoder, Dialect, Ending, Flow},
     event::{Event, Failed},
-    provider::sse,
+    provider::{Provider, sse},
 };
 
 /// Decodes one generation's stream.
 pub(super) struct Ingest {
     dialect: Dialect,
+    /// Who speaks: its key is in nothing that is passed on.
+    provider: Arc<Provider>,
     framing: sse::Decoder,
     /// Taken by the end.
     decoder: Option<Decoder>,
@@ -39,9 +43,10 @@ pub(super) enum Next {
 }
 
 impl Ingest {
-    pub(super) fn new(dialect: Dialect, generation: &str) -> Self {
+    pub(super) fn new(dialect: Dialect, provider: Arc<Provider>, generation: &str) -> Self {
         Self {
             dialect,
+            provider,
             framing: sse::Decoder::new(),
             decoder: Some(dialect.decoder(generation)),
             events: Vec::new(),
@@ -85,7 +90,8 @@ impl Ingest {
         }
     }
 
-    fn decode(&mut self, payload: sse::Payload) -> dialect::Decoded {
+    fn decode(&mut self, mut payload: sse::Payload) -> dialect::Decoded {
+        payload.data = self.provider.scrub(payload.data);
         let decoder = self.decoder.as_mut().expect("nothing is decoded after the end");
         let decoded = decoder.decode(&payload, &mut self.events);
         self.payloads.push(Carried {

@@ -87,7 +87,7 @@ impl Task {
             deadlines,
         };
         Self {
-            ingest: Ingest::new(order.dialect, id.as_str()),
+            ingest: Ingest::new(order.dialect, Arc::clone(&order.provider), id.as_str()),
             id,
             provider: order.provider,
             request: Some(order.request),
@@ -104,7 +104,7 @@ impl Task {
         async {
             tracing::debug!("started");
             match self.generate().await {
-                Ok(()) => tracing::debug!("ended"),
+                Ok(()) => {}
                 Err(failed) => self.fail(failed),
             }
         }
@@ -121,6 +121,7 @@ impl Task {
             Err(cut) => return Err(cut.failed()),
         };
         match is_event_stream(&answer) && answer.status.is_success() {
+            true if is_encoded(&answer.headers) => Err(encoded()),
             true => self.stream(answer).await,
             false => self.whole(answer).await,
         }
@@ -128,7 +129,6 @@ impl Task {
 
     /// Says the last events of a generation that was ended from outside its stream.
     fn fail(&mut self, failed: Failed) {
-        tracing::info!(code = failed.code.as_str(), message = failed.message, "failed");
         let (mut events, _) = self.ingest.finish(Ending::Stopped(failed.clone()));
         if !events.last().is_some_and(Event::is_terminal) {
             // The decoder has said its last already, and that could not be appended.
@@ -205,6 +205,8 @@ impl Task {
         }
         let body = self.provider.scrub(whole.freeze());
         let mut events = match status.is_success() {
+            // The app may know how to unpack it; its events are not to be had.
+            true if is_encoded(&headers) => self.ingest.finish(Ending::Stopped(encoded())).0,
             true => self.ingest.whole(self.id.as_str(), &body),
             false => {
                 let failed = self.refused(status, &body);
@@ -259,7 +261,10 @@ impl Task {
 
     fn append(&mut self, events: &mut [Event]) -> Result<(), Failed> {
         match self.producer.append(events) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                log_end(events);
+                Ok(())
+            }
             Err(AppendError::Closed) => {
                 Err(Failed::new(FailureCode::Cancelled, "the channel was deleted"))
             }
@@ -290,7 +295,22 @@ impl Task {
     }
 }
 
+/// Says how it ended, once that is on the channel. A provider's own words are left out: they may quote the prompt.
+fn log_end(events: &[Event]) {
+    match events.last().map(|event| &event.kind) {
+        Some(Kind::Finished(end)) => tracing::debug!(reason = end.reason.as_str(), "finished"),
+        Some(Kind::Failed(failed)) => {
+            let Failed { code, status, phase, message } = failed;
+            let (code, phase) = (code.as_str(), phase.map(TimeoutPhase::as_str));
+            let ours = (failed.code != FailureCode::UpstreamError).then_some(message);
+            tracing::info!(code, status, phase, message = ours, "failed");
+        }
+        _ => {}
+    }
+}
+
 fn call_failed(error: CallError) -> Failed {
+    tracing::info!(%error, "the provider could not be called");
     match error {
         CallError::Connect(_) => Failed::new(FailureCode::UpstreamError, error.to_string()),
         CallError::Broken(_) => Failed::new(FailureCode::UpstreamCut, error.to_string()),
@@ -372,6 +392,15 @@ fn cancelled(message: &str) -> Cut {
 
 fn limit(message: String) -> Failed {
     Failed::new(FailureCode::Limit, message)
+}
+
+fn is_encoded(headers: &header::HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
+}
+
+fn encoded() -> Failed {
+    let message = "the provider compressed its answer, which it was not asked to";
+    Failed::new(FailureCode::UpstreamError, message)
 }
 
 fn is_event_stream(answer: &Response) -> bool {

@@ -9,15 +9,16 @@ mod http;
 
 pub use http::Http;
 
-use std::{borrow::Cow, time::Duration};
+use std::{fmt, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream::BoxStream};
+use memchr::memmem::Finder;
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use thiserror::Error;
 
 /// What to send to a provider.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     /// The HTTP method.
     pub method: Method,
@@ -31,8 +32,21 @@ pub struct Request {
     pub connect_timeout: Duration,
 }
 
+/// Without headers and body: they are the app's own.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, path, .. } = self;
+        let mut shown = f.debug_struct("Request");
+        shown.field("method", method).field("path", path).finish_non_exhaustive()
+    }
+}
+
 /// A body that is passed on while it comes.
 pub type Passing = BoxStream<'static, Result<Bytes, Box<dyn std::error::Error + Send + Sync>>>;
+
+/// Shorter keys are not secrets but words such as `none` and `EMPTY`, which servers without keys are given: an answer may
+/// well hold them.
+const SECRET_BYTES_MIN: usize = 16;
 
 /// The largest body that is taken for the simulator, which reads it whole.
 const SIMULATOR_BYTES_MAX: usize = 1024 * 1024;
@@ -67,7 +81,7 @@ pub struct Provider {
     dialect_name: &'static str,
     endpoint: Endpoint,
     /// What must never be repeated in anything that leaves the gateway.
-    secret: Option<String>,
+    secrets: Vec<Finder<'static>>,
 }
 
 /// Where a provider is.
@@ -79,14 +93,16 @@ pub enum Endpoint {
 }
 
 impl Provider {
-    /// A provider by its configured name. `secret` is its key, which [`Provider::scrub`] takes out of what it says.
+    /// A provider by its configured name. `secrets` are its keys, which [`Provider::scrub`] takes out of what it says.
     pub fn new(
         name: impl Into<String>,
         dialect_name: &'static str,
         endpoint: Endpoint,
-        secret: Option<String>,
+        secrets: impl IntoIterator<Item = String>,
     ) -> Self {
-        Self { name: name.into(), dialect_name, endpoint, secret }
+        let secrets = secrets.into_iter().filter(|secret| secret.len() >= SECRET_BYTES_MIN);
+        let secrets = secrets.map(|secret| Finder::new(&secret).into_owned()).collect();
+        Self { name: name.into(), dialect_name, endpoint, secrets }
     }
 
     /// Its configured name.
@@ -130,15 +146,52 @@ impl Provider {
         }
     }
 
-    /// The body without the provider's key, should the provider have repeated it.
-    pub fn scrub(&self, body: Bytes) -> Bytes {
-        let Some(secret) = self.secret.as_deref().filter(|secret| !secret.is_empty()) else {
-            return body;
-        };
-        if memchr::memmem::find(&body, secret.as_bytes()).is_none() {
-            return body;
+    /// What the provider said without its keys, should it have repeated one.
+    pub fn scrub(&self, said: Bytes) -> Bytes {
+        self.secrets.iter().fold(said, scrub)
+    }
+}
+
+fn scrub(said: Bytes, secret: &Finder<'_>) -> Bytes {
+    let Some(first) = secret.find(&said) else { return said };
+    let mut clean = BytesMut::with_capacity(said.len());
+    let (mut rest, mut found) = (&said[..], Some(first));
+    while let Some(at) = found {
+        clean.extend_from_slice(&rest[..at]);
+        clean.extend_from_slice(b"[redacted]");
+        rest = &rest[at + secret.needle().len()..];
+        found = secret.find(rest);
+    }
+    clean.extend_from_slice(rest);
+    clean.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_key(key: &str) -> Provider {
+        let simulator = simulator::Simulator::new(simulator::Settings::default());
+        Provider::new("p", "openai", Endpoint::Simulator(simulator), [key.to_owned()])
+    }
+
+    #[test]
+    fn a_key_is_taken_out_wherever_it_is_and_nothing_else() {
+        let provider = with_key("sk-0123456789abcdef");
+        for (said, clean) in [
+            ("plain", "plain"),
+            ("sk-0123456789abcdef", "[redacted]"),
+            ("a sk-0123456789abcdefsk-0123456789abcdef \u{e9}", "a [redacted][redacted] \u{e9}"),
+        ] {
+            assert_eq!(provider.scrub(Bytes::from_static(said.as_bytes())), clean);
         }
-        let text: Cow<'_, str> = String::from_utf8_lossy(&body);
-        text.replace(secret, "[redacted]").into()
+    }
+
+    #[test]
+    fn a_word_in_place_of_a_key_may_be_said() {
+        for word in ["none", "EMPTY", "1", "lm-studio", "not-needed"] {
+            let said = format!("{{\"content\":\"{word}\"}}");
+            assert_eq!(with_key(word).scrub(said.clone().into()), said);
+        }
     }
 }

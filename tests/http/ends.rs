@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -171,6 +172,42 @@ async fn a_provider_that_repeats_its_key_repeats_it_to_nobody() {
     upstream.call().await.answer("400 Bad", "", &theirs).await;
     let (_, body, end) = refused(&gateway, call.await.expect("a response")).await;
     assert!(!format!("{body} {end}").contains(gateway::KEY), "{body} {end}");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_repeats_its_key_within_a_stream_repeats_it_to_nobody() {
+    let (gateway, upstream) = gateway::with_upstream().await;
+    let (mut app, mut provider) = begun(&gateway, &upstream).await;
+    let key = gateway::KEY;
+    provider.event(format!("{{\"error\":{{\"message\":\"no such key: {key}\"}}}}")).await;
+    provider.end().await;
+    let channel = header(&app.headers, "tokenway-channel").to_owned();
+    let told = format!("{:?}", app.rest().await);
+    assert!(told.contains("no such key: [redacted]"), "{told}");
+    let state = gateway.ended(&channel).await.to_string();
+    assert!(state.contains("no such key: [redacted]"), "{state}");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_the_operators_own_headers_is_a_key_too() {
+    let (gateway, upstream) = gateway::with("", |config| {
+        let tokenway::config::Endpoint::OpenAi(up) = &mut config.providers[0].endpoint else {
+            panic!("the first provider is up")
+        };
+        let header = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        up.headers = vec![
+            header("api-key", "an-azure-key-of-theirs"),
+            header("api-version", "2026-10-01-and-a-word"),
+        ];
+    })
+    .await;
+    let call = sent(gateway.streamed());
+    let theirs = r#"{"error":{"message":"an-azure-key-of-theirs, 2026-10-01-and-a-word"}}"#;
+    upstream.call().await.answer("400 Bad", "", theirs).await;
+    let (_, body, _) = refused(&gateway, call.await.expect("a response")).await;
+    assert_eq!(body["error"]["message"], "[redacted], 2026-10-01-and-a-word");
     gateway.stop().await;
 }
 

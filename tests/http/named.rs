@@ -246,8 +246,8 @@ async fn a_provider_that_does_not_stream_although_asked_still_makes_events() {
     let call = sent(gateway.streamed().header("tokenway-channel", "chat-42"));
     let whole = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"whole"},"finish_reason":"stop"}]}"#;
     upstream.call().await.answer("200 OK", "content-type: application/json\r\n", whole).await;
-    let response = call.await.expect("a response");
-    assert_eq!(response.text().await.expect("a body"), whole);
+    let items = stream_of(call).await.rest().await;
+    assert_eq!(items[1].json()["choices"][0]["delta"]["content"], "whole", "{items:?}");
     assert_eq!(gateway.state("chat-42").await["generations"][0]["text"], "whole");
     // And one that streams although nobody asked is folded.
     let call = sent(gateway.chat(asked(false)));

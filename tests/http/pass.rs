@@ -239,3 +239,55 @@ async fn every_call_says_where_it_is_also_when_it_fails_after_its_launch() {
     assert!(!response.headers().contains_key("tokenway-channel"));
     gateway.stop().await;
 }
+
+/// What an app that streams is told when the provider answers as `answer` plays it, and the channel's state.
+async fn told(answer: impl AsyncFnOnce(Call)) -> (Vec<Item>, serde_json::Value) {
+    let (gateway, upstream) = gateway::with_upstream().await;
+    let call = sent(gateway.streamed());
+    answer(upstream.call().await).await;
+    let mut app = stream_of(call).await;
+    let channel = header(&app.headers, "tokenway-channel").to_owned();
+    let items = app.rest().await;
+    let end = gateway.ended(&channel).await;
+    gateway.stop().await;
+    (items, end)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_streams_gets_a_stream_also_of_a_body_that_came_whole() {
+    let theirs = r#"{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+    let json = "content-type: application/json\r\n";
+    let (items, end) = told(async |call| call.answer("200 OK", json, theirs).await).await;
+    let said = items.iter().filter(|item| item.data != "[DONE]");
+    let said = said.filter_map(|item| {
+        item.json()["choices"][0]["delta"]["content"].as_str().map(str::to_owned)
+    });
+    assert_eq!(said.collect::<String>(), "Hi", "{items:?}");
+    assert_eq!(items.last().map(|item| &*item.data), Some("[DONE]"));
+    assert_eq!(end["state"], "finished");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_a_body_is_a_failure_to_an_app_that_streams() {
+    for status in ["204 No Content", "200 OK"] {
+        let (items, end) = told(async |call| call.answer(status, "", "").await).await;
+        let error = items.last().expect("an error");
+        assert_eq!(error.json()["error"]["code"], "upstream_cut", "{status}");
+        assert_eq!(end["error"]["code"], "upstream_cut", "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_comes_compressed_is_refused_and_none_is_asked_for() {
+    let (gateway, upstream) = gateway::with_upstream().await;
+    let call = sent(gateway.streamed().header("accept-encoding", "gzip, br"));
+    let mut provider = upstream.call().await;
+    assert_eq!(provider.header("accept-encoding"), Some("identity"));
+    provider.begin_with("content-encoding: gzip\r\n").await;
+    let response = call.await.expect("a response");
+    assert_eq!(response.status(), 502);
+    let said = gateway::body(response).await;
+    assert_eq!(said["error"]["code"], "upstream_error");
+    assert!(said.to_string().contains("compressed"), "{said}");
+    gateway.stop().await;
+}

@@ -98,6 +98,48 @@ async fn models_are_listed_as_openai_lists_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_listed_model_can_be_asked_for_by_its_name() {
+    let (gateway, upstream) = gateway::with_upstream().await;
+    let list = body(send(gateway.get("/v1/models")).await).await;
+    let response = send(gateway.get("/v1/models/fast")).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(body(response).await, list["data"][0]);
+    assert!(upstream.is_idle().await);
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_never_quotes_what_was_asked() {
+    let (gateway, _upstream) = gateway::with_upstream().await;
+    for ask in [
+        r#""canary""#,
+        r#"["canary"]"#,
+        r#"{"model":"fast","messages":"canary"#,
+        r#"{"model":["canary"]}"#,
+        r#"{"model":"fast","stream":"canary"}"#,
+        r#"{"model":"fast","stream_options":"canary"}"#,
+    ] {
+        let (status, body) = refusal(gateway.post("/v1/chat/completions", ask)).await;
+        assert_eq!(status, 400, "{ask}");
+        assert!(!body.to_string().contains("canary"), "{body}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_passes_does_not_repeat_the_providers_key() {
+    let (gateway, upstream) = gateway::with_upstream().await;
+    let call = sent(gateway.post("/v1/embeddings", "{}"));
+    let theirs = format!("{{\"error\":\"Incorrect API key provided: {KEY}.\"}}");
+    upstream.call().await.answer("401 Unauthorized", "", &theirs).await;
+    let response = call.await.expect("a response");
+    assert_eq!(response.status(), 401);
+    let said = response.text().await.expect("a body");
+    assert_eq!(said, "{\"error\":\"Incorrect API key provided: [redacted].\"}");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn other_routes_pass_to_the_default_provider_with_their_query() {
     let (gateway, upstream) = gateway::with_upstream().await;
     let ask = "{ \"model\":\"text-embedding-3\",  \"input\": [1.10] }";
@@ -125,7 +167,7 @@ async fn every_method_and_route_that_is_not_ours_passes() {
         (reqwest::Method::GET, "/v1/files/file-1/content"),
         (reqwest::Method::DELETE, "/v1/files/file-1"),
         (reqwest::Method::GET, "/v1/chat/completions?limit=2"),
-        (reqwest::Method::GET, "/v1/models/fast"),
+        (reqwest::Method::GET, "/v1/models/theirs"),
         (reqwest::Method::PATCH, "/v1/anything"),
     ] {
         let call = sent(gateway.http.request(method.clone(), gateway.url(path)));

@@ -278,7 +278,10 @@ impl Decoder {
             Ok(())
         });
         if let Err(error) = read {
-            let message = format!("the provider sent a payload that cannot be read: {error}");
+            // Where, and not what: the library would quote the text.
+            let column = error.column();
+            let message =
+                format!("the provider sent a payload that cannot be read (column {column})");
             self.fail(fail::failed(Some(message.into())));
         }
     }

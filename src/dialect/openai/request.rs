@@ -17,7 +17,7 @@ use thiserror::Error;
 mod tests;
 
 /// A chat request that has been looked at.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     body: Bytes,
     members: Vec<Member>,
@@ -66,6 +66,15 @@ impl fmt::Display for Place {
             0 => Ok(()),
             line => write!(f, " (line {line}, column {})", self.column),
         }
+    }
+}
+
+/// Without the body: it is the prompt.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { model, streams, .. } = self;
+        let mut shown = f.debug_struct("Request");
+        shown.field("model", model).field("streams", streams).finish_non_exhaustive()
     }
 }
 
@@ -211,7 +220,8 @@ fn members(body: &Bytes, within: Range<usize>, path: &str) -> Result<Vec<Member>
         let (line, column) = (error.line(), error.column());
         let problem = match error.is_syntax() || error.is_eof() {
             true => format!("the body is not JSON: {}", without_place(&error)),
-            false => format!("{path} {}", without_place(&error)),
+            // The library would quote what it found, and that may be the prompt.
+            false => format!("{path} must be a JSON object"),
         };
         bad(&problem, None, (start == 0).then_some(Place { line, column }))
     })?;

@@ -72,7 +72,7 @@ fn errors_say_what_is_wrong_and_where() {
         ("", "the body is not JSON: EOF while parsing a value (line 1, column 0)"),
         ("{\"model\":\n  nope}", "the body is not JSON: expected ident (line 2, column 4)"),
         ("{\"model\":\"a\"} x", "the body is not JSON: trailing characters (line 1, column 15)"),
-        ("[1]", "$ invalid type: sequence, expected a JSON object (line 1, column 0)"),
+        ("[1]", "$ must be a JSON object (line 1, column 0)"),
         ("{}", "$.model is missing: name the model"),
         ("{\n \"model\": 7}", "$.model must be a string (line 2, column 11)"),
         ("{\"model\":\"\"}", "$.model must be a string (line 1, column 10)"),
