@@ -49,7 +49,7 @@ impl Ingest {
         }
     }
 
-    /// Takes bytes in and tells the clocks what they were. What was decoded is fetched with [`Ingest::take`].
+    /// Takes bytes in and tells the clocks what they were. What was decoded is in [`Ingest::decoded`].
     pub(super) fn push(
         &mut self,
         bytes: Bytes,
@@ -96,9 +96,17 @@ impl Ingest {
         decoded
     }
 
-    /// What was decoded since the last call.
-    pub(super) fn take(&mut self) -> (Vec<Event>, Vec<Carried>) {
-        (std::mem::take(&mut self.events), std::mem::take(&mut self.payloads))
+    /// What was decoded since the last [`Ingest::clear`].
+    pub(super) fn decoded(&mut self) -> (&mut [Event], &mut Vec<Carried>) {
+        (&mut self.events, &mut self.payloads)
+    }
+
+    /// Forgets what was decoded. Room for a token or two stays, so that a stream at a token's pace asks for none.
+    pub(super) fn clear(&mut self) {
+        self.events.clear();
+        self.events.shrink_to(4);
+        self.payloads.clear();
+        self.payloads.shrink_to(4);
     }
 
     /// The generation's last events.

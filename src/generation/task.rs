@@ -213,18 +213,21 @@ impl Task {
 
     /// Appends what was decoded, then releases the payloads it came from.
     fn say(&mut self) -> Result<(), Failed> {
-        let (mut events, payloads) = self.ingest.take();
-        if !events.is_empty() {
-            self.append(&mut events)?;
+        let (events, payloads) = self.ingest.decoded();
+        if !events.is_empty()
+            && let Err(failed) = append(&mut self.producer, events)
+        {
+            self.ingest.clear();
+            return Err(failed);
         }
         let (last, count) = (self.producer.cursor(), events.len() as u64);
-        let payloads = payloads.into_iter().map(|payload| Payload {
+        self.tee.push(payloads.drain(..).map(|payload| Payload {
             name: payload.name,
             data: payload.data,
             usage_only: payload.usage_only,
             cursor: Cursor { seq: last.seq - (count - payload.events_before), ..last },
-        });
-        self.tee.push(payloads);
+        }));
+        self.ingest.clear();
         Ok(())
     }
 
@@ -242,16 +245,7 @@ impl Task {
     }
 
     fn append(&mut self, events: &mut [Event]) -> Result<(), Failed> {
-        match self.producer.append(events) {
-            Ok(_) => Ok(()),
-            Err(AppendError::Closed) => {
-                Err(Failed::new(FailureCode::Cancelled, "the channel was deleted"))
-            }
-            Err(AppendError::Store(error)) => {
-                Err(Failed::new(FailureCode::GatewayLost, error.to_string()))
-            }
-            Err(error) => Err(limit(error.to_string())),
-        }
+        append(&mut self.producer, events)
     }
 
     fn answer(&mut self, answer: Head) {
@@ -271,6 +265,19 @@ impl Task {
             }
             _ => failed,
         }
+    }
+}
+
+fn append(producer: &mut Producer, events: &mut [Event]) -> Result<(), Failed> {
+    match producer.append(events) {
+        Ok(_) => Ok(()),
+        Err(AppendError::Closed) => {
+            Err(Failed::new(FailureCode::Cancelled, "the channel was deleted"))
+        }
+        Err(AppendError::Store(error)) => {
+            Err(Failed::new(FailureCode::GatewayLost, error.to_string()))
+        }
+        Err(error) => Err(limit(error.to_string())),
     }
 }
 
