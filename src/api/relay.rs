@@ -5,13 +5,17 @@
 
 use std::{
     convert::Infallible,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, stream};
-use tokio::sync::oneshot;
+use futures_util::Stream;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, Sleep},
+};
 
 use super::{
     Settings,
@@ -26,8 +30,11 @@ use crate::{
     wire,
 };
 
-/// The most that is put together before it is handed to the connection.
+/// When so much is put together it is handed to the connection.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// About what an event has beside its name and its data: field names, its id, line ends.
+const FRAMING: usize = 48;
 
 /// One app's response.
 pub(super) struct Relay {
@@ -92,32 +99,52 @@ pub(super) fn replay(channel: &Arc<Channel>, place: Place, wants_usage: bool) ->
     Rest::Log(Box::new(Replay { reader, signal, _watch: watch, encoder }))
 }
 
+/// A relay as a response's body: its chunks, and a comment where there has been none for a while.
+pub(super) struct Chunks {
+    relay: Relay,
+    spoke: Instant,
+    /// Armed at or before the next comment's time: a chunk costs no timer.
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Stream for Chunks {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { relay, spoke, timer } = &mut *self;
+        if matches!(relay.rest, Rest::Over) {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(chunk) = relay.poll_chunk(cx) {
+            *spoke = Instant::now();
+            return Poll::Ready((!chunk.is_empty()).then_some(Ok(chunk)));
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            let (now, due) = (Instant::now(), *spoke + relay.settings.keep_alive);
+            if due <= now {
+                *spoke = now;
+                timer.as_mut().reset(now + relay.settings.keep_alive);
+                return Poll::Ready(Some(Ok(KEEP_ALIVE)));
+            }
+            timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
 impl Relay {
-    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
-        stream::unfold(self, |mut relay| async move {
-            let chunk = relay.next().await?;
-            Some((Ok(chunk), relay))
-        })
+    pub(super) fn into_stream(self) -> Chunks {
+        let spoke = Instant::now();
+        let timer = Box::pin(tokio::time::sleep_until(spoke + self.settings.keep_alive));
+        Chunks { relay: self, spoke, timer }
     }
 
-    async fn next(&mut self) -> Option<Bytes> {
-        if matches!(self.rest, Rest::Over) {
-            return None;
-        }
-        let keep_alive = self.settings.keep_alive;
-        let news = std::future::poll_fn(|cx| self.poll_chunk(cx));
-        match tokio::time::timeout(keep_alive, news).await {
-            Ok(chunk) => (!chunk.is_empty()).then_some(chunk),
-            Err(_) => Some(KEEP_ALIVE),
-        }
-    }
-
-    /// Everything there is now, up to a chunk's worth. Empty only at the end.
+    /// Everything there is now, up to about a chunk's worth. Empty only at the end.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         let mut out = BytesMut::new();
         while out.len() < CHUNK_BYTES {
             let more = match &mut self.rest {
-                Rest::Unanswered(head) => match std::pin::Pin::new(head).poll(cx) {
+                Rest::Unanswered(head) => match Pin::new(head).poll(cx) {
                     Poll::Ready(head) => {
                         self.answered(head.ok(), &mut out);
                         true
@@ -154,10 +181,14 @@ impl Relay {
 
     fn take_payload(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> bool {
         match self.tee.poll_next(cx) {
-            Poll::Ready(Item::Payload(payload)) => {
-                self.last_seq = payload.cursor.seq;
-                if self.wants_usage || !payload.usage_only {
-                    self.write(out, payload.cursor, &payload.name, &payload.data);
+            Poll::Ready(Item::Payloads(payloads)) => {
+                let bytes = payloads.iter().map(|it| it.name.len() + it.data.len() + FRAMING);
+                out.reserve(bytes.sum());
+                for payload in payloads {
+                    self.last_seq = payload.cursor.seq;
+                    if self.wants_usage || !payload.usage_only {
+                        self.write(out, payload.cursor, &payload.name, &payload.data);
+                    }
                 }
             }
             Poll::Ready(Item::Overflowed) => self.rest = self.replay(),

@@ -30,12 +30,15 @@ pub(super) fn write_event(out: &mut BytesMut, id: Option<Cursor>, name: &[u8], d
         out.put_slice(name);
         out.put_u8(b'\n');
     }
-    for line in data.split(|byte| *byte == b'\n') {
+    let mut rest = data;
+    while let Some(end) = memchr::memchr(b'\n', rest) {
         out.put_slice(b"data: ");
-        out.put_slice(line);
-        out.put_u8(b'\n');
+        out.put_slice(&rest[..=end]);
+        rest = &rest[end + 1..];
     }
-    out.put_u8(b'\n');
+    out.put_slice(b"data: ");
+    out.put_slice(rest);
+    out.put_slice(b"\n\n");
 }
 
 /// A response whose body is a stream of events.

@@ -145,7 +145,9 @@ impl Gateway {
             restart,
         }));
         let (front, connections) = front(http);
-        let server = axum::serve(front, api::router(app.clone()))
+        // A bare router would be copied, with all its routes, for each connection: 15 KiB (massif).
+        let routes = api::router(app.clone()).into_make_service();
+        let server = axum::serve(front, routes)
             .with_graceful_shutdown(draining.clone().cancelled_owned())
             .into_future();
         let server = tasks.spawn(server);

@@ -54,7 +54,7 @@ impl Ingest {
         }
     }
 
-    /// Takes bytes in and tells the clocks what they were. What was decoded is fetched with [`Ingest::take`].
+    /// Takes bytes in and tells the clocks what they were. What was decoded is in [`Ingest::decoded`].
     pub(super) fn push(
         &mut self,
         bytes: Bytes,

@@ -230,13 +230,12 @@ impl Task {
             self.append(events)?;
         }
         let (last, count) = (self.producer.cursor(), events.len() as u64);
-        let payloads = payloads.into_iter().map(|payload| Payload {
+        self.tee.push(payloads.into_iter().map(|payload| Payload {
             name: payload.name,
             data: payload.data,
             usage_only: payload.usage_only,
             cursor: Cursor { seq: last.seq - (count - payload.events_before), ..last },
-        });
-        self.tee.push(payloads);
+        }));
         Ok(())
     }
 

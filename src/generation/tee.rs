@@ -5,7 +5,6 @@
 //! log, encoded again from the events.
 
 use std::{
-    collections::VecDeque,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -45,8 +44,8 @@ impl Payload {
 /// What the app's side finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// The next payload.
-    Payload(Payload),
+    /// The next payloads, all there are; never none.
+    Payloads(Vec<Payload>),
     /// Payloads were given up; what follows the last one taken is in the log.
     Overflowed,
     /// The generation has ended and every payload was taken. With what the payloads did not say: how it failed.
@@ -69,7 +68,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Ring {
-    payloads: VecDeque<Payload>,
+    payloads: Vec<Payload>,
     bytes: usize,
     overflowed: bool,
     /// How it ended, once it has.
@@ -94,7 +93,7 @@ impl Tee {
             }
             for payload in payloads {
                 ring.bytes += payload.bytes();
-                ring.payloads.push_back(payload);
+                ring.payloads.push(payload);
             }
             if ring.bytes > TEE_BYTES_MAX && ring.payloads.len() > 1 {
                 *ring = Ring { overflowed: true, ended: ring.ended.take(), ..Ring::default() };
@@ -123,9 +122,9 @@ impl TeeReader {
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Item> {
         self.0.waker.register(cx.waker());
         let mut ring = self.0.ring.lock();
-        if let Some(payload) = ring.payloads.pop_front() {
-            ring.bytes -= payload.bytes();
-            return Poll::Ready(Item::Payload(payload));
+        if !ring.payloads.is_empty() {
+            ring.bytes = 0;
+            return Poll::Ready(Item::Payloads(std::mem::take(&mut ring.payloads)));
         }
         match (ring.overflowed, &ring.ended) {
             (true, _) => Poll::Ready(Item::Overflowed),
@@ -168,8 +167,8 @@ mod tests {
         assert_eq!(take(&reader), Poll::Pending);
         tee.push([payload(1, 5), payload(2, 5)]);
         tee.end(None);
-        assert_eq!(take(&reader), Poll::Ready(Item::Payload(payload(1, 5))));
-        assert_eq!(take(&reader), Poll::Ready(Item::Payload(payload(2, 5))));
+        let both = Item::Payloads(vec![payload(1, 5), payload(2, 5)]);
+        assert_eq!(take(&reader), Poll::Ready(both));
         assert_eq!(take(&reader), Poll::Ready(Item::End(None)));
     }
 
@@ -192,6 +191,7 @@ mod tests {
     fn one_payload_larger_than_the_ring_still_passes() {
         let (tee, reader) = tee();
         tee.push([payload(1, 2 * TEE_BYTES_MAX)]);
-        assert_eq!(take(&reader), Poll::Ready(Item::Payload(payload(1, 2 * TEE_BYTES_MAX))));
+        let large = Item::Payloads(vec![payload(1, 2 * TEE_BYTES_MAX)]);
+        assert_eq!(take(&reader), Poll::Ready(large));
     }
 }

@@ -24,8 +24,8 @@ cargo xtask COMMAND
 
   test    install what the tests need, run all of them, end with a table; fails if anything failed or was left out
   check   formatting, lints, dependencies: what to run before a commit
-  bench   the app path through Tokenway, through nginx and direct, as ratios; under five minutes
-          (--baseline: without Tokenway, to look at the harness alone)
+  bench   the app path through Tokenway, through nginx and direct, as ratios, then delivery to viewers; under five
+          minutes (--baseline: without Tokenway, to look at the harness alone; --delivery: only that part)
   soak    the long trials at their full counts, with their figures
   dist    build the committed console file from client/
   help    this text
@@ -38,10 +38,13 @@ fn main() -> ExitCode {
     let ended = match arguments.as_slice() {
         ["test"] => test::run(&root),
         ["check"] => check::run(&root),
-        ["bench"] => bench::build_and_run(&root, false),
-        ["bench", "--baseline"] => bench::build_and_run(&root, true),
+        ["bench"] => bench::build_and_run(&root, bench::Part::All),
+        ["bench", "--baseline"] => bench::build_and_run(&root, bench::Part::Baseline),
+        ["bench", "--delivery"] => bench::build_and_run(&root, bench::Part::Delivery),
         // Where `bench` arrives in the optimised build of this program.
-        ["bench", "--measure", more @ ..] => bench::measure(&root, more.contains(&"--baseline")),
+        ["bench", "--measure", part] => bench::Part::named(part)
+            .ok_or_else(|| format!("no such part: {part}"))
+            .and_then(|part| bench::measure(&root, part)),
         ["soak"] => soak::run(&root),
         ["dist"] => dist::run(&root),
         // One part of `test`: it needs a gateway to run beside it.

@@ -50,6 +50,14 @@ pub(crate) fn usage(root: u32) -> Usage {
     })
 }
 
+/// The CPU time of one of this process's threads.
+#[cfg(feature = "delivery")]
+pub(crate) fn thread_cpu(thread: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
+    let ticks = parse(&stat).map_or(0, |stat| stat.ticks);
+    Duration::from_secs(1) * ticks / TICKS_PER_SECOND
+}
+
 /// Kills the process and all its descendants, by number.
 pub(crate) fn kill_tree(root: u32) {
     signal("-KILL", &tree(root));

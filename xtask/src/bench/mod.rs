@@ -5,6 +5,7 @@
 //! client share the machine's cores, so ratios say more than absolute numbers.
 
 mod chunked;
+#[cfg(feature = "delivery")]
 mod delivery;
 mod figures;
 mod load;
@@ -38,20 +39,20 @@ const BUILD: Duration = Duration::from_secs(20 * 60);
 const PACED: Streams = Streams {
     count: 50,
     spread: Duration::from_millis(20),
-    shape: Shape { tokens: 200, interval: Duration::from_millis(20), batch: 1 },
+    shape: Shape { tokens: 200, interval: Duration::from_millis(20), batch: 1, plain: false },
 };
 /// (c): 50 streams of 2,000 tokens as fast as they go, ten events a write, one after another for this long.
 const BULK: Streams = Streams {
     count: 50,
     spread: Duration::ZERO,
-    shape: Shape { tokens: 2_000, interval: Duration::ZERO, batch: 10 },
+    shape: Shape { tokens: 2_000, interval: Duration::ZERO, batch: 10, plain: false },
 };
 const BULK_TIME: Duration = Duration::from_millis(2_500);
 /// (d): 1,000 streams that said one token and then nothing for a while, which is when memory is read.
 const IDLE: Streams = Streams {
     count: 1_000,
     spread: Duration::from_millis(1_500),
-    shape: Shape { tokens: 2, interval: Duration::from_secs(5), batch: 1 },
+    shape: Shape { tokens: 2, interval: Duration::from_secs(5), batch: 1, plain: false },
 };
 /// When every idle stream has said its first token and none its second.
 const IDLE_LOOK: Duration = Duration::from_millis(3_500);
@@ -59,11 +60,38 @@ const IDLE_LOOK: Duration = Duration::from_millis(3_500);
 /// Above this many cores kept busy by others before it begins, a run says that it is not to be published.
 const BUSY_MAX: f64 = 0.1;
 
-/// Builds what is measured and this program, both optimised, and measures there. `baseline` leaves Tokenway out: the
-/// harness looks at itself.
-pub(crate) fn build_and_run(root: &Path, baseline: bool) -> Result<(), String> {
+/// What of the bench is run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Part {
+    All,
+    /// The app path without Tokenway: the harness looks at itself.
+    Baseline,
+    /// Only delivery to viewers.
+    Delivery,
+}
+
+impl Part {
+    /// As the optimised build of this program is told it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Baseline => "baseline",
+            Self::Delivery => "delivery",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::All, Self::Baseline, Self::Delivery].into_iter().find(|part| part.name() == name)
+    }
+}
+
+/// Builds what is measured and this program, both optimised, and measures there.
+pub(crate) fn build_and_run(root: &Path, part: Part) -> Result<(), String> {
     Ground::new(root).packages(BENCH_PACKAGES)?;
-    let (package, more) = if baseline { ("", "--baseline") } else { ("--package tokenway", "") };
+    let package = match part {
+        Part::Baseline => "",
+        Part::All | Part::Delivery => "--package tokenway --features xtask/delivery",
+    };
     Run::new(&format!("cargo build --locked --release --package xtask {package}"), root, BUILD)
         .must()?;
     // Thousands of sockets at once: the soft limit of open files goes up to the hard one.
@@ -71,7 +99,7 @@ pub(crate) fn build_and_run(root: &Path, baseline: bool) -> Result<(), String> {
     let status = Command::new("sh")
         .args(["-c", script])
         .arg(root.join("target/release/xtask"))
-        .arg(more)
+        .arg(part.name())
         .current_dir(root)
         .status()
         .map_err(|why| why.to_string())?;
@@ -79,11 +107,33 @@ pub(crate) fn build_and_run(root: &Path, baseline: bool) -> Result<(), String> {
 }
 
 /// Measures. Only the optimised build of this program should.
-pub(crate) fn measure(root: &Path, baseline: bool) -> Result<(), String> {
+pub(crate) fn measure(root: &Path, part: Part) -> Result<(), String> {
     let busy = process::busy_cores(Duration::from_secs(2));
     let begun = Instant::now();
     let upstream = Upstream::start(begun)?;
-    let peers: &[Via] = if baseline { &[Via::Nginx] } else { &[Via::Nginx, Via::Tokenway] };
+    if part != Part::Delivery {
+        println!("\n{}", app_path(root, part, &upstream, begun)?);
+    }
+    #[cfg(feature = "delivery")]
+    if part != Part::Baseline {
+        println!("{}", delivery::measure(root, upstream.address, begun)?);
+    }
+    println!("{}; the bench took {} s.", report::machine(), begun.elapsed().as_secs());
+    if busy > BUSY_MAX {
+        println!("!! not to be published: other programs kept {busy:.1} cores busy as it began");
+    }
+    Ok(())
+}
+
+/// The table of what stands between an app and its provider.
+fn app_path(
+    root: &Path,
+    part: Part,
+    upstream: &Upstream,
+    begun: Instant,
+) -> Result<String, String> {
+    let peers: &[Via] =
+        if part == Part::Baseline { &[Via::Nginx] } else { &[Via::Nginx, Via::Tokenway] };
     let mut direct = Vec::new();
     let mut added = vec![Vec::new(); peers.len()];
     for number in 1..=ROUNDS {
@@ -102,11 +152,7 @@ pub(crate) fn measure(root: &Path, baseline: bool) -> Result<(), String> {
     }
     let rows: Vec<(Via, Round)> =
         peers.iter().zip(&added).map(|(via, rounds)| (*via, median_of(rounds))).collect();
-    println!("\n{}", report::table(&median_of(&direct), &rows, begun.elapsed()));
-    if busy > BUSY_MAX {
-        println!("!! not to be published: other programs kept {busy:.1} cores busy as it began");
-    }
-    Ok(())
+    Ok(report::table(&median_of(&direct), &rows))
 }
 
 fn round(peer: &Peer, load: Load) -> Result<Round, String> {

@@ -6,7 +6,7 @@ use super::{figures::Round, peer::Path as Via};
 use crate::run::Run;
 
 /// The rows of direct, nginx and Tokenway, in this order, what they add already taken against direct.
-pub(super) fn table(direct: &Round, peers: &[(Via, Round)], took: Duration) -> String {
+pub(super) fn table(direct: &Round, peers: &[(Via, Round)]) -> String {
     let nginx = peers.iter().find(|(via, _)| *via == Via::Nginx).map(|(_, round)| *round);
     let against = |value: f64, field: fn(&Round) -> f64| match nginx.as_ref().map(field) {
         Some(nginx) if nginx > 0.0 => format!("{:.2}×", value / nginx),
@@ -52,11 +52,11 @@ pub(super) fn table(direct: &Round, peers: &[(Via, Round)], took: Duration) -> S
             against(round.bytes, |it| it.bytes),
         );
     }
-    out + &format!("\n{}; the bench took {} s.\n", machine(), took.as_secs())
+    out
 }
 
 /// `22 Nov 2026, 2 × AMD EPYC, 24 GiB, Linux 6.18.0, Debian GNU/Linux 12 (bookworm)`.
-fn machine() -> String {
+pub(super) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let value = |text: &str, name: &str, between: char| {
         let line = text.lines().find(|line| line.starts_with(name));

@@ -4,7 +4,7 @@
 //! One thread. The request's text says what shape of stream it wants, so it comes through any gateway unharmed.
 
 use std::{
-    io,
+    io::{self, Write as _},
     net::SocketAddr,
     sync::Arc,
     thread,
@@ -42,16 +42,19 @@ pub(super) struct Shape {
     pub(super) interval: Duration,
     /// How many events are written at once.
     pub(super) batch: u32,
+    /// Tokens of four letters, without a stamp.
+    pub(super) plain: bool,
 }
 
 impl Shape {
     /// As the request's text says it.
     pub(super) fn text(&self) -> String {
         format!(
-            "tokens={} interval_us={} batch={};",
+            "tokens={} interval_us={} batch={} plain={};",
             self.tokens,
             self.interval.as_micros(),
-            self.batch
+            self.batch,
+            self.plain
         )
     }
 
@@ -59,11 +62,13 @@ impl Shape {
         let (_, text) = request.split_once("tokens=")?;
         let (text, _) = text.split_once(';')?;
         let (tokens, text) = text.split_once(" interval_us=")?;
-        let (interval, batch) = text.split_once(" batch=")?;
+        let (interval, text) = text.split_once(" batch=")?;
+        let (batch, plain) = text.split_once(" plain=")?;
         Some(Self {
             tokens: tokens.parse().ok()?,
             interval: Duration::from_micros(interval.parse().ok()?),
             batch: batch.parse().ok()?,
+            plain: plain.parse().ok()?,
         })
     }
 }
@@ -148,9 +153,11 @@ async fn play(stream: &mut TcpStream, shape: Shape, begun: Instant) -> io::Resul
         }
         events.clear();
         for number in token..(token + shape.batch).min(shape.tokens) {
-            let stamp = format!("t{number:06}@{:015} ", begun.elapsed().as_nanos());
             events.extend_from_slice(HEAD.as_bytes());
-            events.extend_from_slice(stamp.as_bytes());
+            match shape.plain {
+                true => events.extend_from_slice(b" ten"),
+                false => write!(events, "t{number:06}@{:015} ", begun.elapsed().as_nanos())?,
+            }
             events.extend_from_slice(TAIL.as_bytes());
         }
         token += shape.batch;
@@ -175,7 +182,8 @@ mod tests {
 
     #[test]
     fn a_shape_survives_its_way_through_a_request() {
-        let shape = Shape { tokens: 7, interval: Duration::from_micros(250), batch: 3 };
+        let shape =
+            Shape { tokens: 7, interval: Duration::from_micros(250), batch: 3, plain: true };
         let request = format!("POST / HTTP/1.1\r\n\r\n{{\"content\":\"{}\"}}", shape.text());
         assert_eq!(Shape::read(&request), Some(shape));
     }
