@@ -1,6 +1,11 @@
-//! The log and the fold, held against what was appended.
+//! The log, the fold and the channel around them, held against what was appended.
 
 mod support;
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use proptest::{prelude::*, test_runner::TestCaseError};
 use prost::encoding::decode_varint;
@@ -242,4 +247,32 @@ async fn a_channel_takes_so_many_generations_and_no_more() {
     }
     let refused = channel.begin(Started::default(), Default::default());
     assert_eq!(refused.err(), Some(AppendError::TooManyGenerations));
+}
+
+#[test]
+fn a_channel_on_which_a_generation_runs_is_not_deleted_by_who_meant_the_one_before() {
+    let channels = channels(1 << 20);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let key = named(&channels, "chat").key().clone();
+                while !done.load(Ordering::Relaxed) {
+                    let _ = channels.delete(&key);
+                }
+            });
+        }
+        let mut lost = 0;
+        for round in 0..20_000 {
+            let channel = named(&channels, "chat");
+            let started = Started { id: format!("gen_{round}"), ..Started::default() };
+            // Deleted before it began: the next round makes another.
+            let Ok(mut producer) = channel.begin(started, Default::default()) else { continue };
+            thread::yield_now();
+            lost += u32::from(channels.find(channel.key()).is_err());
+            producer.append(&mut [finished()]).expect("the end always fits");
+        }
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(lost, 0);
+    });
 }
