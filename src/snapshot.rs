@@ -82,7 +82,7 @@ impl State {
         let Event { generation, choice, kind } = event;
         match kind {
             Kind::Custom(custom) => {
-                self.bytes += custom.kind.len() + custom.data.len();
+                self.bytes += custom_bytes(&custom);
                 self.customs.push((seq, custom));
             }
             Kind::Native(_) => {}
@@ -104,8 +104,8 @@ impl State {
         self.bytes
     }
 
-    /// Gives up content until it is within `bytes_max`: the oldest custom events and the oldest ended generations
-    /// first, whichever is older by position. Running generations are never given up.
+    /// Gives up content until it is within `bytes_max`: generations that have ended, the oldest first, then custom
+    /// events, the oldest first. Running generations are never given up.
     pub fn evict(&mut self, bytes_max: usize) {
         for generation in &mut self.generations {
             if self.bytes <= bytes_max {
@@ -122,12 +122,12 @@ impl State {
             .iter()
             .take_while(|(_, custom)| {
                 let more = surplus > 0;
-                surplus = surplus.saturating_sub(custom.kind.len() + custom.data.len());
+                surplus = surplus.saturating_sub(custom_bytes(custom));
                 more
             })
             .count();
         for (_, custom) in self.customs.drain(..given_up) {
-            self.bytes = self.bytes.saturating_sub(custom.kind.len() + custom.data.len());
+            self.bytes = self.bytes.saturating_sub(custom_bytes(&custom));
         }
     }
 
@@ -256,6 +256,11 @@ impl Choice {
                 .sum::<usize>()
             + sealed.map(|part| part.signature.len() + part.encrypted.len()).sum::<usize>()
     }
+}
+
+/// A small one costs more to keep than it says.
+fn custom_bytes(custom: &Custom) -> usize {
+    size_of::<(u64, Custom)>() + custom.kind.len() + custom.data.len()
 }
 
 fn extend(all: &mut String, more: &str) -> usize {

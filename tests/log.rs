@@ -1,13 +1,18 @@
-//! The log and the fold, held against what was appended.
+//! The log, the fold and the channel around them, held against what was appended.
 
 mod support;
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use proptest::{prelude::*, test_runner::TestCaseError};
 use prost::encoding::decode_varint;
 use rand::{SeedableRng, rngs::StdRng};
-use support::{anything, assert_same_state, finished};
+use support::{anything, assert_same_state, begin, channels, finished, named};
 use tokenway::{
-    channel::{Found, Log, Slice},
+    channel::{AppendError, Found, GENERATIONS_MAX, Log, Slice},
     event::{Custom, Event, Kind, Started},
     snapshot::State,
     wire::{self, proto::snapshot::Cause},
@@ -184,4 +189,90 @@ fn an_event_that_is_too_large_leaves_the_log_as_it_was() {
     assert_eq!(log.append(&Event::text("b"), 2).expect("small").seq, 2);
     let Found::Slice(slice) = log.after(0) else { panic!("there is something") };
     assert_eq!(wire::decode_elements(&slice.events).count(), 2);
+}
+
+#[tokio::test]
+async fn a_generation_that_filled_its_channel_makes_room_for_the_next_once_it_has_ended() {
+    let channels = channels(256 * 1024);
+    let channel = named(&channels, "chat");
+    for round in 0..3 {
+        let mut producer = begin(&channel, &format!("gen_{round}"));
+        let full = loop {
+            match producer.append(&mut [Event::text("words ".repeat(100))]) {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(full, AppendError::Full { .. }), "{full}");
+        producer.append(&mut [finished()]).expect("the end always fits");
+        let (_, _, state) = channel.fold();
+        assert_eq!(state.generations.len(), round + 1);
+        assert!(!state.generations[round].evicted, "what was just said is still there");
+    }
+    let note = Custom { kind: "note".into(), data: b"1".to_vec().into() };
+    channel.publish(note).expect("nothing runs, so that there is room");
+    assert!(channel.bytes() <= 256 * 1024);
+}
+
+#[tokio::test]
+async fn a_custom_event_that_fills_its_channel_makes_room_for_the_next() {
+    let channels = channels(64 * 1024);
+    let channel = named(&channels, "chat");
+    for _ in 0..3 {
+        let data = format!("\"{}\"", "x".repeat(200 * 1024)).into();
+        channel.publish(Custom { kind: "note".into(), data }).expect("nothing runs");
+    }
+}
+
+#[test]
+fn small_custom_events_count_with_what_they_cost() {
+    let mut state = State::default();
+    for seq in 1..=10_000 {
+        let custom = Custom { kind: "n".into(), data: b"1".to_vec().into() };
+        state.apply(seq, Event::new(Kind::Custom(custom)));
+    }
+    assert!(state.bytes() >= 10_000 * size_of::<Custom>());
+    state.evict(64 * 1024);
+    assert!(state.bytes() <= 64 * 1024 && state.customs.len() < 1_024);
+    state.evict(0);
+    assert_eq!((state.bytes(), state.customs.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_channel_takes_so_many_generations_and_no_more() {
+    let channels = channels(1 << 20);
+    let channel = named(&channels, "chat");
+    for round in 0..GENERATIONS_MAX {
+        begin(&channel, &format!("gen_{round}")).append(&mut [finished()]).expect("room");
+    }
+    let refused = channel.begin(Started::default(), Default::default());
+    assert_eq!(refused.err(), Some(AppendError::TooManyGenerations));
+}
+
+#[test]
+fn a_channel_on_which_a_generation_runs_is_not_deleted_by_who_meant_the_one_before() {
+    let channels = channels(1 << 20);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let key = named(&channels, "chat").key().clone();
+                while !done.load(Ordering::Relaxed) {
+                    let _ = channels.delete(&key);
+                }
+            });
+        }
+        let mut lost = 0;
+        for round in 0..20_000 {
+            let channel = named(&channels, "chat");
+            let started = Started { id: format!("gen_{round}"), ..Started::default() };
+            // Deleted before it began: the next round makes another.
+            let Ok(mut producer) = channel.begin(started, Default::default()) else { continue };
+            thread::yield_now();
+            lost += u32::from(channels.find(channel.key()).is_err());
+            producer.append(&mut [finished()]).expect("the end always fits");
+        }
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(lost, 0);
+    });
 }

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use prost::Message;
 use support::{begin, channels, finished, named};
 use tokenway::{
-    channel::Channels,
+    channel::{Channels, GENERATIONS_MAX},
     event::Event,
     frame::{Due, Form, Outgoing},
     ident::Owner,
@@ -223,6 +223,32 @@ async fn each_reason_to_refuse_a_subscription_has_its_own_code() {
     scene.subscribe(1, "chat", beginning());
     assert_eq!(scene.refusal().code, "bad_request", "an alias is used once, even if refused");
     assert_eq!(scene.session.subscriptions(), 0);
+}
+
+#[tokio::test]
+async fn a_hello_with_more_than_fits_is_answered_as_fast_as_its_answers_are_taken() {
+    let mut scene = Scene::silent();
+    let wanted = |alias| proto::Subscribe { alias, channel: "nobody".into(), ..Default::default() };
+    let subscriptions = (1..=5_000).map(wanted).collect();
+    let hello = proto::Hello { protocol: 1, subscriptions, ..Default::default() };
+    scene.say(0, Request::Hello(hello));
+    // Nothing else will wake the session while its lane takes everything.
+    assert_eq!(scene.answers().len(), 5_001);
+}
+
+#[tokio::test]
+async fn one_long_answer_is_no_flood() {
+    let mut scene = Scene::greeted();
+    let chat = named(&scene.channels, "chat");
+    for round in 0..GENERATIONS_MAX {
+        let id = format!("gen_{round:032}");
+        begin(&chat, &id).append(&mut [finished()]).expect("room");
+    }
+    scene.subscribe(1, "chat", beginning());
+    match &scene.answers()[..] {
+        [(_, Answer::Subscribed(answer))] => assert_eq!(answer.generations.len(), GENERATIONS_MAX),
+        other => panic!("not subscribed: {other:?}"),
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Fold } from "./fold.js";
 import { TextBuffer } from "./text.js";
-import { ChannelEvent, type Media } from "./wire/event.js";
+import { ChannelEvent, type Media, Started } from "./wire/event.js";
 import { Snapshot } from "./wire/frame.js";
 
 const text = (delta: string, generation = 0): ChannelEvent =>
@@ -19,6 +19,21 @@ function folded(...events: readonly ChannelEvent[]) {
 }
 
 describe("the fold", () => {
+  it("names a generation once it says something, and not before", () => {
+    const fold = new Fold();
+    const started = Started.create({ id: "gen_1" });
+    fold.introduce(0, Started.create({ id: "gen_0" }));
+    fold.introduce(1, started);
+    expect(fold.commit().generations).toEqual([]);
+    fold.apply(9, text("on", 1));
+    // The other one may have ended long before this subscription began.
+    expect(fold.commit().generations.map((one) => one.started)).toEqual([started]);
+    // Its name may also come after its first words.
+    fold.apply(10, text("early", 2));
+    fold.introduce(2, Started.create({ id: "gen_2" }));
+    expect(fold.commit().generations[1]?.started?.id).toBe("gen_2");
+  });
+
   it("joins text, reasoning, refusals and tool arguments, each apart", () => {
     const call = { index: 0, id: "call_1", name: "look_up", runBy: "client" } as const;
     const [generation] = folded(

@@ -170,7 +170,7 @@ class GenerationPart extends Part<GenerationSnapshot> {
     for (const one of state?.media ?? []) this.#takeMedia(one);
   }
 
-  start(started: Started | undefined): void {
+  start(started: Started): void {
     this.#started ??= started;
     this.change();
   }
@@ -259,12 +259,16 @@ export interface Folded {
 /** One channel's fold. */
 export class Fold extends Part<Folded> {
   readonly #generations = new Map<number, GenerationPart>();
+  /** The names of generations, also of those that ended before the subscription began. */
+  readonly #names = new Map<number, Started>();
   #customs: CustomSnapshot[] = [];
   #customsShown: readonly CustomSnapshot[] = [];
 
-  /** A generation is known by name before it says anything. */
+  /** Names a generation. It is shown once it says something: it may have ended long ago. */
   introduce(index: number, started: Started | undefined): void {
-    this.#generation(index).start(started);
+    if (started === undefined) return;
+    this.#names.set(index, started);
+    this.#generations.get(index)?.start(started);
     this.change();
   }
 
@@ -304,6 +308,8 @@ export class Fold extends Part<Folded> {
     let generation = this.#generations.get(index);
     if (generation === undefined) {
       generation = new GenerationPart(index);
+      const name = this.#names.get(index);
+      if (name !== undefined) generation.start(name);
       this.#generations.set(index, generation);
     }
     return generation;

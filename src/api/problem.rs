@@ -146,6 +146,9 @@ impl From<AppendError> for Problem {
             AppendError::Full { .. } => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "channel_full", message)
             }
+            AppendError::TooManyGenerations => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "limit", message)
+            }
             AppendError::TooLarge(_) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "event_too_large", message)
             }

@@ -27,6 +27,9 @@ use crate::{
     store::{Batch, Tenure, Writer},
 };
 
+/// The most generations that one channel takes: each leaves its head here for as long as the channel lives.
+pub const GENERATIONS_MAX: usize = 10_000;
+
 /// An append-only log of events, with an id.
 pub struct Channel {
     key: ChannelKey,
@@ -48,6 +51,8 @@ struct Inner {
     running: Vec<Running>,
     life: Life,
     last_event: Instant,
+    /// Something that can be given up has come since the log was last condensed.
+    spare: bool,
 }
 
 /// Whether more can be said here.
@@ -99,6 +104,7 @@ impl Channel {
                 running: Vec::new(),
                 life: Life::Open,
                 last_event: Instant::now(),
+                spare: false,
             }),
             viewers: watch::Sender::new(0),
         }
@@ -114,6 +120,9 @@ impl Channel {
         let mut inner = self.inner.lock();
         if inner.life != Life::Open {
             return Err(AppendError::Closed);
+        }
+        if inner.generations.len() == GENERATIONS_MAX {
+            return Err(AppendError::TooManyGenerations);
         }
         let index = inner.generations.len() as u32;
         let kind = Kind::Started(started.clone());
@@ -133,6 +142,7 @@ impl Channel {
         }
         let event = Event::new(Kind::Custom(custom));
         let seq = self.append_locked(&mut inner, std::slice::from_ref(&event))?;
+        inner.spare = true;
         Ok(Cursor { epoch: self.epoch, seq })
     }
 
@@ -295,6 +305,7 @@ impl Channel {
     fn ended(&self, inner: &mut Inner, index: u32) {
         let id = GenerationId::claimed(&inner.generations[index as usize].id);
         inner.running.retain(|running| running.id != id);
+        inner.spare = true;
         if !self.named && inner.running.is_empty() && inner.life == Life::Open {
             inner.life = Life::Closed;
             self.show(inner);
@@ -302,10 +313,14 @@ impl Channel {
     }
 
     fn append_locked(&self, inner: &mut Inner, events: &[Event]) -> Result<u64, AppendError> {
-        // What a running generation has said cannot be given up; beyond this it can only end.
-        let full = inner.log.bytes() > self.bytes_max + 2 * SEGMENT_BYTES;
-        if full && !events.iter().all(ends) {
-            return Err(AppendError::Full { bytes_max: self.bytes_max });
+        if self.is_full(inner) && !events.iter().all(ends) {
+            // What has ended since can be given up, but only once it is folded.
+            if std::mem::take(&mut inner.spare) {
+                inner.log.condense(self.bytes_max);
+            }
+            if self.is_full(inner) {
+                return Err(AppendError::Full { bytes_max: self.bytes_max });
+            }
         }
         let now_ms = clock::now_ms();
         for event in events {
@@ -317,6 +332,11 @@ impl Channel {
         inner.last_event = Instant::now();
         self.show(inner);
         Ok(inner.log.last_seq())
+    }
+
+    /// What a running generation has said cannot be given up; beyond this it can only end.
+    fn is_full(&self, inner: &Inner) -> bool {
+        inner.log.bytes() > self.bytes_max + 2 * SEGMENT_BYTES
     }
 
     /// Lets readers see what the log holds, and tells them. The lowest bit says that nothing more will be said.

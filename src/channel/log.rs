@@ -150,14 +150,29 @@ impl Log {
     /// has said stays in the fold; a quarter of the bytes is left to segments even then, so that readers who keep up are
     /// not overtaken. The tail always stays.
     pub fn trim(&mut self, bytes_max: usize) {
-        while self.sealed_bytes + self.tail.bytes() > self.room(bytes_max) {
-            let Some(segment) = self.sealed.pop_front() else { break };
-            self.sealed_bytes -= segment.bytes();
-            self.trimmed_through = segment.last();
-            let base = Arc::make_mut(&mut self.base);
-            segment.decode().for_each(|(seq, event)| base.apply(seq, event));
-            base.evict(bytes_max / 2);
+        while self.sealed_bytes + self.tail.bytes() > self.room(bytes_max)
+            && self.fold_oldest(bytes_max)
+        {}
+    }
+
+    /// Folds as much as it takes to get within `bytes_max`, the tail included and without leaving readers anything: for
+    /// a log that is full, and of which something can be given up only once it is folded.
+    pub fn condense(&mut self, bytes_max: usize) {
+        if self.tail.count > 0 {
+            self.seal();
         }
+        while self.bytes() > bytes_max && self.fold_oldest(bytes_max) {}
+    }
+
+    /// Folds the oldest segment. There may be none.
+    fn fold_oldest(&mut self, bytes_max: usize) -> bool {
+        let Some(segment) = self.sealed.pop_front() else { return false };
+        self.sealed_bytes -= segment.bytes();
+        self.trimmed_through = segment.last();
+        let base = Arc::make_mut(&mut self.base);
+        segment.decode().for_each(|(seq, event)| base.apply(seq, event));
+        base.evict(bytes_max / 2);
+        true
     }
 
     fn room(&self, bytes_max: usize) -> usize {

@@ -14,7 +14,7 @@ mod segment;
 mod signal;
 mod tombstones;
 
-pub use channel::{Attendance, Channel, Status, UnknownGeneration, Watch};
+pub use channel::{Attendance, Channel, GENERATIONS_MAX, Status, UnknownGeneration, Watch};
 pub use log::{Appended, Found, Log, SEGMENT_BYTES, TooLarge, View};
 pub use producer::{AppendError, Producer};
 pub use reader::{Cause, Ended, Reader, Snapshot, Step};
@@ -97,21 +97,19 @@ impl Channels {
 
     /// The channel, if there is one.
     pub fn find(&self, key: &ChannelKey) -> Result<Arc<Channel>, NoChannel> {
-        let inner = self.inner.lock();
-        match inner.live.get(key) {
-            Some(channel) => Ok(Arc::clone(channel)),
-            None if inner.tombstones.contains(key) => Err(NoChannel::Evicted),
-            None => Err(NoChannel::Unknown),
-        }
+        self.inner.lock().find(key).map(Arc::clone)
     }
 
     /// Forgets a channel on which nothing runs.
     pub fn delete(&self, key: &ChannelKey) -> Result<(), CannotDelete> {
-        let channel = self.find(key)?;
-        if !channel.retire(Ended::Deleted, |_| true) {
-            return Err(CannotDelete::Running);
+        {
+            // In one step, so that what is made anew under this id in the meantime is not what is taken away.
+            let mut inner = self.inner.lock();
+            if !inner.find(key)?.retire(Ended::Deleted, |_| true) {
+                return Err(CannotDelete::Running);
+            }
+            inner.live.remove(key);
         }
-        self.inner.lock().live.remove(key);
         if let Err(error) = self.store.delete(key) {
             tracing::warn!(channel = %key.id, %error, "the store did not forget a channel");
         }
@@ -151,5 +149,15 @@ impl Channels {
         inner.tombstones.raise(&key);
         // Of two that name a new channel at once, the first makes it.
         Ok(Arc::clone(inner.live.entry(key).or_insert_with(|| Arc::new(channel))))
+    }
+}
+
+impl Inner {
+    fn find(&self, key: &ChannelKey) -> Result<&Arc<Channel>, NoChannel> {
+        match self.live.get(key) {
+            Some(channel) => Ok(channel),
+            None if self.tombstones.contains(key) => Err(NoChannel::Evicted),
+            None => Err(NoChannel::Unknown),
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::{Channel, log::TooLarge};
+use super::{Channel, GENERATIONS_MAX, log::TooLarge};
 use crate::{
     event::{Event, Failed, FailureCode, Kind},
     ident::GenerationId,
@@ -44,6 +44,9 @@ pub enum AppendError {
         /// The limit.
         bytes_max: usize,
     },
+    /// The channel has had as many generations as one may have.
+    #[error("the channel has had its {GENERATIONS_MAX} generations; begin another channel")]
+    TooManyGenerations,
     /// The event is larger than one may be.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),

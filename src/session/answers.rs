@@ -32,12 +32,14 @@ impl Answers {
         wire::delimit(&proto::ServerMessage { body }, &mut self.waiting);
     }
 
-    /// Writes what waits, if the lane takes it.
-    pub(super) fn write(&mut self, outbox: &mut impl Outbox) {
-        if !self.waiting.is_empty() && outbox.takes(Lane::Control) {
+    /// Writes what waits, if the lane takes it, and says whether anything was written.
+    pub(super) fn write(&mut self, outbox: &mut impl Outbox) -> bool {
+        let writes = !self.waiting.is_empty() && outbox.takes(Lane::Control);
+        if writes {
             let header = self.waiting.split().freeze();
             outbox.put(Lane::Control, Outgoing { header, body: bytes::Bytes::new() });
         }
+        writes
     }
 
     /// Whether there is room for many more.

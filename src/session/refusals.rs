@@ -84,7 +84,9 @@ impl From<AppendError> for Refusal {
     fn from(error: AppendError) -> Self {
         let code = match error {
             AppendError::Closed => "channel_closed",
-            AppendError::Full { .. } | AppendError::TooLarge(_) => "limit",
+            AppendError::Full { .. }
+            | AppendError::TooManyGenerations
+            | AppendError::TooLarge(_) => "limit",
             AppendError::Store(_) => "unavailable",
         };
         Self::new(code, error.to_string())

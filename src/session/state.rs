@@ -141,6 +141,10 @@ impl Session {
 
     /// Takes one client message.
     pub fn receive(&mut self, message: proto::ClientMessage) {
+        // Judged before this one is answered: a single answer may be long.
+        if self.answers.is_flooded() && self.phase == Phase::Open {
+            return self.close(&Closing::Limit("answers wait unread"));
+        }
         let request = message.request;
         match (&self.phase, message.body) {
             (Phase::Closing(_), _) => {}
@@ -166,9 +170,6 @@ impl Session {
             (Phase::Open, Some(Request::Ping(proto::Ping { nonce }))) => {
                 self.answers.push(request, Answer::Pong(proto::Pong { nonce }));
             }
-        }
-        if self.answers.is_flooded() && self.phase == Phase::Open {
-            self.close(&Closing::Limit("answers wait unread"));
         }
     }
 
@@ -196,12 +197,17 @@ impl Session {
 
     /// Writes answers. They wait for no tick.
     pub fn write_answers(&mut self, outbox: &mut impl Outbox) {
-        while self.answers.is_ample()
-            && let Some(wanted) = self.backlog.pop_front()
-        {
-            self.subscribe(0, wanted);
+        loop {
+            while self.answers.is_ample()
+                && let Some(wanted) = self.backlog.pop_front()
+            {
+                self.subscribe(0, wanted);
+            }
+            // Until the lane refuses, which sees to it that the session is woken: what is left needs that.
+            if !self.answers.write(outbox) || self.backlog.is_empty() {
+                break;
+            }
         }
-        self.answers.write(outbox);
     }
 
     /// When the next tick is due. `raised` says whether the signal is.

@@ -26,6 +26,7 @@ mod transcripts;
 mod upstream;
 mod verbs;
 mod view;
+mod views;
 
 use std::time::Duration;
 

@@ -22,6 +22,8 @@ const meanings: Readonly<Record<string, CodeMeaning>> = {
   bad_request: final,
   forbidden: final,
   limit: later,
+  channel_closed: final,
+  unavailable: later,
   // Closing.
   bad_message: final,
   hello_expected: final,
