@@ -66,11 +66,11 @@ enum Command {
 #[derive(Args, Clone, Debug, Default)]
 struct Doors {
     /// Where to listen for HTTP, e.g. 127.0.0.1:8080.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     http: Option<SocketAddr>,
 
     /// Where to listen for WebTransport (UDP), e.g. 127.0.0.1:4433.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     webtransport: Option<SocketAddr>,
 
     /// Where the development certificate and the deployment's secret are kept between runs.
@@ -102,6 +102,12 @@ enum Format {
 
 /// Why a command did not do what it was asked, in words for people.
 type Failure = String;
+
+/// An address to listen on.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let text = text.replacen("localhost:", "127.0.0.1:", 1);
+    text.parse().map_err(|_| "an IP address and a port, such as 127.0.0.1:8080".to_owned())
+}
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {

@@ -127,6 +127,7 @@ impl Generations {
         let (tee, reader) = tee::tee();
         let (present, caller_present) = watch::channel(());
         let ends = (head_sender, tee, caller_present);
+        let stop = task::Stop { own: stop, gateway: self.stop.clone() };
         let task = task::Task::new(order, id.clone(), producer, stop, ends);
         self.tasks.spawn(task.run());
         let presence = CallerPresence { _present: present };
@@ -138,7 +139,7 @@ impl Generations {
         self.tasks.len()
     }
 
-    /// Waits for all that run; after `grace`, cancels what still does. Nothing can be launched meanwhile by a gateway
+    /// Waits for all that run; after `grace`, gives up what still does (`gateway_lost`). Nothing can be launched meanwhile by a gateway
     /// that has closed its doors.
     pub async fn shut_down(&self, grace: std::time::Duration) {
         self.tasks.close();

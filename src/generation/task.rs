@@ -49,7 +49,7 @@ pub(super) struct Task {
 
 /// Everything that can end a generation from outside.
 struct Vigil {
-    stop: CancellationToken,
+    stop: Stop,
     deadlines: Deadlines,
     presence: Presence,
     viewers: watch::Receiver<usize>,
@@ -57,6 +57,26 @@ struct Vigil {
     caller_here: bool,
     /// Armed at or before the next deadline: a deadline that moves away costs nothing until the timer fires.
     timer: Pin<Box<Sleep>>,
+}
+
+/// What stops a generation on somebody's word.
+pub(super) struct Stop {
+    /// Pulled by a cancel, and with the gateway's.
+    pub(super) own: CancellationToken,
+    /// Pulled when the gateway gives up what still runs.
+    pub(super) gateway: CancellationToken,
+}
+
+impl Stop {
+    fn cut(&self) -> Cut {
+        match self.gateway.is_cancelled() {
+            true => {
+                let message = "the gateway was stopped before it had ended";
+                Cut::Failed(Failed::new(FailureCode::GatewayLost, message))
+            }
+            false => cancelled("it was cancelled"),
+        }
+    }
 }
 
 /// Why a wait was not waited out.
@@ -71,7 +91,7 @@ impl Task {
         order: Order,
         id: GenerationId,
         producer: Producer,
-        stop: CancellationToken,
+        stop: Stop,
         (head, tee, caller): (oneshot::Sender<Head>, Tee, watch::Receiver<()>),
     ) -> Self {
         let now = Instant::now();
@@ -343,10 +363,7 @@ impl Vigil {
             }
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => {
-                    return Err(cancelled("it was cancelled"));
-                }
-                done = &mut work => return Ok(done),
+                () = self.stop.own.cancelled() => return Err(self.stop.cut()),
                 () = self.timer.as_mut() => {
                     let now = Instant::now();
                     if alone.is_some_and(|alone| now >= alone) {
@@ -357,6 +374,7 @@ impl Vigil {
                     }
                     self.timer.as_mut().reset(next);
                 }
+                done = &mut work => return Ok(done),
                 changed = self.caller.changed(), if self.caller_here => {
                     self.caller_here = changed.is_ok();
                     self.look_around();

@@ -58,6 +58,10 @@ impl Target {
             url: url.clone(),
             error: root_cause(&error.without_url()),
         };
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            let error = format!("it is no URL; http://{url} would be one");
+            return Err(CannotDiscover::NoAnswer { url, error });
+        }
         let mut request = reqwest::Client::new().get(format!("{url}/v1/connect/info"));
         if let Some(token) = &token {
             request = request.bearer_auth(token);

@@ -44,7 +44,7 @@ pub enum Item {
     },
 }
 
-/// A gateway that does not keep to the protocol.
+/// A subscription that makes no sense: the gateway does not keep to the protocol, or the caller asked for too much.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Broken {
     /// Events were left out.
@@ -54,6 +54,14 @@ pub enum Broken {
         expected: u64,
         /// What came.
         got: u64,
+    },
+    /// The caller asked for what follows a seq that was never said.
+    #[error("seq {asked} is past the head: the last seq is {last_seq}")]
+    Ahead {
+        /// After which seq to begin.
+        asked: u64,
+        /// The channel's last seq.
+        last_seq: u64,
     },
     /// Bytes that are no message, or a message that makes no sense.
     #[error("not understood: {0}")]
@@ -118,7 +126,10 @@ impl Follow {
         if self.seq.is_none() {
             self.seq = match self.from {
                 From::Beginning | From::Snapshot => Some(0),
-                From::Seq(seq) => Some(seq.min(answer.last_seq)),
+                From::Seq(seq) if seq > answer.last_seq => {
+                    return Err(Broken::Ahead { asked: seq, last_seq: answer.last_seq });
+                }
+                From::Seq(seq) => Some(seq),
                 From::Tail => Some(answer.last_seq),
                 From::Cursor(cursor) => Some(cursor.seq),
             };

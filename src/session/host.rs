@@ -8,8 +8,8 @@ use tracing::Instrument;
 use super::{Outcome, Session, Settings, Shutdown, run};
 use crate::{channel::Channels, ident::Owner, transport::Transport};
 
-/// How long sessions may stay once the gateway shuts down: time for a client to connect elsewhere.
-const GO_AWAY_GRACE: Duration = Duration::from_secs(5);
+/// How long sessions may stay once everything that ran has ended: time to read the last frames and to connect elsewhere.
+const GO_AWAY_GRACE: Duration = Duration::from_secs(1);
 
 /// Runs sessions.
 #[derive(Clone)]

@@ -42,7 +42,7 @@ async fn what_runs_may_come_to_its_end_and_nothing_new_begins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_come_to_its_end_is_cancelled_and_everybody_is_told() {
+async fn what_does_not_come_to_its_end_is_given_up_and_everybody_is_told() {
     let (gateway, upstream) = gateway::with_upstream().await;
     let call = sent(gateway.streamed().header("tokenway-channel", "chat-42"));
     let mut provider = upstream.call().await;
@@ -57,10 +57,10 @@ async fn what_does_not_come_to_its_end_is_cancelled_and_everybody_is_told() {
     let told = app.rest().await;
     assert!(begun.elapsed() >= Duration::from_secs(9), "it had its grace: {:?}", begun.elapsed());
     let error = told.last().expect("an error").json();
-    assert_eq!(error["error"]["code"], "cancelled");
+    assert_eq!(error["error"]["code"], "gateway_lost");
     // A named channel's view would stay open: it is ended, but not before the end was told.
     let last = view.rest().await;
-    assert_eq!(last.last().expect("an end").json()["code"], "cancelled");
+    assert_eq!(last.last().expect("an end").json()["code"], "gateway_lost");
     provider.closed().await;
     ended.await;
 }

@@ -24,6 +24,9 @@ pub(super) fn count(text: &str) -> usize {
 
 /// Short words stay whole, as in a vocabulary.
 const WORD_CHARS_WHOLE: usize = 6;
+
+/// How far ahead a word's end is looked for.
+const WORD_CHARS_MAX: usize = 64;
 /// A run of one sign, such as indentation, is one piece up to here.
 const RUN_CHARS_MAX: usize = 8;
 
@@ -69,7 +72,11 @@ fn run(text: &str, same: impl Fn(char) -> bool) -> usize {
 
 /// The first piece of the word that the text begins with: all of a short one, three to five letters of a long one.
 fn word(text: &str) -> usize {
-    let letters = || text.char_indices().take_while(|(_, char)| class(*char) == Class::Letter);
+    // No word is longer; what goes on for ever is looked at a piece at a time.
+    let letters = || {
+        let letters = text.char_indices().take_while(|(_, char)| class(*char) == Class::Letter);
+        letters.take(WORD_CHARS_MAX)
+    };
     let end = letters().last().map_or(0, |(at, char)| at + char.len_utf8());
     let length = letters().count();
     // Scripts of two and three bytes a letter get shorter pieces.
@@ -109,6 +116,13 @@ mod tests {
         assert!(pieces[1].starts_with(" unb") && pieces[1].len() < " unbreakable".len());
         assert!(pieces.contains(&" log") && pieces.contains(&",") && pieces.contains(&"123"));
         assert!(pieces.contains(&"\n\n"));
+    }
+
+    #[test]
+    fn a_word_without_an_end_takes_no_longer_than_its_letters() {
+        // Looking for its end from every piece would take minutes.
+        let endless = "x".repeat(4_000_000);
+        assert!(count(&endless) > 500_000);
     }
 
     #[test]
