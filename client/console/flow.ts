@@ -47,6 +47,11 @@ export class Flow {
 }
 
 const due = new Set<Scroller>();
+/** A box of another size has other line ends; what a box shows is put right before it is painted. */
+const scrollers = new WeakMap<Element, Scroller>();
+const sizes = new ResizeObserver((entries) => {
+  for (const { target } of entries) scrollers.get(target)?.grown();
+});
 
 /** A box that shows its end unless somebody scrolled up. */
 export class Scroller {
@@ -59,6 +64,8 @@ export class Scroller {
     box.addEventListener("scroll", () => {
       this.#atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - END_PX;
     });
+    scrollers.set(box, this);
+    sizes.observe(box);
   }
 
   /** Something was appended. All boxes move together after the frame's writing, so that layout is done once. */
