@@ -37,9 +37,15 @@ export function bar(client: Client): (running: number, rate: number) => void {
     last = status.state;
     pill.dataset.state = status.state;
     document.documentElement.dataset.link = live ? "up" : "down";
-    say(byId("pill-text", HTMLElement), words(status, offUntil, since));
+    const [text, time = ""] = words(status, offUntil, since);
+    say(byId("pill-text", HTMLElement), text);
+    say(byId("pill-time", HTMLElement), time);
+    byId("pill-time", HTMLElement).hidden = time === "";
     pill.title = status.error?.message ?? status.welcome?.server ?? "";
-    say(byId("rtt", HTMLElement), status.rttMs === undefined ? "–" : duration(status.rttMs));
+    const { rttMs } = status;
+    // What was measured before is not how it is while away.
+    say(byId("rtt", HTMLElement), live && rttMs !== undefined ? duration(rttMs) : "–");
+    if (!live) say(byId("rate", HTMLElement), "–");
     if (status.recoveries.length !== shown) {
       shown = status.recoveries.length;
       recoveries(status.recoveries);
@@ -54,18 +60,19 @@ export function bar(client: Client): (running: number, rate: number) => void {
 
   return (running, rate) => {
     say(byId("live", HTMLElement), count(running));
-    say(byId("rate", HTMLElement), count(Math.round(rate)));
+    if (last === "live") say(byId("rate", HTMLElement), count(Math.round(rate)));
   };
 }
 
-function words(status: ClientSnapshot, offUntil: number, since: number): string {
+/** What the pill says, and for how long that has been so where it is worth telling. */
+function words(status: ClientSnapshot, offUntil: number, since: number): [string, string?] {
   const now = performance.now();
-  if (status.state === "live") return NAMES[status.transport ?? "memory"];
-  if (status.state === "closed") return status.error?.code.replaceAll("_", " ") ?? "Closed";
-  if (offUntil > now) return `Back in ${((offUntil - now) / 1_000).toFixed(1)} s`;
+  if (status.state === "live") return [NAMES[status.transport ?? "memory"]];
+  if (status.state === "closed") return [status.error?.code.replaceAll("_", " ") ?? "Closed"];
+  if (offUntil > now) return [`Back in ${((offUntil - now) / 1_000).toFixed(1)} s`];
   const away = now - since;
-  if (status.recoveries.length === 0 && status.rttMs === undefined) return "Connecting";
-  return away < 300 ? "Reconnecting" : `Reconnecting · ${(away / 1_000).toFixed(1)} s`;
+  if (status.recoveries.length === 0 && status.rttMs === undefined) return ["Connecting"];
+  return away < 300 ? ["Reconnecting"] : ["Reconnecting", `${(away / 1_000).toFixed(1)} s`];
 }
 
 function recoveries(list: readonly Recovery[]): void {

@@ -23,6 +23,9 @@ export interface CardRecord {
 /** The rate is that of so many milliseconds. */
 const RATE_MS = 2_000;
 
+/** A title made of text is so long at most, and not made before there is that much. */
+const TITLE_UNITS = 48;
+
 /** A card, from the click on. */
 export class Card {
   readonly element: HTMLElement;
@@ -48,6 +51,7 @@ export class Card {
   /** Events that were delivered for rendering although they had been before: always 0, and tested to be. */
   repeated = 0;
   onremove: () => void = () => undefined;
+  ontitle: (title: string) => void = () => undefined;
 
   /** `saved` is called when the record has changed. `clickedAt` is unknown after a reload. */
   constructor(
@@ -189,6 +193,7 @@ export class Card {
   #describe(generation: ChannelSnapshot["generations"][number]): void {
     const { state, finished, failed, started } = generation;
     const before = this.element.dataset.state;
+    this.#name(generation);
     if (started) this.#label(started.model, started.provider);
     if (state === "failed") {
       const phase = failed?.phase && failed.phase !== "unspecified" ? ` · ${failed.phase}` : "";
@@ -200,7 +205,7 @@ export class Card {
       this.#state("running", "running");
     }
     if (before === "running" && state !== "running") {
-      announce(`${this.#record.title}: ${state}`);
+      announce(`${this.#record.title || "Generation"}: ${state}`);
       this.figures(performance.now());
     }
   }
@@ -262,15 +267,30 @@ export class Card {
     return link.href;
   }
 
+  /** Whoever came by a link alone knows no title: the model is one, and so are the first words. */
+  #name({ started, text, state }: ChannelSnapshot["generations"][number]): void {
+    if (this.#record.title !== "") return;
+    const title = started?.model || firstWords(text.toString(), state !== "running");
+    if (title === "") return;
+    this.#record = { ...this.#record, title };
+    this.ontitle(title);
+  }
+
   #label(model = this.#record.model, provider = ""): void {
     const { title, channel } = this.#record;
     const labelled = [title, channel, model, provider].join();
     if (labelled === this.#labelled) return;
     this.#labelled = labelled;
-    say(this.#part("h2"), title || channel);
+    say(this.#part("h2"), title || "Generation");
     this.#part("h2").title = title;
-    say(this.#part(".meta"), [model, provider, channel].filter(Boolean).join(" · "));
-    this.#part(".output").setAttribute("aria-label", `Answer to: ${title || channel}`);
+    say(
+      this.#part(".meta"),
+      [model === title ? "" : model, provider, channel].filter(Boolean).join(" · "),
+    );
+    this.#part(".output").setAttribute(
+      "aria-label",
+      title === "" || title === model ? "Answer" : `Answer to: ${title}`,
+    );
   }
 
   #state(state: string, words: string): void {
@@ -282,6 +302,7 @@ export class Card {
     const place = this.#part(".failure");
     place.hidden = message === "";
     say(place, message);
+    this.#output.grown();
   }
 
   #stat(name: string, value: string, bad = false): void {
@@ -297,4 +318,14 @@ export class Card {
     this.#parts.set(at, found);
     return found;
   }
+}
+
+/** Whole words from the beginning, once there are enough of them or no more to come. */
+function firstWords(text: string, whole: boolean): string {
+  const plain = text
+    .slice(0, 4 * TITLE_UNITS)
+    .replaceAll(/\s+/g, " ")
+    .trim();
+  if (plain.length <= TITLE_UNITS) return whole ? plain : "";
+  return `${plain.slice(0, TITLE_UNITS).replace(/ \S*$/, "")}…`;
 }

@@ -47,18 +47,34 @@ export class Flow {
 }
 
 const due = new Set<Scroller>();
+/** A box of another size has other line ends; what a box shows is put right before it is painted. */
+const scrollers = new WeakMap<Element, Scroller>();
+const sizes = new ResizeObserver((entries) => {
+  for (const { target } of entries) scrollers.get(target)?.grown();
+});
 
 /** A box that shows its end unless somebody scrolled up. */
 export class Scroller {
   readonly #box: HTMLElement;
   #atEnd = true;
+  #last = { top: 0, height: 0, width: 0 };
   #shown = true;
 
   constructor(box: HTMLElement) {
     this.#box = box;
-    box.addEventListener("scroll", () => {
-      this.#atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - END_PX;
-    });
+    box.addEventListener("scroll", () => this.#scrolled());
+    scrollers.set(box, this);
+    sizes.observe(box);
+  }
+
+  /** Only moving up in a box that is as it was is somebody's wish; all else is layout, which may not end the following. */
+  #scrolled(): void {
+    if (!this.#shown) return;
+    const { scrollTop: top, scrollHeight: height, clientWidth: width } = this.#box;
+    const last = this.#last;
+    this.#last = { top, height, width };
+    if (top + this.#box.clientHeight >= height - END_PX) this.#atEnd = true;
+    else if (top < last.top && height >= last.height && width === last.width) this.#atEnd = false;
   }
 
   /** Something was appended. All boxes move together after the frame's writing, so that layout is done once. */

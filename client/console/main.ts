@@ -25,6 +25,8 @@ if (alone === null) {
   deck.restore();
 } else {
   document.documentElement.classList.add("solo");
-  document.title = `${alone} · Tokenway`;
-  deck.show({ channel: alone, title: alone, model: "", generation: "" });
+  const card = deck.show({ channel: alone, title: "", model: "", generation: "" });
+  card.ontitle = (title) => {
+    document.title = `${title} · Tokenway`;
+  };
 }

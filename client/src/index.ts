@@ -28,6 +28,7 @@ export type { TextView } from "./text.js";
 export type {
   ConnectInfo,
   Connection,
+  Lack,
   Sink,
   Transport,
   TransportKind,

@@ -88,6 +88,8 @@ export type SessionEvent =
       readonly heartbeatMs: number;
     }
   | { readonly type: "gone"; readonly attempt: number }
+  /** There is nothing to dial with. */
+  | { readonly type: "noTransport"; readonly attempt: number; readonly message: string }
   | { readonly type: "heard"; readonly attempt: number }
   | { readonly type: "ponged"; readonly attempt: number; readonly nonce: number }
   | { readonly type: "goAway"; readonly attempt: number }

@@ -14,7 +14,7 @@ function run(
   const log: string[] = [];
   const carrier = (kind: TransportKind): Transport => ({
     kind,
-    available: () => true,
+    lack: () => undefined,
     dial(_info: ConnectInfo, sink: Sink) {
       log.push(`dial ${kind} at ${clock.now()}`);
       const after = fate[kind];

@@ -33,7 +33,7 @@ export class Race {
     this.#info = info;
     this.#clock = clock;
     this.#sink = sink;
-    const able = transports.filter((one) => one.available(info));
+    const able = transports.filter((one) => one.lack(info) === undefined);
     const loved = able.filter((one) => one.kind === plan.first);
     const line = [...loved, ...able.filter((one) => one.kind !== plan.first)];
     const alone = plan.othersAfterMs === undefined && loved.length > 0;

@@ -11,6 +11,7 @@ import {
   type Subscribe,
 } from "../wire/session.js";
 import type { Clock } from "./clock.js";
+import { nothingToDialWith } from "./lack.js";
 import { type Command, initial, type Model, type SessionEvent } from "./model.js";
 import { Race } from "./race.js";
 import { step, wakeAt } from "./state.js";
@@ -127,11 +128,13 @@ export class Session {
     const { attempt } = command;
     const begin = (info: ConnectInfo): void => {
       // The attempt may have been given up while the answer was on its way.
-      if (!this.#pending(attempt)) return;
+      if (!this.#pending(attempt) || this.#lacks(attempt, info)) return;
       const sink = this.#sink(attempt);
       const race = new Race(info, this.#world.transports, command, this.#world.clock, sink);
       this.#links.set(attempt, race);
     };
+    // Where nothing can be dialled with, no answer of the gateway's would help.
+    if (this.#lacks(attempt, undefined)) return;
     try {
       const info = this.#world.info(this.#dials > ASK_AGAIN_AFTER);
       if (info instanceof Promise) {
@@ -142,6 +145,14 @@ export class Session {
     } catch {
       this.#world.clock.after(0, () => this.dispatch({ type: "gone", attempt }));
     }
+  }
+
+  /** Whether no transport can be used, as far as is known; if so the attempt ends soon. */
+  #lacks(attempt: number, info: ConnectInfo | undefined): boolean {
+    const message = nothingToDialWith(this.#world.transports, info);
+    if (message === undefined) return false;
+    this.#world.clock.after(0, () => this.dispatch({ type: "noTransport", attempt, message }));
+    return true;
   }
 
   #pending(attempt: number): boolean {

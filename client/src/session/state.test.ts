@@ -140,6 +140,22 @@ describe("the session's decisions", () => {
     expect(model.phase).toMatchObject({ name: "connecting", attempt: { id: 2 } });
   });
 
+  it("gives up where there is nothing to dial with, but not once something has worked", () => {
+    const none = (attempt: number): SessionEvent => ({
+      type: "noTransport",
+      attempt,
+      message: "nothing",
+    });
+    const never = play([0, start], [1, none(1)]);
+    expect(never.model.phase).toEqual({
+      name: "closed",
+      code: "no_transport",
+      message: "nothing",
+    });
+    expect(play([0, start], [1, none(7)]).model.phase.name).toBe("connecting");
+    expect(play(...live, [100, gone(1)], [101, none(2)]).model.phase.name).not.toBe("closed");
+  });
+
   it("is deaf once it is closed", () => {
     const { model } = play(
       ...live,

@@ -5,6 +5,7 @@
 //   connecting   opened                    connecting, hello sent
 //                welcomed                  live
 //                gone, or its slot is over waiting, or connecting with the next attempt
+//                noTransport               closed, unless there was one before
 //   live         gone, or watchdog         connecting
 //                goAway                    live, and a second attempt that replaces it once welcomed
 //                drop                      waiting
@@ -67,6 +68,12 @@ export function step(model: Model, event: SessionEvent, now: number, random: num
       return welcomed(model, event, now);
     case "gone":
       return gone(model, event.attempt, now, random);
+    case "noTransport":
+      if (!isCurrent(phase, event.attempt)) return stay(model);
+      // What worked before may work again: the gateway may be halfway through a change.
+      return model.winner === undefined
+        ? shut(model, "no_transport", event.message)
+        : gone(model, event.attempt, now, random);
     case "heard":
       return onLink(model, event.attempt, (live) =>
         stay(withBeat(model, live, { ...live.beat, heardAt: now, suspect: false })),

@@ -54,7 +54,7 @@ export class MemoryNetwork {
   /** The clients' way in. */
   readonly transport: Transport = {
     kind: "memory",
-    available: () => true,
+    lack: () => undefined,
     dial: (_info: ConnectInfo, sink: Sink) => this.#dial(sink),
   };
 

@@ -37,11 +37,17 @@ export interface Connection {
   close(): void;
 }
 
+/** Why a transport cannot be used, and what would change that. */
+export interface Lack {
+  readonly reason: string;
+  readonly remedy: string;
+}
+
 /** A way to reach the gateway. */
 export interface Transport {
   readonly kind: TransportKind;
-  /** Whether this page and this gateway can use it. */
-  available(info: ConnectInfo): boolean;
+  /** What keeps this runtime and this gateway from using it; without an info, what keeps the runtime. */
+  lack(info: ConnectInfo | undefined): Lack | undefined;
   dial(info: ConnectInfo, sink: Sink): Connection;
 }
 

@@ -14,7 +14,14 @@ import {
 /** The WebSocket transport. */
 export const websocket: Transport = {
   kind: "websocket",
-  available: (info) => info.websocket !== null && typeof WebSocket !== "undefined",
+  lack: (info) => {
+    if (typeof WebSocket === "undefined") {
+      const remedy = "run in a browser or in Node 22 or later, or set globalThis.WebSocket";
+      return { reason: "this runtime has no WebSocket", remedy };
+    }
+    if (info?.websocket !== null) return undefined;
+    return { reason: "the gateway offers no WebSocket", remedy: "let the gateway offer WebSocket" };
+  },
   dial: (info, sink) => new WebSocketConnection(info, sink),
 };
 

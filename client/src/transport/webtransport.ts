@@ -14,7 +14,15 @@ import {
 /** The WebTransport transport. */
 export const webtransport: Transport = {
   kind: "webtransport",
-  available: (info) => info.webtransport !== null && typeof WebTransport !== "undefined",
+  lack: (info) => {
+    if (typeof WebTransport === "undefined") {
+      const remedy = "open the page over https in a browser that has WebTransport";
+      return { reason: "this runtime has no WebTransport", remedy };
+    }
+    if (info?.webtransport !== null) return undefined;
+    const remedy = "let the gateway listen for WebTransport";
+    return { reason: "the gateway offers no WebTransport", remedy };
+  },
   dial: (info, sink) => new WebTransportConnection(info, sink),
 };
 

@@ -33,6 +33,7 @@ const meanings: Readonly<Record<string, CodeMeaning>> = {
   connection_lost: later,
   closed: final,
   unreachable: later,
+  no_transport: final,
 };
 
 /** What `code` means; a code that this version does not know is final. */
