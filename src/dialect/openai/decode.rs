@@ -27,6 +27,9 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
+/// The most choices a generation may have: OpenAI's own bound on `n`.
+const CHOICES_MAX: usize = 128;
+
 /// One generation's decoder.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -202,6 +205,11 @@ impl Decoder {
         let index = part.index.0.and_then(|index| u32::try_from(index).ok());
         let index = index.unwrap_or(u32::try_from(position).unwrap_or(u32::MAX));
         let known = self.choices.iter().position(|progress| progress.choice.index == index);
+        if known.is_none() && self.choices.len() == CHOICES_MAX {
+            let message = format!("the provider began more than {CHOICES_MAX} choices");
+            self.fail(Failed::new(FailureCode::Limit, message));
+            return (true, false);
+        }
         let at = known.unwrap_or_else(|| {
             let id_stem = format!("{}_{index}", self.id_stem);
             let choice = Choice { index, id_stem, ..Choice::default() };

@@ -223,6 +223,16 @@ fn several_choices_end_one_by_one_and_the_first_gives_the_reason() {
 }
 
 #[test]
+fn choices_without_end_are_a_limit() {
+    let part = |index| format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"x"}}}}]}}"#);
+    let parts: Vec<String> = (0..=CHOICES_MAX).map(part).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    assert_eq!(failure(&kinds(&parts)).code, FailureCode::Limit);
+    let within = kinds(&[&parts[..CHOICES_MAX], &["[DONE]"]].concat());
+    assert!(matches!(within.last(), Some(Kind::Finished(_))), "{:?}", within.last());
+}
+
+#[test]
 fn citations_repeated_in_every_chunk_are_said_once() {
     let chunk = |list: &str| {
         format!(r#"{{"citations":{list},"choices":[{{"index":0,"delta":{{"content":"x"}}}}]}}"#)
