@@ -51,7 +51,7 @@ fn nothing_names_a_place_on_somebodys_machine() {
     let mut found = Vec::new();
     for (name, text) in all_files() {
         for (number, line) in text.lines().enumerate() {
-            // A path begins a word: `apps/work/` and `https://host/home/` are none.
+            // A path begins a word: a folder within a name and a URL's are none.
             let names_place = |place: &String| {
                 let mut at = line.match_indices(place.as_str()).map(|(at, _)| &line[..at]);
                 at.any(|before| {

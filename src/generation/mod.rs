@@ -9,6 +9,7 @@ mod ingest;
 mod presence;
 mod task;
 mod tee;
+mod vigil;
 
 pub use deadlines::{Deadlines, Due, LINGER, Timeouts};
 pub use presence::{OnDisconnect, Presence};
@@ -127,7 +128,7 @@ impl Generations {
         let (tee, reader) = tee::tee();
         let (present, caller_present) = watch::channel(());
         let ends = (head_sender, tee, caller_present);
-        let stop = task::Stop { own: stop, gateway: self.stop.clone() };
+        let stop = vigil::Stop { own: stop, gateway: self.stop.clone() };
         let task = task::Task::new(order, id.clone(), producer, stop, ends);
         self.tasks.spawn(task.run());
         let presence = CallerPresence { _present: present };

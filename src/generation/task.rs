@@ -1,24 +1,23 @@
 //! The task of one generation: call, decode, append, release; and one terminal event at the end.
 //!
-//! Waits in one place, [`Task::unless_ended`], where a cancel, a clock or an empty house can end any wait. What the
-//! bytes mean is `ingest`'s, when a clock runs out is `deadlines`', whether anybody is there is `presence`'s.
+//! What the bytes mean is `ingest`'s; what may end a wait is `vigil`'s.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use reqwest::{StatusCode, header};
 use tokio::{
     sync::{oneshot, watch},
-    time::{Instant, Sleep},
+    time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    Deadlines, Due, Head, Order, Presence,
+    Head, Order,
     ingest::{Carried, Ingest, Next},
     tee::{Payload, Tee},
+    vigil::{Cut, Stop, Vigil},
 };
 use crate::{
     channel::{AppendError, Producer},
@@ -47,45 +46,6 @@ pub(super) struct Task {
     vigil: Vigil,
 }
 
-/// Everything that can end a generation from outside.
-struct Vigil {
-    stop: Stop,
-    deadlines: Deadlines,
-    presence: Presence,
-    viewers: watch::Receiver<usize>,
-    caller: watch::Receiver<()>,
-    caller_here: bool,
-    /// Armed at or before the next deadline: a deadline that moves away costs nothing until the timer fires.
-    timer: Pin<Box<Sleep>>,
-}
-
-/// What stops a generation on somebody's word.
-pub(super) struct Stop {
-    /// Pulled by a cancel, and with the gateway's.
-    pub(super) own: CancellationToken,
-    /// Pulled when the gateway gives up what still runs.
-    pub(super) gateway: CancellationToken,
-}
-
-impl Stop {
-    fn cut(&self) -> Cut {
-        match self.gateway.is_cancelled() {
-            true => {
-                let message = "the gateway was stopped before it had ended";
-                Cut::Failed(Failed::new(FailureCode::GatewayLost, message))
-            }
-            false => cancelled("it was cancelled"),
-        }
-    }
-}
-
-/// Why a wait was not waited out.
-enum Cut {
-    Failed(Failed),
-    /// The provider said that it finished, and then nothing more.
-    Linger,
-}
-
 impl Task {
     pub(super) fn new(
         order: Order,
@@ -94,18 +54,8 @@ impl Task {
         stop: Stop,
         (head, tee, caller): (oneshot::Sender<Head>, Tee, watch::Receiver<()>),
     ) -> Self {
-        let now = Instant::now();
-        let deadlines = Deadlines::new(order.timeouts, now);
-        let timer = Box::pin(tokio::time::sleep_until(deadlines.next().0));
-        let vigil = Vigil {
-            stop,
-            presence: Presence::new(order.on_disconnect),
-            viewers: producer.channel().viewers(),
-            caller,
-            caller_here: true,
-            timer,
-            deadlines,
-        };
+        let viewers = producer.channel().viewers();
+        let vigil = Vigil::new(stop, order.timeouts, order.on_disconnect, viewers, caller);
         Self {
             ingest: Ingest::new(order.dialect, Arc::clone(&order.provider), id.as_str()),
             id,
@@ -338,73 +288,6 @@ fn call_failed(error: CallError) -> Failed {
             ..Failed::new(FailureCode::Timeout, error.to_string())
         },
     }
-}
-
-impl Cut {
-    /// The failure, where nothing can have finished yet.
-    fn failed(self) -> Failed {
-        match self {
-            Self::Failed(failed) => failed,
-            Self::Linger => unreachable!("a finish reason is seen only in a stream"),
-        }
-    }
-}
-
-impl Vigil {
-    /// Waits for `work`, unless something ends the generation first.
-    async fn unless_ended<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Cut> {
-        let mut work = std::pin::pin!(work);
-        loop {
-            let (deadline, due) = self.deadlines.next();
-            let alone = self.presence.deadline();
-            let next = alone.map_or(deadline, |alone| alone.min(deadline));
-            if next < self.timer.deadline() {
-                self.timer.as_mut().reset(next);
-            }
-            tokio::select! {
-                biased;
-                () = self.stop.own.cancelled() => return Err(self.stop.cut()),
-                () = self.timer.as_mut() => {
-                    let now = Instant::now();
-                    if alone.is_some_and(|alone| now >= alone) {
-                        return Err(cancelled("nobody was there any more (on_disconnect)"));
-                    }
-                    if now >= deadline {
-                        return Err(self.cut(due));
-                    }
-                    self.timer.as_mut().reset(next);
-                }
-                done = &mut work => return Ok(done),
-                changed = self.caller.changed(), if self.caller_here => {
-                    self.caller_here = changed.is_ok();
-                    self.look_around();
-                }
-                _ = self.viewers.changed() => self.look_around(),
-            }
-        }
-    }
-
-    fn look_around(&mut self) {
-        let anybody = self.caller_here || *self.viewers.borrow_and_update() > 0;
-        self.presence.update(anybody, Instant::now());
-    }
-
-    fn cut(&self, due: Due) -> Cut {
-        let Due::Timeout(phase) = due else { return Cut::Linger };
-        let limit = self.deadlines.limit(phase);
-        let message = match phase {
-            TimeoutPhase::Connect => format!("no connection after {limit:?}"),
-            TimeoutPhase::FirstToken => format!("no first token after {limit:?}"),
-            TimeoutPhase::Idle => format!("nothing said for {limit:?}"),
-            TimeoutPhase::Total => format!("not finished after {limit:?}"),
-            TimeoutPhase::Silent => format!("not a byte for {limit:?}, after pings"),
-        };
-        Cut::Failed(Failed { phase: Some(phase), ..Failed::new(FailureCode::Timeout, message) })
-    }
-}
-
-fn cancelled(message: &str) -> Cut {
-    Cut::Failed(Failed::new(FailureCode::Cancelled, message))
 }
 
 fn limit(message: String) -> Failed {
