@@ -25,7 +25,11 @@ const RULES: &[Rule] = &[
     Rule("clock", &[], "time is the same for everyone"),
     Rule("telemetry", &[], "anyone reports to it, so it can know nobody"),
     Rule("provider", &[], "moves bytes to and from a model; what they mean is the dialect's"),
-    Rule("dialect", &["WORDS", "provider::sse"], "pure: payloads to events and back"),
+    Rule(
+        "dialect",
+        &["WORDS", "provider::sse", "provider::framing"],
+        "pure: payloads to events and back",
+    ),
     Rule("route", &["WORDS", "config"], "a decision about names, not a call"),
     Rule(
         "generation",
@@ -49,7 +53,7 @@ const RULES: &[Rule] = &[
     Rule("access", &["WORDS", "config"], "who may do what; does none of it"),
     Rule(
         "config",
-        &["WORDS", "generation::OnDisconnect", "generation::Timeouts"],
+        &["WORDS", "dialect::Dialect", "generation::OnDisconnect", "generation::Timeouts"],
         "values that were read once, in the stages' own types; what they do is others' business",
     ),
     Rule("console", &[], "files"),

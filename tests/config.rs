@@ -52,7 +52,7 @@ fn the_example_says_the_defaults() {
         .expect("the least there can be");
     let base_url = |config: &Config, name: &str| match &config.provider(name).expect(name).endpoint
     {
-        Endpoint::OpenAi(openai) => openai.base_url.clone(),
+        Endpoint::Http(openai) => openai.base_url.clone(),
         Endpoint::Simulator(_) => panic!("{name} is not a simulator"),
     };
     assert_eq!(base_url(&config, "openai"), base_url(&bare, "o"));
@@ -407,7 +407,7 @@ models: { m: { targets: [{ provider: o, weight: \"${WEIGHT}\" }] } }
     let config = Config::parse("gateway.yaml", text, &environment).expect("a config");
     assert_eq!(config.listen.http.port(), 9090);
     assert_eq!(config.models[0].targets[0].weight.map(u32::from), Some(4));
-    let Endpoint::OpenAi(openai) = &config.providers[0].endpoint else { panic!("openai") };
+    let Endpoint::Http(openai) = &config.providers[0].endpoint else { panic!("openai") };
     assert_eq!(openai.api_key.as_ref().map(|key| key.expose()), Some("k: { v }"));
     assert_eq!(openai.headers[0].1, "$5");
 }
@@ -420,7 +420,7 @@ models: { m: { targets: [{ provider: o }] } }
 ";
     let config = parse(text).expect("a config");
     assert!(!format!("{config:?} {config:#?}").contains("sk-secret"));
-    let Endpoint::OpenAi(openai) = &config.providers[0].endpoint else { panic!("openai") };
+    let Endpoint::Http(openai) = &config.providers[0].endpoint else { panic!("openai") };
     let key = openai.api_key.as_ref().expect("a key");
     assert!(!format!("{key} {key:?}").contains("sk-secret"));
     assert!(!format!("{:?}", environment()).contains("sk-test"));
@@ -498,14 +498,14 @@ fn the_usual_environment_variables_make_a_config() {
     };
     let config =
         of(&[("OPENAI_API_KEY", "sk-1"), ("ANTHROPIC_API_KEY", "sk-2")]).expect("a config");
-    let Endpoint::OpenAi(openai) = &config.providers[0].endpoint else { panic!("openai") };
+    let Endpoint::Http(openai) = &config.providers[0].endpoint else { panic!("openai") };
     assert_eq!(openai.base_url.as_str(), "https://api.openai.com/v1");
     assert_eq!(openai.api_key.as_ref().map(|key| key.expose()), Some("sk-1"));
     assert_eq!(config.notes.len(), 1);
     assert!(config.notes[0].contains("ANTHROPIC_API_KEY") && !config.notes[0].contains("sk-2"));
 
     let config = of(&[("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1/")]).expect("a local server");
-    let Endpoint::OpenAi(openai) = &config.providers[0].endpoint else { panic!("openai") };
+    let Endpoint::Http(openai) = &config.providers[0].endpoint else { panic!("openai") };
     assert_eq!(openai.base_url.as_str(), "http://127.0.0.1:8000/v1");
     assert_eq!(openai.api_key, None);
 

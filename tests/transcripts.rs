@@ -19,7 +19,7 @@ use common::{Call, Folded, Recording, cut, differences};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 use tokenway::{
-    dialect::{Dialect, Ending, Flow, openai},
+    dialect::{Asked, Dialect, Ending, Flow, openai},
     event::{Event, Failed, FinishReason, Finished, Kind, Started},
     provider::sse::{self, Item},
 };
@@ -105,13 +105,15 @@ fn started() -> Event {
 
 /// What our own encoding of `events` decodes to.
 fn encoded_and_decoded(events: &[Event]) -> Folded {
-    let mut encoder = openai::Encoder::new(openai::UsageChunk::Asked);
+    let mut encoder = openai::Encoder::new(&Asked { usage: true, ..Asked::default() });
     let mut payloads = Vec::new();
     for event in [&started()].into_iter().chain(events) {
         encoder.encode(event, &mut payloads);
     }
-    let framed: Vec<Bytes> =
-        payloads.iter().map(|payload| [b"data: ", &payload[..], b"\n\n"].concat().into()).collect();
+    let framed: Vec<Bytes> = payloads
+        .iter()
+        .map(|payload| [b"data: ", &payload.data[..], b"\n\n"].concat().into())
+        .collect();
     fold(&decode(framed))
 }
 

@@ -25,12 +25,9 @@ use super::{
 };
 use crate::{
     channel::{AppendError, Channel, Ended, Signal, Step},
-    dialect::{
-        Dialect,
-        openai::{self, Request, Streaming},
-    },
+    dialect::{AppDialect, AppRequest, Asked, Dialect, Streaming, openai::Request},
     event::{Event, Failed, FailureCode},
-    generation::{Head, Launched, OnDisconnect, Order, Timeouts},
+    generation::{Attempt, Head, Launched, OnDisconnect, Order, Timeouts},
     ident::ChannelId,
     provider::{self, Provider},
     route::Target,
@@ -39,7 +36,7 @@ use crate::{
 
 /// A call that has been understood.
 struct Call {
-    request: Request,
+    request: AppRequest,
     named: Option<ChannelId>,
     detached: bool,
     target: Target,
@@ -86,8 +83,8 @@ pub(super) async fn create(
 }
 
 fn understand(app: &App, headers: &HeaderMap, body: Bytes) -> Result<Call, Problem> {
-    let request = Request::read(body).map_err(|error| Problem {
-        param: error.param.map(str::to_owned),
+    let request = Request::read(body).map(AppRequest::OpenAi).map_err(|error| Problem {
+        param: error.param.clone(),
         ..Problem::bad_request(error.to_string())
     })?;
     let plan = app.routes.plan(request.model(), rand::random()).map_err(|error| {
@@ -124,18 +121,24 @@ fn launch_once(app: &App, caller: &Caller, call: &Call) -> Result<Running, Appen
     let streamed = call.request.streams() || call.named.is_some() || call.detached;
     let streaming = if streamed { Streaming::Always } else { Streaming::AsAsked };
     let on_disconnect = if call.detached { OnDisconnect::Drain } else { call.on_disconnect };
+    let upstream = call.request.upstream(Dialect::OpenAi, &call.target.model, streaming);
+    let upstream = upstream.expect("between like and like nothing is refused");
+    let attempt = Attempt {
+        provider: Arc::clone(&call.provider),
+        model: call.target.model.clone(),
+        dialect: Dialect::OpenAi,
+        request: provider::Request {
+            method: axum::http::Method::POST,
+            path: upstream.path,
+            headers: call.headers.clone(),
+            body: upstream.body,
+            connect_timeout: call.timeouts.connect,
+        },
+    };
     let order = Order {
         channel: Arc::clone(&channel),
         model: call.request.model().to_owned(),
-        provider: Arc::clone(&call.provider),
-        request: provider::Request {
-            method: axum::http::Method::POST,
-            path: "/chat/completions".to_owned(),
-            headers: call.headers.clone(),
-            body: call.request.upstream(&call.target.model, streaming),
-            connect_timeout: call.timeouts.connect,
-        },
-        dialect: Dialect::OpenAi,
+        attempts: vec![attempt],
         timeouts: call.timeouts,
         on_disconnect,
     };
@@ -165,15 +168,15 @@ async fn stream(app: &App, call: &Call, running: Running) -> Response {
     let mut headers = None;
     let rest = match tokio::time::timeout(keep_alive, &mut caller.head).await {
         Err(_) => Rest::Unanswered(caller.head),
-        Ok(Ok(Head::Stream { headers: from_provider })) => {
+        Ok(Ok(Head::Stream { headers: from_provider, .. })) => {
             headers = Some(from_provider);
             Rest::Payloads
         }
         // An answer, but no stream: to the app's SDK its body would be a stream that says nothing and ends well.
         Ok(Ok(Head::Whole { status, .. })) if status.is_success() => {
-            relay::replay(&channel, place, call.request.asks_usage())
+            relay::replay(&channel, place, call.request.dialect(), &call.request.asked())
         }
-        Ok(Ok(Head::Whole { status, headers, body })) => return pass(status, &headers, body),
+        Ok(Ok(Head::Whole { status, headers, body, .. })) => return pass(status, &headers, body),
         Ok(Ok(Head::Failed(failed))) => return llm::refuse(llm::problem_of(&failed)),
         Ok(Err(_)) => return llm::refuse(llm::problem_of(&lost())),
     };
@@ -183,7 +186,8 @@ async fn stream(app: &App, call: &Call, running: Running) -> Response {
         _presence: caller.presence,
         channel,
         place,
-        wants_usage: call.request.asks_usage(),
+        dialect: call.request.dialect(),
+        asked: call.request.asked(),
         settings: app.settings,
         last_seq: 0,
     };
@@ -200,7 +204,7 @@ async fn stream(app: &App, call: &Call, running: Running) -> Response {
 async fn whole(running: Running) -> Response {
     let place = Place::of(&running.launched);
     match running.launched.caller.head.await {
-        Ok(Head::Whole { status, headers, body }) => pass(status, &headers, body),
+        Ok(Head::Whole { status, headers, body, .. }) => pass(status, &headers, body),
         // The provider streamed although nobody asked it to.
         Ok(Head::Stream { .. }) => when_ended(&running.channel, place).await,
         Ok(Head::Failed(failed)) => llm::refuse(llm::problem_of(&failed)),
@@ -215,7 +219,7 @@ async fn folded(running: Running) -> Response {
     // Held until the end, so that the caller counts as present.
     let caller = launched.caller;
     match caller.head.await {
-        Ok(Head::Whole { status, headers, body }) => return pass(status, &headers, body),
+        Ok(Head::Whole { status, headers, body, .. }) => return pass(status, &headers, body),
         Ok(Head::Failed(failed)) => return llm::refuse(llm::problem_of(&failed)),
         Ok(Head::Stream { .. }) | Err(_) => {}
     }
@@ -234,7 +238,9 @@ async fn when_ended(channel: &Arc<Channel>, place: Place) -> Response {
             signal.raised().await;
         }
     }
-    match said(channel, place).and_then(|events| openai::encode_whole(&events)) {
+    match said(channel, place)
+        .and_then(|events| AppDialect::OpenAi.encode_whole(&events, &Asked::default()))
+    {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(failed) => llm::refuse(llm::problem_of(&failed)),
     }

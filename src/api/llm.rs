@@ -8,7 +8,7 @@ use axum::{
 
 use super::problem::Problem;
 use crate::{
-    dialect::openai::{self, ErrorBody},
+    dialect::{AppDialect, ErrorBody},
     event::{Failed, FailureCode},
 };
 
@@ -39,7 +39,7 @@ pub(super) fn is_generation(path: &str) -> bool {
 pub(super) fn refuse(problem: Problem) -> Response {
     let Problem { status, code, message, param, retry_after, .. } = problem;
     let error = ErrorBody { message: &message, param: param.as_deref(), code: Some(code) };
-    let body = openai::error_body(status.as_u16(), error);
+    let body = AppDialect::OpenAi.error_body(status.as_u16(), error);
     let json = [(header::CONTENT_TYPE, "application/json")];
     let mut response = (status, json, body).into_response();
     if let Some(seconds) = retry_after {

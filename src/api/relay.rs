@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     channel::{Channel, Reader, Signal, Step, Watch},
-    dialect::openai::{self, Encoder, UsageChunk},
+    dialect::{AppDialect, Asked, Dialect, Encoder, Wire},
     event::{Failed, FailureCode},
     generation::{CallerPresence, Head, Item, Launched, TeeReader},
     sequence::{Cursor, From},
@@ -44,8 +44,10 @@ pub(super) struct Relay {
     pub(super) _presence: CallerPresence,
     pub(super) channel: Arc<Channel>,
     pub(super) place: Place,
-    /// The app asked for the usage chunk.
-    pub(super) wants_usage: bool,
+    /// What the app speaks.
+    pub(super) dialect: AppDialect,
+    /// What its answer depends on.
+    pub(super) asked: Asked,
     pub(super) settings: Settings,
     /// The seq after the last payload that was passed on.
     pub(super) last_seq: u64,
@@ -90,12 +92,16 @@ pub(super) struct Replay {
 }
 
 /// The generation at `place` from its beginning, encoded again.
-pub(super) fn replay(channel: &Arc<Channel>, place: Place, wants_usage: bool) -> Rest {
+pub(super) fn replay(
+    channel: &Arc<Channel>,
+    place: Place,
+    dialect: AppDialect,
+    asked: &Asked,
+) -> Rest {
     let signal = Signal::default();
     let watch = channel.watch(&signal);
     let Ok(reader) = channel.read(place.beginning()) else { return Rest::Over };
-    let usage = if wants_usage { UsageChunk::Asked } else { UsageChunk::NotAsked };
-    let encoder = Encoder::new(usage);
+    let encoder = dialect.encoder(asked);
     Rest::Log(Box::new(Replay { reader, signal, _watch: watch, encoder }))
 }
 
@@ -168,7 +174,7 @@ impl Relay {
             Some(Head::Stream { .. }) => Rest::Payloads,
             Some(Head::Whole { status, .. }) if status.is_success() => self.replay(),
             Some(Head::Whole { status, body, .. }) => {
-                self.tell(&openai::failure(status.as_u16(), &body), out);
+                self.tell(&Dialect::from(self.dialect).failure(status.as_u16(), &body), out);
                 Rest::Over
             }
             Some(Head::Failed(failed)) => {
@@ -186,7 +192,7 @@ impl Relay {
                 out.reserve(bytes.sum());
                 for payload in payloads {
                     self.last_seq = payload.cursor.seq;
-                    if self.wants_usage || !payload.usage_only {
+                    if self.asked.usage || !payload.usage_only {
                         self.write(out, payload.cursor, &payload.name, &payload.data);
                     }
                 }
@@ -204,7 +210,7 @@ impl Relay {
     }
 
     fn replay(&self) -> Rest {
-        replay(&self.channel, self.place, self.wants_usage)
+        replay(&self.channel, self.place, self.dialect, &self.asked)
     }
 
     fn take_slice(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> bool {
@@ -222,7 +228,9 @@ impl Relay {
                     replay.encoder.encode(&event, &mut payloads);
                     // The encoder must see all events; the app has had those up to its last payload.
                     if seq > self.last_seq {
-                        payloads.iter().for_each(|data| sse::write_event(out, cursor, b"", data));
+                        for Wire { name, data } in &payloads {
+                            sse::write_event(out, cursor, name.as_bytes(), data);
+                        }
                     }
                     if event.is_terminal() {
                         self.rest = Rest::Over;
@@ -246,7 +254,8 @@ impl Relay {
 
     /// An error in the stream: the app's SDK raises it.
     fn tell(&self, failed: &Failed, out: &mut BytesMut) {
-        self.write(out, self.end_cursor(), b"", &openai::error_payload(failed));
+        let Wire { name, data } = self.dialect.error_wire(failed);
+        self.write(out, self.end_cursor(), name.as_bytes(), &data);
     }
 
     fn end_cursor(&self) -> Cursor {

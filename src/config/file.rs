@@ -78,10 +78,12 @@ pub(super) struct Public {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["dialect"]))]
 pub(super) struct Provider {
-    /// What it speaks: `openai` (Chat Completions, whoever serves it) or `simulator` (built in).
+    /// What it speaks: `openai` (Chat Completions, whoever serves it), `responses`, `anthropic`, `gemini`, `ollama`,
+    /// `bedrock`, or `simulator` (built in).
     #[schemars(with = "schema::Dialect")]
     pub(super) dialect: Given<String>,
-    /// What the provider's own SDK takes, `…/v1`; OpenAI's own by default.
+    /// What the dialect's own SDK takes: `…/v1` for `openai` and `responses`, the origin for the others; the maker's own by
+    /// default.
     #[schemars(with = "schema::HttpUrl")]
     pub(super) base_url: Given<String>,
     /// The provider's key; best from the environment: `"${OPENAI_API_KEY}"`.

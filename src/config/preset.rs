@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    Access, Channels, Config, ConfigError, Endpoint, Environment, Listen, Model, OPENAI_BASE_URL,
-    OnDisconnect, OpenAi, Provider, Secret, Simulator, Store, Target, Timeouts, resolve,
+    Access, Channels, Config, ConfigError, Endpoint, Environment, Http, Listen, Model,
+    OnDisconnect, Provider, Secret, Simulator, Store, Target, Timeouts, default_base_url, resolve,
 };
+use crate::dialect::Dialect;
 
 /// The demo's models by their public names, and the simulator's models behind them.
 pub const DEMO_MODELS: [(&str, &str); 11] = [
@@ -72,12 +73,12 @@ impl Config {
             let fault = "holds characters that cannot be sent in a header";
             return Err(ConfigError::one("environment: OPENAI_API_KEY", fault));
         }
-        let base_url =
-            resolve::base_url(base_url.unwrap_or(OPENAI_BASE_URL)).map_err(|expected| {
-                ConfigError::one("environment: OPENAI_BASE_URL", format!("expected {expected}"))
-            })?;
-        let openai = OpenAi { base_url, api_key, headers: Vec::new() };
-        let mut config = Self::of("openai", Endpoint::OpenAi(openai));
+        let default = default_base_url(Dialect::OpenAi).expect("OpenAI has a base URL");
+        let base_url = resolve::base_url(base_url.unwrap_or(default)).map_err(|expected| {
+            ConfigError::one("environment: OPENAI_BASE_URL", format!("expected {expected}"))
+        })?;
+        let openai = Http { dialect: Dialect::OpenAi, base_url, api_key, headers: Vec::new() };
+        let mut config = Self::of("openai", Endpoint::Http(openai));
         config.models = vec![model("openai/*", "openai", None), model("*", "openai", None)];
         config.notes = notes;
         Ok(config)

@@ -66,7 +66,10 @@ scalar!(Rate, number(json_schema!({ "type": "number", "exclusiveMinimum": 0 })))
 scalar!(Whole, number(json_schema!({ "type": "integer", "minimum": 0 })));
 scalar!(Weight, number(json_schema!({ "type": "integer", "minimum": 1 })));
 scalar!(Flag, json_schema!({ "anyOf": [{ "type": "boolean" }, variable()] }));
-scalar!(Dialect, words(&["openai", "simulator"]));
+scalar!(
+    Dialect,
+    words(&["openai", "responses", "anthropic", "gemini", "ollama", "bedrock", "simulator"])
+);
 scalar!(Policy, words(&["cancel", "grace", "drain"]));
 scalar!(Engine, words(&["memory"]));
 scalar!(

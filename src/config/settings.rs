@@ -10,6 +10,7 @@ use reqwest::{
 };
 
 use super::Secret;
+use crate::dialect::Dialect;
 pub use crate::generation::{OnDisconnect, Timeouts};
 
 /// Loopback, because the gateway is open without keys; the port that development servers are looked for at.
@@ -46,8 +47,18 @@ pub const SILENT_TIMEOUT: Duration = Duration::from_secs(60);
 pub const TOKENS_PER_SECOND: f64 = 80.0;
 /// Any number would do; a fixed one makes a demo repeatable.
 pub const SEED: u64 = 1;
-/// Where the `openai` dialect goes unless told.
-pub const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+
+/// Where a dialect's provider is unless told: what its own SDK takes. `None`: it must be told.
+pub fn default_base_url(dialect: Dialect) -> Option<&'static str> {
+    match dialect {
+        Dialect::OpenAi | Dialect::Responses => Some("https://api.openai.com/v1"),
+        Dialect::Anthropic => Some("https://api.anthropic.com"),
+        Dialect::Gemini => Some("https://generativelanguage.googleapis.com"),
+        Dialect::Ollama => Some("http://127.0.0.1:11434"),
+        // Its region is in its name.
+        Dialect::Bedrock => None,
+    }
+}
 
 /// A config that can be served.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,8 +111,8 @@ pub struct Provider {
 /// What a provider speaks, and what calling it takes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Endpoint {
-    /// OpenAI Chat Completions over HTTP.
-    OpenAi(OpenAi),
+    /// A dialect over HTTP.
+    Http(Http),
     /// The built-in simulator.
     Simulator(Simulator),
 }
@@ -110,18 +121,20 @@ impl Endpoint {
     /// The name of the dialect in the config.
     pub fn dialect(&self) -> &'static str {
         match self {
-            Self::OpenAi(_) => "openai",
+            Self::Http(http) => http.dialect.as_str(),
             Self::Simulator(_) => "simulator",
         }
     }
 }
 
-/// An endpoint of the `openai` dialect.
+/// An endpoint over HTTP.
 #[derive(Clone, Debug, PartialEq)]
-pub struct OpenAi {
-    /// What the SDK takes: with `/v1`, without a slash at the end.
+pub struct Http {
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// What the dialect's own SDK takes, without a slash at the end.
     pub base_url: Url,
-    /// Sent as a bearer token.
+    /// Sent in the dialect's own header.
     pub api_key: Option<Secret>,
     /// Sent with every request; the values are marked as sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,

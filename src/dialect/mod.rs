@@ -1,20 +1,35 @@
 //! What providers and apps mean by their bytes: payloads become events, events become payloads.
 //!
 //! Pure: bytes and events in, events and bytes out; no I/O, no clock. A dialect is a variant of [`Dialect`] and a module
-//! of its own. Provider dialects come in as [`Decoder`]; what goes out to apps (and how their requests are edited) is
-//! each dialect's own, because no two have the same shape.
+//! of its own. Provider dialects come in as [`Decoder`]; what goes out to apps is [`AppDialect`]'s. No dialect knows
+//! another: answers meet in the events, requests in the [`Call`].
 
+pub mod anthropic;
+pub mod bedrock;
+pub mod call;
+pub mod gemini;
+pub mod ollama;
 pub mod openai;
+pub mod responses;
 
+mod app;
+mod body;
+mod seal;
 mod split;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::{
     event::{Event, Failed},
-    provider::sse::Payload,
+    provider::{framing::Framing, sse::Payload},
 };
 
+pub use app::{AppDialect, AppRequest, Asked, Encoder, ErrorBody, Wire};
+pub use body::BadRequest;
+pub use call::{Call, Unsayable, Upstream};
+pub use seal::{Sealed, seal, unseal};
 pub use split::{TooLarge, split};
 
 /// A wire format for which there is a decoder.
@@ -22,20 +37,63 @@ pub use split::{TooLarge, split};
 pub enum Dialect {
     /// OpenAI's Chat Completions, as spoken by OpenAI and everybody compatible.
     OpenAi,
+    /// OpenAI's Responses.
+    Responses,
+    /// Anthropic's Messages.
+    Anthropic,
+    /// Google's Gemini.
+    Gemini,
+    /// Ollama's own.
+    Ollama,
+    /// Amazon Bedrock's ConverseStream, and Anthropic's Messages inside Bedrock's InvokeModel.
+    Bedrock,
+}
+
+/// Whether the provider is to stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streaming {
+    /// As the app asked.
+    AsAsked,
+    /// In any case: the call is detached, or its channel is named.
+    Always,
 }
 
 impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::OpenAi, Self::Responses, Self::Anthropic, Self::Gemini, Self::Ollama, Self::Bedrock];
+
     /// The word for it in configuration and in events.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::Responses => "responses",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Ollama => "ollama",
+            Self::Bedrock => "bedrock",
         }
+    }
+
+    /// The dialect of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.as_str() == word)
+    }
+
+    /// How a stream of this content type is cut into payloads; `None` if a body of this type is no stream.
+    pub fn framing(self, content_type: &str) -> Option<Framing> {
+        Framing::of(content_type, self == Self::Gemini)
     }
 
     /// Says what a whole body says, its last events included.
     pub fn decode_whole(self, generation: &str, body: Bytes, out: &mut Vec<Event>) {
         match self {
             Self::OpenAi => openai::decode_whole(generation, body, out),
+            Self::Responses => responses::decode_whole(generation, body, out),
+            Self::Anthropic => anthropic::decode_whole(generation, body, out),
+            Self::Gemini => gemini::decode_whole(generation, body, out),
+            Self::Ollama => ollama::decode_whole(generation, body, out),
+            Self::Bedrock => bedrock::decode_whole(generation, body, out),
         }
     }
 
@@ -43,6 +101,11 @@ impl Dialect {
     pub fn tells_failure(self, data: &[u8]) -> bool {
         match self {
             Self::OpenAi => openai::tells_failure(data),
+            Self::Responses => responses::tells_failure(data),
+            Self::Anthropic => anthropic::tells_failure(data),
+            Self::Gemini => gemini::tells_failure(data),
+            Self::Ollama => ollama::tells_failure(data),
+            Self::Bedrock => bedrock::tells_failure(data),
         }
     }
 
@@ -50,6 +113,19 @@ impl Dialect {
     pub fn failure(self, status: u16, body: &[u8]) -> Failed {
         match self {
             Self::OpenAi => openai::failure(status, body),
+            Self::Responses => responses::failure(status, body),
+            Self::Anthropic => anthropic::failure(status, body),
+            Self::Gemini => gemini::failure(status, body),
+            Self::Ollama => ollama::failure(status, body),
+            Self::Bedrock => bedrock::failure(status, body),
+        }
+    }
+
+    /// When trying again can help, where the body of an HTTP error says so and not a header.
+    pub fn retry_after(self, body: &[u8]) -> Option<Duration> {
+        match self {
+            Self::Gemini => gemini::retry_after(body),
+            _ => None,
         }
     }
 
@@ -57,6 +133,11 @@ impl Dialect {
     pub fn decoder(self, generation: &str) -> Decoder {
         match self {
             Self::OpenAi => Decoder::OpenAi(openai::Decoder::new(generation)),
+            Self::Responses => Decoder::Responses(responses::Decoder::new(generation)),
+            Self::Anthropic => Decoder::Anthropic(anthropic::Decoder::new(generation)),
+            Self::Gemini => Decoder::Gemini(gemini::Decoder::new(generation)),
+            Self::Ollama => Decoder::Ollama(ollama::Decoder::new(generation)),
+            Self::Bedrock => Decoder::Bedrock(bedrock::Decoder::new(generation)),
         }
     }
 }
@@ -66,6 +147,16 @@ impl Dialect {
 pub enum Decoder {
     /// OpenAI's Chat Completions.
     OpenAi(openai::Decoder),
+    /// OpenAI's Responses.
+    Responses(responses::Decoder),
+    /// Anthropic's Messages.
+    Anthropic(anthropic::Decoder),
+    /// Google's Gemini.
+    Gemini(gemini::Decoder),
+    /// Ollama's own.
+    Ollama(ollama::Decoder),
+    /// Amazon Bedrock's.
+    Bedrock(bedrock::Decoder),
 }
 
 impl Decoder {
@@ -74,6 +165,11 @@ impl Decoder {
     pub fn decode(&mut self, payload: &Payload, out: &mut Vec<Event>) -> Decoded {
         match self {
             Self::OpenAi(decoder) => decoder.decode(payload, out),
+            Self::Responses(decoder) => decoder.decode(payload, out),
+            Self::Anthropic(decoder) => decoder.decode(payload, out),
+            Self::Gemini(decoder) => decoder.decode(payload, out),
+            Self::Ollama(decoder) => decoder.decode(payload, out),
+            Self::Bedrock(decoder) => decoder.decode(payload, out),
         }
     }
 
@@ -82,6 +178,11 @@ impl Decoder {
     pub fn finish(self, ending: Ending, out: &mut Vec<Event>) {
         match self {
             Self::OpenAi(decoder) => decoder.finish(ending, out),
+            Self::Responses(decoder) => decoder.finish(ending, out),
+            Self::Anthropic(decoder) => decoder.finish(ending, out),
+            Self::Gemini(decoder) => decoder.finish(ending, out),
+            Self::Ollama(decoder) => decoder.finish(ending, out),
+            Self::Bedrock(decoder) => decoder.finish(ending, out),
         }
     }
 }

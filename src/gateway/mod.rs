@@ -8,7 +8,7 @@ mod webtransport;
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -18,6 +18,7 @@ use crate::{
     api::{self, App, ConnectInfo, Parts},
     channel::{Channels, Retention},
     config::{self, Config},
+    dialect::Dialect,
     generation::Generations,
     provider::{Endpoint, Http, Provider, simulator},
     route::Routes,
@@ -182,18 +183,17 @@ fn install_crypto() {
 
 fn provider(config: &config::Provider) -> (String, Arc<Provider>) {
     let (endpoint, secrets) = match &config.endpoint {
-        config::Endpoint::OpenAi(openai) => {
-            let mut headers: HeaderMap = openai.headers.iter().cloned().collect();
-            let key = openai.api_key.as_ref().map(|key| key.expose().to_owned());
-            if let Some(key) = &key
-                && let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {key}"))
-            {
-                bearer.set_sensitive(true);
-                headers.insert(AUTHORIZATION, bearer);
+        config::Endpoint::Http(http) => {
+            let mut headers: HeaderMap = http.headers.iter().cloned().collect();
+            let key = http.api_key.as_ref().map(|key| key.expose().to_owned());
+            let sent = key.as_deref().map(|key| key_header(http.dialect, key));
+            if let Some((name, Ok(mut value))) = sent {
+                value.set_sensitive(true);
+                headers.insert(name, value);
             }
-            let secrets = key.into_iter().chain(openai.headers.iter().filter_map(credential));
+            let secrets = key.into_iter().chain(http.headers.iter().filter_map(credential));
             let secrets = secrets.collect();
-            (Endpoint::Http(Http::new(openai.base_url.as_str(), headers)), secrets)
+            (Endpoint::Http(Http::new(http.base_url.as_str(), headers)), secrets)
         }
         config::Endpoint::Simulator(settings) => {
             let settings = simulator::Settings {
@@ -205,6 +205,20 @@ fn provider(config: &config::Provider) -> (String, Arc<Provider>) {
     };
     let dialect = config.endpoint.dialect();
     (config.name.clone(), Arc::new(Provider::new(&config.name, dialect, endpoint, secrets)))
+}
+
+/// Where a dialect's providers look for their key.
+fn key_header(
+    dialect: Dialect,
+    key: &str,
+) -> (HeaderName, Result<HeaderValue, InvalidHeaderValue>) {
+    match dialect {
+        Dialect::Anthropic => (HeaderName::from_static("x-api-key"), HeaderValue::from_str(key)),
+        Dialect::Gemini => (HeaderName::from_static("x-goog-api-key"), HeaderValue::from_str(key)),
+        Dialect::OpenAi | Dialect::Responses | Dialect::Ollama | Dialect::Bedrock => {
+            (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}")))
+        }
+    }
 }
 
 /// The key in one of the operator's own headers, if by its name it is one: `api-key`, `authorization`, `x-auth-token`.

@@ -9,7 +9,11 @@ use super::Deadlines;
 use crate::{
     dialect::{self, Decoder, Dialect, Ending, Flow},
     event::{Event, Failed},
-    provider::{Provider, sse},
+    provider::{
+        Provider,
+        framing::{Framing, FramingError},
+        sse,
+    },
 };
 
 /// Decodes one generation's stream.
@@ -17,7 +21,7 @@ pub(super) struct Ingest {
     dialect: Dialect,
     /// Who speaks: its key is in nothing that is passed on.
     provider: Arc<Provider>,
-    framing: sse::Decoder,
+    framing: Framing,
     /// Taken by the end.
     decoder: Option<Decoder>,
     events: Vec<Event>,
@@ -47,11 +51,16 @@ impl Ingest {
         Self {
             dialect,
             provider,
-            framing: sse::Decoder::new(),
+            framing: Framing::Sse(sse::Decoder::new()),
             decoder: Some(dialect.decoder(generation)),
             events: Vec::new(),
             payloads: Vec::new(),
         }
+    }
+
+    /// What follows is cut so.
+    pub(super) fn begin(&mut self, framing: Framing) {
+        self.framing = framing;
     }
 
     /// Takes bytes in and tells the clocks what they were. What was decoded is in [`Ingest::decoded`].
@@ -60,7 +69,7 @@ impl Ingest {
         bytes: Bytes,
         deadlines: &mut Deadlines,
         now: Instant,
-    ) -> Result<Next, sse::EventTooLong> {
+    ) -> Result<Next, FramingError> {
         deadlines.on_bytes(now);
         self.framing.push(bytes);
         while let Some(item) = self.framing.next()? {
@@ -83,7 +92,7 @@ impl Ingest {
 
     /// The provider closed: an event that lacks only its blank line still counts, and may be the end.
     pub(super) fn end_of_stream(&mut self) -> Ending {
-        let framing = std::mem::take(&mut self.framing);
+        let framing = std::mem::replace(&mut self.framing, Framing::Sse(sse::Decoder::new()));
         match framing.finish().map(|payload| self.decode(payload).flow) {
             Some(Flow::Ended) => Ending::Terminator,
             _ => Ending::Eof,

@@ -37,16 +37,36 @@ pub struct Order {
     pub channel: Arc<Channel>,
     /// The public model name.
     pub model: String,
-    /// Who is called.
-    pub provider: Arc<Provider>,
-    /// What is sent.
-    pub request: Request,
-    /// What the provider's bytes mean.
-    pub dialect: Dialect,
+    /// Whom to call, in this order; at least one.
+    pub attempts: Vec<Attempt>,
     /// The clocks.
     pub timeouts: Timeouts,
     /// What happens when nobody is there any more.
     pub on_disconnect: OnDisconnect,
+}
+
+/// A target, and the call as it goes there.
+#[derive(Clone)]
+pub struct Attempt {
+    /// Who is called.
+    pub provider: Arc<Provider>,
+    /// The model's name there.
+    pub model: String,
+    /// What the provider's bytes mean.
+    pub dialect: Dialect,
+    /// What is sent.
+    pub request: Request,
+}
+
+/// Who answered, in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answerer {
+    /// The provider's name.
+    pub provider: String,
+    /// What its bytes are.
+    pub dialect: Dialect,
+    /// How many calls it took, this one included.
+    pub attempts: u32,
 }
 
 /// A generation that has begun.
@@ -81,11 +101,15 @@ pub struct CallerPresence {
 pub enum Head {
     /// A stream: its payloads follow in the tee.
     Stream {
+        /// Who streams.
+        from: Answerer,
         /// The provider's headers.
         headers: HeaderMap,
     },
     /// One whole body, whether it is a success or not.
     Whole {
+        /// Who answered.
+        from: Answerer,
         /// The provider's status.
         status: StatusCode,
         /// The provider's headers.
@@ -114,11 +138,12 @@ impl Generations {
     /// Begins a generation: its `started` is on the channel when this returns.
     pub fn launch(&self, order: Order) -> Result<Launched, AppendError> {
         let id = GenerationId::random();
+        let first = order.attempts.first().expect("an order has an attempt");
         let started = Started {
             id: id.as_str().to_owned(),
             model: order.model.clone(),
-            provider: order.provider.name().to_owned(),
-            dialect: order.provider.dialect_name().to_owned(),
+            provider: first.provider.name().to_owned(),
+            dialect: first.dialect.as_str().to_owned(),
             created_ms: clock::now_ms(),
         };
         let stop = self.stop.child_token();

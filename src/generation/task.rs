@@ -14,17 +14,17 @@ use tokio::{
 use tracing::Instrument;
 
 use super::{
-    Head, Order,
+    Answerer, Head, Order,
     ingest::{Carried, Ingest, Next},
     tee::{Payload, Tee},
     vigil::{Cut, Stop, Vigil},
 };
 use crate::{
     channel::{AppendError, Producer},
-    dialect::Ending,
+    dialect::{Dialect, Ending},
     event::{Event, Failed, FailureCode, Kind, TimeoutPhase},
     ident::GenerationId,
-    provider::{CallError, Provider, Request, Response},
+    provider::{CallError, Provider, Request, Response, framing::Framing},
     sequence::Cursor,
 };
 
@@ -38,6 +38,7 @@ const TRAILER_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Task {
     id: GenerationId,
     provider: Arc<Provider>,
+    dialect: Dialect,
     request: Option<Request>,
     producer: Producer,
     head: Option<oneshot::Sender<Head>>,
@@ -54,13 +55,15 @@ impl Task {
         stop: Stop,
         (head, tee, caller): (oneshot::Sender<Head>, Tee, watch::Receiver<()>),
     ) -> Self {
+        let attempt = order.attempts.into_iter().next().expect("an order has an attempt");
         let viewers = producer.channel().viewers();
         let vigil = Vigil::new(stop, order.timeouts, order.on_disconnect, viewers, caller);
         Self {
-            ingest: Ingest::new(order.dialect, Arc::clone(&order.provider), id.as_str()),
+            ingest: Ingest::new(attempt.dialect, Arc::clone(&attempt.provider), id.as_str()),
             id,
-            provider: order.provider,
-            request: Some(order.request),
+            provider: attempt.provider,
+            dialect: attempt.dialect,
+            request: Some(attempt.request),
             producer,
             head: Some(head),
             tee,
@@ -90,10 +93,14 @@ impl Task {
             Ok(answer) => answer.map_err(call_failed)?,
             Err(cut) => return Err(cut.failed()),
         };
-        match is_event_stream(&answer) && answer.status.is_success() {
-            true if is_encoded(&answer.headers) => Err(encoded()),
-            true => self.stream(answer).await,
-            false => self.whole(answer).await,
+        let framing = framing(self.dialect, &answer).filter(|_| answer.status.is_success());
+        match framing {
+            Some(_) if is_encoded(&answer.headers) => Err(encoded()),
+            Some(framing) => {
+                self.ingest.begin(framing);
+                self.stream(answer).await
+            }
+            None => self.whole(answer).await,
         }
     }
 
@@ -116,7 +123,8 @@ impl Task {
 
     async fn stream(&mut self, answer: Response) -> Result<(), Failed> {
         let Response { headers, mut body, .. } = answer;
-        self.answer(Head::Stream { headers });
+        let from = self.answerer();
+        self.answer(Head::Stream { from, headers });
         loop {
             let chunk = match self.vigil.unless_ended(body.next()).await {
                 Ok(chunk) => chunk,
@@ -184,7 +192,8 @@ impl Task {
             }
         };
         let appended = self.append(&mut events);
-        self.answer(Head::Whole { status, headers, body });
+        let from = self.answerer();
+        self.answer(Head::Whole { from, status, headers, body });
         self.tee.end(None);
         appended
     }
@@ -242,6 +251,11 @@ impl Task {
             }
             Err(error) => Err(limit(error.to_string())),
         }
+    }
+
+    fn answerer(&self) -> Answerer {
+        let provider = self.provider.name().to_owned();
+        Answerer { provider, dialect: self.dialect, attempts: 1 }
     }
 
     fn answer(&mut self, answer: Head) {
@@ -303,8 +317,7 @@ fn encoded() -> Failed {
     Failed::new(FailureCode::UpstreamError, message)
 }
 
-fn is_event_stream(answer: &Response) -> bool {
+fn framing(dialect: Dialect, answer: &Response) -> Option<Framing> {
     let content_type = answer.headers.get(header::CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    content_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
+    dialect.framing(content_type.and_then(|value| value.to_str().ok()).unwrap_or_default())
 }

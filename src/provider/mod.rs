@@ -2,6 +2,7 @@
 //!
 //! Knows URLs, headers, connections and the built-in simulator. Knows no dialect: what the bytes mean is `dialect`'s.
 
+pub mod framing;
 pub mod simulator;
 pub mod sse;
 

@@ -193,7 +193,7 @@ async fn a_provider_that_repeats_its_key_within_a_stream_repeats_it_to_nobody() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_in_the_operators_own_headers_is_a_key_too() {
     let (gateway, upstream) = gateway::with("", |config| {
-        let tokenway::config::Endpoint::OpenAi(up) = &mut config.providers[0].endpoint else {
+        let tokenway::config::Endpoint::Http(up) = &mut config.providers[0].endpoint else {
             panic!("the first provider is up")
         };
         let header = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));

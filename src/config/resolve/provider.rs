@@ -7,17 +7,17 @@ use reqwest::{
 
 use super::{
     super::{
-        Endpoint, OPENAI_BASE_URL, OpenAi, Provider, Secret, Simulator, file,
+        Endpoint, Http, Provider, Secret, Simulator, default_base_url, file,
         located::{At, Entries},
         problem::{Place, choice, list},
     },
     Resolver, http_url, place,
 };
+use crate::dialect::Dialect;
 
-/// The dialects of this version.
-const DIALECTS: [&str; 2] = ["openai", "simulator"];
-/// Dialects to come.
-const DIALECTS_LATER: [&str; 5] = ["responses", "anthropic", "gemini", "ollama", "bedrock"];
+/// What a provider may speak.
+const DIALECTS: [&str; 7] =
+    ["openai", "responses", "anthropic", "gemini", "ollama", "bedrock", "simulator"];
 /// Long enough for any name, short enough for a header and a metric's label.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -49,10 +49,7 @@ impl Resolver<'_> {
             self.wrong(Some(name.place), message);
         }
         let dialect = self.read(&provider.dialect, |text| match text {
-            "openai" | "simulator" => Ok(text.to_owned()),
-            later if DIALECTS_LATER.contains(&later) => {
-                Err(format!("available in this version; there are {}", list(&DIALECTS)))
-            }
+            known if DIALECTS.contains(&known) => Ok(text.to_owned()),
             other => Err(format!("a dialect; {}", choice(other, &DIALECTS))),
         });
         if provider.dialect.0.is_none() {
@@ -60,9 +57,9 @@ impl Resolver<'_> {
                 format!("`{}` has no `dialect`; there are {}", name.value, list(&DIALECTS));
             self.wrong(Some(name.place), message);
         }
-        let endpoint = match dialect.as_deref() {
-            Some("simulator") => Endpoint::Simulator(self.simulator(provider)),
-            Some(_) => Endpoint::OpenAi(self.openai(provider)),
+        let endpoint = match dialect.as_deref().map(|word| (word, Dialect::parse(word))) {
+            Some((_, Some(dialect))) => Endpoint::Http(self.http(dialect, name, provider)),
+            Some((_, None)) => Endpoint::Simulator(self.simulator(provider)),
             // Reported above; the rest of it cannot be judged.
             None => Endpoint::Simulator(Simulator::default()),
         };
@@ -88,12 +85,26 @@ impl Resolver<'_> {
         }
     }
 
-    pub(super) fn openai(&mut self, provider: &file::Provider) -> OpenAi {
-        self.foreign("tokens_per_second", place(&provider.tokens_per_second), "openai");
-        self.foreign("seed", place(&provider.seed), "openai");
-        let base_url = self.read(&provider.base_url, base_url);
-        let base_url = base_url
-            .unwrap_or_else(|| Url::parse(OPENAI_BASE_URL).expect("the default base URL is a URL"));
+    pub(super) fn http(
+        &mut self,
+        dialect: Dialect,
+        name: &At<String>,
+        provider: &file::Provider,
+    ) -> Http {
+        let word = dialect.as_str();
+        self.foreign("tokens_per_second", place(&provider.tokens_per_second), word);
+        self.foreign("seed", place(&provider.seed), word);
+        let default = default_base_url(dialect);
+        if default.is_none() && provider.base_url.0.is_none() {
+            let message =
+                format!("`{}` has no `base_url`, and `dialect: {word}` no default", name.value);
+            self.wrong(Some(name.place), message);
+        }
+        let base_url = self.read(&provider.base_url, base_url).unwrap_or_else(|| {
+            // Reported above where there is none; the place is never called.
+            let url = default.unwrap_or("http://localhost");
+            Url::parse(url).expect("a default base URL is a URL")
+        });
         let api_key = self.text(&provider.api_key).and_then(|key| {
             let key_is_sendable = !key.value.trim().is_empty() && is_header_value(&key.value);
             if !key_is_sendable {
@@ -103,7 +114,7 @@ impl Resolver<'_> {
             }
             key_is_sendable.then(|| Secret::new(key.value))
         });
-        OpenAi { base_url, api_key, headers: self.headers(&provider.headers) }
+        Http { dialect, base_url, api_key, headers: self.headers(&provider.headers) }
     }
 
     pub(super) fn headers(

@@ -11,7 +11,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{CHUNK, NAME, STRAY, error::error_payload, media::base64};
+use super::{
+    super::{Asked, Wire},
+    CHUNK, NAME, STRAY,
+    error::error_payload,
+    media::base64,
+};
 use crate::event::{
     Event, FinishReason, Finished, Kind, Media, Native, Reasoning, RunBy, Started, Usage,
 };
@@ -19,19 +24,11 @@ use crate::event::{
 #[cfg(test)]
 mod tests;
 
-/// Whether the app asked for the extra usage chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UsageChunk {
-    /// `stream_options.include_usage` was true.
-    Asked,
-    /// It was not: the chunk is left out.
-    NotAsked,
-}
-
 /// Writes one generation's stream for one app.
 #[derive(Debug)]
 pub struct Encoder {
-    usage_chunk: UsageChunk,
+    /// The app asked for the extra usage chunk.
+    asks_usage: bool,
     head: Head,
     usage: Option<Usage>,
     choices: HashMap<u32, Choice>,
@@ -124,9 +121,9 @@ struct Function<'a> {
 
 impl Encoder {
     /// An encoder for a generation whose events are given from the first on.
-    pub fn new(usage_chunk: UsageChunk) -> Self {
+    pub fn new(asked: &Asked) -> Self {
         Self {
-            usage_chunk,
+            asks_usage: asked.usage,
             head: Head::default(),
             usage: None,
             choices: HashMap::new(),
@@ -137,7 +134,7 @@ impl Encoder {
 
     /// Adds the payloads that say `event` to `out`: JSON each, and at a good end `[DONE]`. To resume after some event,
     /// give all before it too and drop what they say.
-    pub fn encode(&mut self, event: &Event, out: &mut Vec<Bytes>) {
+    pub fn encode(&mut self, event: &Event, out: &mut Vec<Wire>) {
         let choice = event.choice;
         match &event.kind {
             Kind::Started(started) => {
@@ -184,14 +181,14 @@ impl Encoder {
                 }
                 self.end(out);
             }
-            Kind::Failed(failed) => out.push(error_payload(failed)),
+            Kind::Failed(failed) => out.push(Wire::unnamed(error_payload(failed))),
             Kind::Native(native) if native.dialect == NAME => self.native(choice, native, out),
             Kind::ToolCall(_) | Kind::Resumed(_) | Kind::Custom(_) | Kind::Native(_) => {}
         }
     }
 
     /// The role chunk, once for each choice.
-    fn begin(&mut self, choice: u32, out: &mut Vec<Bytes>) {
+    fn begin(&mut self, choice: u32, out: &mut Vec<Wire>) {
         if let std::collections::hash_map::Entry::Vacant(vacant) = self.choices.entry(choice) {
             vacant.insert(Choice::default());
             let delta = Delta { role: Some("assistant"), content: Some(""), ..d() };
@@ -199,13 +196,13 @@ impl Encoder {
         }
     }
 
-    fn delta(&mut self, choice: u32, delta: Delta<'_>, out: &mut Vec<Bytes>) {
+    fn delta(&mut self, choice: u32, delta: Delta<'_>, out: &mut Vec<Wire>) {
         self.begin(choice, out);
         self.write(choice, delta, None, out);
     }
 
     /// A delta with one member, whose JSON is at hand.
-    fn raw_delta(&mut self, choice: u32, name: &str, value: &[u8], out: &mut Vec<Bytes>) {
+    fn raw_delta(&mut self, choice: u32, name: &str, value: &[u8], out: &mut Vec<Wire>) {
         if let Ok(value) = serde_json::from_slice(value) {
             let more = HashMap::from([(name, value)]);
             self.delta(choice, Delta { more, ..d() }, out);
@@ -213,7 +210,7 @@ impl Encoder {
     }
 
     /// A chunk with one member of its own and no choices.
-    fn member(&mut self, name: &str, value: &[u8], out: &mut Vec<Bytes>) {
+    fn member(&mut self, name: &str, value: &[u8], out: &mut Vec<Wire>) {
         if let Ok(value) = serde_json::from_slice(value) {
             self.push(&[], None, HashMap::from([(name, value)]), out);
         }
@@ -224,7 +221,7 @@ impl Encoder {
         index: u32,
         delta: Delta<'_>,
         finish_reason: Option<&'static str>,
-        out: &mut Vec<Bytes>,
+        out: &mut Vec<Wire>,
     ) {
         self.push(&[ChoicePart { index, delta, finish_reason }], None, HashMap::new(), out);
     }
@@ -234,14 +231,15 @@ impl Encoder {
         choices: &[ChoicePart<'_>],
         usage: Option<&RawValue>,
         more: HashMap<&str, &RawValue>,
-        out: &mut Vec<Bytes>,
+        out: &mut Vec<Wire>,
     ) {
         let Head { id, created, model, .. } = &self.head;
         let chunk = Chunk { id, object: CHUNK, created: *created, model, choices, usage, more };
-        out.push(serde_json::to_vec(&chunk).expect("strings and numbers become JSON").into());
+        let data = serde_json::to_vec(&chunk).expect("strings and numbers become JSON");
+        out.push(Wire::unnamed(data));
     }
 
-    fn reasoning(&mut self, choice: u32, part: &Reasoning, out: &mut Vec<Bytes>) {
+    fn reasoning(&mut self, choice: u32, part: &Reasoning, out: &mut Vec<Wire>) {
         let details = details(part);
         let delta = Delta {
             reasoning_content: (!part.text.is_empty()).then_some(&part.text),
@@ -252,7 +250,7 @@ impl Encoder {
     }
 
     /// Audio goes part by part, an image only whole.
-    fn media(&mut self, choice: u32, media: &Media, out: &mut Vec<Bytes>) {
+    fn media(&mut self, choice: u32, media: &Media, out: &mut Vec<Wire>) {
         if !media.mime.starts_with("image/") {
             if !media.data.is_empty() {
                 let audio = format!("{{\"data\":\"{}\"}}", base64(&media.data));
@@ -271,17 +269,17 @@ impl Encoder {
     }
 
     /// Whole payloads go out as they came, parts of them in their place.
-    fn native(&mut self, choice: u32, native: &Native, out: &mut Vec<Bytes>) {
+    fn native(&mut self, choice: u32, native: &Native, out: &mut Vec<Wire>) {
         match native.name.split_once('.') {
             Some(("delta", name)) => self.raw_delta(choice, name, &native.data, out),
             Some(("content", _)) => self.raw_delta(choice, "content", &list(&native.data), out),
-            _ if native.name == CHUNK => out.push(native.data.clone()),
+            _ if native.name == CHUNK => out.push(Wire::unnamed(native.data.clone())),
             _ if native.name == STRAY => {}
             _ => self.member(&native.name, &native.data, out),
         }
     }
 
-    fn finish(&mut self, choice: u32, end: &Finished, out: &mut Vec<Bytes>) {
+    fn finish(&mut self, choice: u32, end: &Finished, out: &mut Vec<Wire>) {
         self.begin(choice, out);
         let state = self.choices.entry(choice).or_default();
         state.finished = true;
@@ -289,11 +287,11 @@ impl Encoder {
         self.write(choice, d(), Some(word), out);
     }
 
-    fn end(&mut self, out: &mut Vec<Bytes>) {
-        if let Some(usage) = self.usage.take().filter(|_| self.usage_chunk == UsageChunk::Asked) {
+    fn end(&mut self, out: &mut Vec<Wire>) {
+        if let Some(usage) = self.usage.take().filter(|_| self.asks_usage) {
             self.push(&[], Some(&usage_object(&usage, &self.head)), HashMap::new(), out);
         }
-        out.push(Bytes::from_static(b"[DONE]"));
+        out.push(Wire::unnamed(Bytes::from_static(b"[DONE]")));
     }
 }
 

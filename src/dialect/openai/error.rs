@@ -6,19 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::chunk::is_empty;
+use super::{super::ErrorBody, chunk::is_empty};
 use crate::event::{Failed, FailureCode};
-
-/// What an error says beside its status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ErrorBody<'a> {
-    /// For people.
-    pub message: &'a str,
-    /// The request's member that is wrong.
-    pub param: Option<&'a str>,
-    /// A word for programs; where there is none, the one OpenAI uses with the status, if any.
-    pub code: Option<&'a str>,
-}
 
 #[derive(Serialize)]
 struct Envelope<'a> {

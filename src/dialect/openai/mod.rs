@@ -21,11 +21,16 @@ mod completion;
 
 pub use completion::encode_whole;
 pub use decode::Decoder;
-pub use encode::{Encoder, UsageChunk};
-pub use error::{ErrorBody, error_body, error_payload, tells_failure};
+pub use encode::Encoder;
+pub use error::{error_body, error_payload, tells_failure};
 pub use fail::failure;
-pub use request::{BadRequest, Request, Streaming};
+pub use request::Request;
 pub use whole::decode_whole;
+
+/// Writes a call for a provider, to be streamed.
+pub fn write(_call: &super::Call, _model: &str) -> Result<super::Upstream, super::Unsayable> {
+    Err(super::Unsayable { path: "$".to_owned(), dialect: NAME, why: "SCAFFOLD".to_owned() })
+}
 
 /// The dialect's word in events.
 const NAME: &str = "openai";

@@ -30,12 +30,12 @@ fn end(reason: FinishReason) -> Event {
 }
 
 /// The payloads of `events`, each without what all chunks repeat.
-fn encode(events: &[Event], usage_chunk: UsageChunk) -> Vec<String> {
-    let mut encoder = Encoder::new(usage_chunk);
+fn encode(events: &[Event], usage: bool) -> Vec<String> {
+    let mut encoder = Encoder::new(&Asked { usage, ..Asked::default() });
     let mut out = Vec::new();
     events.iter().for_each(|event| encoder.encode(event, &mut out));
     let head = r#""id":"chatcmpl-gen_x","object":"chat.completion.chunk","created":1790000000,"model":"fast","#;
-    let text = |payload: Bytes| {
+    let text = |Wire { data: payload, .. }: Wire| {
         let text = String::from_utf8(payload.to_vec()).expect("UTF-8");
         assert!(!text.contains("choices") || text.contains(head), "{text}");
         if text.contains("choices") {
@@ -70,7 +70,7 @@ fn a_generation_becomes_the_chunks_that_openai_would_send() {
         format!(r#"{{"choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#)
     };
     assert_eq!(
-        encode(&conversation(), UsageChunk::Asked),
+        encode(&conversation(), true),
         [
             choice(r#"{"role":"assistant","content":""}"#),
             choice(
@@ -96,7 +96,7 @@ fn a_generation_becomes_the_chunks_that_openai_would_send() {
 
 #[test]
 fn an_app_that_did_not_ask_gets_no_usage_chunk() {
-    let payloads = encode(&conversation(), UsageChunk::NotAsked);
+    let payloads = encode(&conversation(), false);
     assert!(!payloads.iter().any(|payload| payload.contains("usage")));
     assert_eq!(payloads.last().map(String::as_str), Some("[DONE]"));
 }
@@ -105,7 +105,7 @@ fn an_app_that_did_not_ask_gets_no_usage_chunk() {
 fn a_failure_is_an_error_and_nothing_after_it() {
     let failed = Failed::new(FailureCode::UpstreamCut, "cut");
     let events = [started("openai"), Event::text("Hi"), Event::new(Kind::Failed(failed.clone()))];
-    let payloads = encode(&events, UsageChunk::Asked);
+    let payloads = encode(&events, true);
     assert_eq!(
         payloads.last().map(String::as_str),
         Some(
@@ -117,8 +117,7 @@ fn a_failure_is_an_error_and_nothing_after_it() {
 
 #[test]
 fn a_refusal_is_a_stop_where_it_can_be_read_and_a_filter_where_it_cannot() {
-    let finish =
-        |events: &[Event]| encode(events, UsageChunk::NotAsked).iter().rev().nth(1).cloned();
+    let finish = |events: &[Event]| encode(events, false).iter().rev().nth(1).cloned();
     let refusal = end(FinishReason::Refusal);
     let said = [started("x"), Event::new(Kind::Refusal("No.".into())), refusal.clone()];
     assert!(finish(&said).is_some_and(|chunk| chunk.contains("\"stop\"")));
@@ -134,7 +133,7 @@ fn every_choice_has_a_role_and_an_end() {
     };
     let other = Event::text("b").of_choice(1);
     let events = [started("x"), Event::text("a"), other, done(1), done(0), end(FinishReason::Stop)];
-    let payloads = encode(&events, UsageChunk::Asked);
+    let payloads = encode(&events, true);
     for index in [0, 1] {
         let of = |part: &str| {
             let head = format!("\"index\":{index},");
@@ -151,7 +150,7 @@ fn an_image_goes_out_whole() {
         Event::new(Kind::Media(media))
     };
     let events = [started("x"), part(0, b"\x89P", false), part(1, b"NG", true)];
-    let payloads = encode(&events, UsageChunk::Asked);
+    let payloads = encode(&events, true);
     assert_eq!(payloads.len(), 2);
     assert!(payloads[1].contains("data:image/png;base64,iVBORw=="), "{}", payloads[1]);
 }
@@ -159,11 +158,11 @@ fn an_image_goes_out_whole() {
 #[test]
 fn the_tail_of_a_resumed_stream_is_the_tail_of_the_whole() {
     let events = conversation();
-    let whole = encode(&events, UsageChunk::Asked);
-    assert_eq!(encode(&events, UsageChunk::Asked), whole);
-    let counts = |upto: usize| encode(&events[..upto], UsageChunk::Asked).len();
+    let whole = encode(&events, true);
+    assert_eq!(encode(&events, true), whole);
+    let counts = |upto: usize| encode(&events[..upto], true).len();
     for upto in 1..events.len() {
-        assert_eq!(encode(&events[..upto], UsageChunk::Asked), whole[..counts(upto)]);
+        assert_eq!(encode(&events[..upto], true), whole[..counts(upto)]);
     }
 }
 
