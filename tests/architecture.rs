@@ -53,7 +53,14 @@ const RULES: &[Rule] = &[
     Rule("access", &["WORDS", "config"], "who may do what; does none of it"),
     Rule(
         "config",
-        &["WORDS", "dialect::Dialect", "generation::OnDisconnect", "generation::Timeouts"],
+        &[
+            "WORDS",
+            "dialect::Dialect",
+            "generation::OnDisconnect",
+            "generation::Timeouts",
+            "generation::Failover",
+            "generation::OnBreak",
+        ],
         "values that were read once, in the stages' own types; what they do is others' business",
     ),
     Rule("console", &[], "files"),

@@ -27,7 +27,7 @@ use crate::{
     channel::{AppendError, Channel, Ended, Signal, Step},
     dialect::{AppDialect, AppRequest, Asked, Dialect, Streaming, openai::Request},
     event::{Event, Failed, FailureCode},
-    generation::{Attempt, Head, Launched, OnDisconnect, Order, Timeouts},
+    generation::{Attempt, Failover, Head, Launched, OnDisconnect, Order, Timeouts},
     ident::ChannelId,
     provider::{self, Provider},
     route::Target,
@@ -42,6 +42,7 @@ struct Call {
     target: Target,
     timeouts: Timeouts,
     on_disconnect: OnDisconnect,
+    failover: Failover,
     provider: Arc<Provider>,
     headers: HeaderMap,
 }
@@ -100,6 +101,7 @@ fn understand(app: &App, headers: &HeaderMap, body: Bytes) -> Result<Call, Probl
         target,
         timeouts: plan.timeouts,
         on_disconnect: plan.on_disconnect,
+        failover: plan.failover,
         request,
     })
 }
@@ -139,6 +141,9 @@ fn launch_once(app: &App, caller: &Caller, call: &Call) -> Result<Running, Appen
         channel: Arc::clone(&channel),
         model: call.request.model().to_owned(),
         attempts: vec![attempt],
+        call: Arc::new(call.request.clone()),
+        failover: call.failover,
+        health: Arc::clone(&app.health),
         timeouts: call.timeouts,
         on_disconnect,
     };

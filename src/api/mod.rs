@@ -33,8 +33,13 @@ use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use crate::{
-    access::Guard, channel::Channels, console, generation::Generations, provider::Provider,
-    route::Routes, session::Host,
+    access::Guard,
+    channel::Channels,
+    console,
+    generation::Generations,
+    provider::Provider,
+    route::{Health, Routes},
+    session::Host,
 };
 
 /// The largest body an app may send: a conversation with images.
@@ -52,6 +57,8 @@ pub struct Parts {
     pub generations: Generations,
     /// Model names to targets.
     pub routes: Routes,
+    /// Which targets may be called now.
+    pub health: Arc<Health>,
     /// The configured providers by name.
     pub providers: HashMap<String, Arc<Provider>>,
     /// Open mode's checks.

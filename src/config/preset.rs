@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Access, Channels, Config, ConfigError, Endpoint, Environment, Http, Listen, Model,
+    Access, Channels, Config, ConfigError, Endpoint, Environment, Failover, Http, Listen, Model,
     OnDisconnect, Provider, Secret, Simulator, Store, Target, Timeouts, default_base_url, resolve,
 };
 use crate::dialect::Dialect;
@@ -103,5 +103,6 @@ fn model(name: &str, provider: &str, upstream: Option<String>) -> Model {
         targets: vec![Target { provider: provider.to_owned(), model: upstream, weight: None }],
         timeouts: Timeouts::default(),
         on_disconnect: OnDisconnect::default(),
+        failover: Failover::default(),
     }
 }

@@ -11,7 +11,7 @@ use reqwest::{
 
 use super::Secret;
 use crate::dialect::Dialect;
-pub use crate::generation::{OnDisconnect, Timeouts};
+pub use crate::generation::{Failover, OnDisconnect, Timeouts};
 
 /// Loopback, because the gateway is open without keys; the port that development servers are looked for at.
 pub const HTTP: &str = "127.0.0.1:8080";
@@ -166,6 +166,8 @@ pub struct Model {
     pub timeouts: Timeouts,
     /// What becomes of its generations when nobody is there.
     pub on_disconnect: OnDisconnect,
+    /// How its calls are tried again.
+    pub failover: Failover,
 }
 
 /// One provider and one of its models.

@@ -104,6 +104,7 @@ impl Gateway {
             channels,
             generations: Generations::new(),
             routes: Routes::new(&config),
+            health: Arc::default(),
             providers: config.providers.iter().map(provider).collect(),
             guard: Guard::new(http_address.port(), config.access.allowed_origins.clone()),
             settings: api::Settings {

@@ -5,6 +5,7 @@
 //! the app's response reads from the tee, viewers from the log.
 
 mod deadlines;
+mod failover;
 mod ingest;
 mod presence;
 mod task;
@@ -12,6 +13,7 @@ mod tee;
 mod vigil;
 
 pub use deadlines::{Deadlines, Due, LINGER, Timeouts};
+pub use failover::{Failover, OnBreak};
 pub use presence::{OnDisconnect, Presence};
 pub use tee::{Item, Payload, TEE_BYTES_MAX, TeeReader};
 
@@ -25,10 +27,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     channel::{AppendError, Channel},
     clock,
-    dialect::Dialect,
+    dialect::{AppRequest, Dialect},
     event::{Failed, Started},
     ident::GenerationId,
     provider::{Provider, Request},
+    route::Health,
 };
 
 /// What to generate, where, and under which rules.
@@ -39,6 +42,12 @@ pub struct Order {
     pub model: String,
     /// Whom to call, in this order; at least one.
     pub attempts: Vec<Attempt>,
+    /// The app's call, from which one for another target can be written when a provider breaks.
+    pub call: Arc<AppRequest>,
+    /// How it is tried again.
+    pub failover: Failover,
+    /// Which targets may be called now.
+    pub health: Arc<Health>,
     /// The clocks.
     pub timeouts: Timeouts,
     /// What happens when nobody is there any more.

@@ -4,11 +4,15 @@
 //! An exact name wins, then the longest `prefix/*`, then `*`; of a pattern, what stands for the `*` is the name at the
 //! provider.
 
+mod health;
+
 use std::{collections::HashMap, num::NonZeroU32};
 
 use thiserror::Error;
 
-use crate::config::{Config, Model, OnDisconnect, Timeouts};
+use crate::config::{Config, Failover, Model, OnDisconnect, Timeouts};
+
+pub use health::{Health, Outcome, Permit, Resting};
 
 /// All routes of one config; a changed config makes new ones.
 ///
@@ -41,6 +45,8 @@ pub struct Plan {
     pub timeouts: Timeouts,
     /// What becomes of the generation when nobody is there.
     pub on_disconnect: OnDisconnect,
+    /// How its calls are tried again.
+    pub failover: Failover,
 }
 
 /// A provider and the model's name there.
@@ -106,6 +112,7 @@ impl Routes {
             targets: targets.collect(),
             timeouts: model.timeouts,
             on_disconnect: model.on_disconnect,
+            failover: model.failover,
         })
     }
 

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use super::{
     super::{
-        Model, OnDisconnect, Target, Timeouts, file,
+        Failover, Model, OnDisconnect, Target, Timeouts, file,
         located::At,
         problem::{choice, list},
         units,
@@ -49,6 +49,7 @@ impl Resolver<'_> {
             targets,
             timeouts: self.timeouts(&model.timeouts),
             on_disconnect: self.on_disconnect(&model.on_disconnect).unwrap_or(on_disconnect),
+            failover: Failover::default(),
         }
     }
 
