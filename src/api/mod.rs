@@ -14,9 +14,11 @@ mod llm;
 mod models;
 mod ops;
 mod passthrough;
+mod poll;
 mod problem;
 mod relay;
 mod sse;
+mod ui_message;
 
 pub use connect::{ConnectInfo, WebTransportInfo};
 
@@ -109,6 +111,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/models/{*id}", get(models::one).fallback(passthrough::pass))
         .route("/v1/channels/{id}", get(channels::state).delete(channels::delete))
         .route("/v1/channels/{id}/events", get(events::events).post(channels::publish))
+        .route("/v1/channels/{id}/ui-message-stream", get(ui_message::stream))
         .route("/v1/channels/{id}/cancel", post(channels::cancel))
         .route("/v1/connect", get(connect::websocket))
         .route("/v1/connect/info", get(connect::info))
