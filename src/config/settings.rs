@@ -125,7 +125,7 @@ pub struct Provider {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Endpoint {
     /// A dialect over HTTP.
-    Http(Http),
+    Http(Box<Http>),
     /// The built-in simulator.
     Simulator(Simulator),
 }

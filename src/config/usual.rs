@@ -98,7 +98,7 @@ impl Config {
         let mut config = without_file();
         for usual in &USUAL {
             if let Some(http) = usual.http(environment)? {
-                let endpoint = Endpoint::Http(http);
+                let endpoint = Endpoint::Http(Box::new(http));
                 config.providers.push(Provider { name: usual.name.to_owned(), endpoint });
                 config.models.extend(usual.models());
             }

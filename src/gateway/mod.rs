@@ -185,7 +185,8 @@ fn install_crypto() {
 fn provider(config: &config::Provider) -> (String, Arc<Provider>) {
     let (endpoint, secrets) = match &config.endpoint {
         config::Endpoint::Http(http) => {
-            (Endpoint::Http(Http::new(http.base_url.as_str(), outbound(http))), secrets(http))
+            let endpoint = Http::new(http.base_url.as_str(), outbound(http));
+            (Endpoint::Http(Box::new(endpoint)), secrets(http))
         }
         config::Endpoint::Simulator(settings) => {
             let settings = simulator::Settings {

@@ -93,7 +93,7 @@ pub struct Provider {
 /// Where a provider is.
 pub enum Endpoint {
     /// Behind a URL.
-    Http(Http),
+    Http(Box<Http>),
     /// Inside this process.
     Simulator(simulator::Simulator),
 }

@@ -55,7 +55,9 @@ impl Resolver<'_> {
             self.wrong(Some(name.place), message);
         }
         let endpoint = match dialect.as_deref().map(|word| (word, Dialect::parse(word))) {
-            Some((_, Some(dialect))) => Endpoint::Http(self.http(dialect, name, provider)),
+            Some((_, Some(dialect))) => {
+                Endpoint::Http(Box::new(self.http(dialect, name, provider)))
+            }
             Some((_, None)) => Endpoint::Simulator(self.simulator(provider)),
             // Reported above; the rest of it cannot be judged.
             None => Endpoint::Simulator(Simulator::default()),
