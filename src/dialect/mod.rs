@@ -14,6 +14,8 @@ pub mod responses;
 
 mod app;
 mod body;
+#[cfg(test)]
+mod recorded;
 mod seal;
 mod split;
 
