@@ -16,6 +16,8 @@ mod app;
 mod body;
 #[cfg(test)]
 mod recorded;
+mod ledger;
+mod object;
 mod seal;
 mod split;
 
