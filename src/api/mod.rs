@@ -18,9 +18,11 @@ mod llm;
 mod models;
 mod ops;
 mod passthrough;
+mod poll;
 mod problem;
 mod relay;
 mod sse;
+mod ui_message;
 
 pub use connect::{ConnectInfo, WebTransportInfo};
 
@@ -118,6 +120,7 @@ pub fn router(app: App) -> Router {
         .merge(models_of("/v1alpha"))
         .route("/v1/channels/{id}", get(channels::state).delete(channels::delete))
         .route("/v1/channels/{id}/events", get(events::events).post(channels::publish))
+        .route("/v1/channels/{id}/ui-message-stream", get(ui_message::stream))
         .route("/v1/channels/{id}/cancel", post(channels::cancel))
         .route("/v1/connect", get(connect::websocket))
         .route("/v1/connect/info", get(connect::info))
