@@ -29,7 +29,8 @@ pub(super) struct File {
     pub(super) tls: Given<IgnoredAny>,
     /// The upstream LLM endpoints, by name. Routes that no model names go to the first.
     pub(super) providers: Entries<Provider>,
-    /// The models that apps may ask for: a name, `prefix/*`, or `*`.
+    /// The models that apps may ask for: a name, or a pattern. What stands for the `*` of `prefix/*` is the name at the
+    /// provider; with any other pattern (`claude-*`, `*`) it is the whole name.
     pub(super) models: Entries<Model>,
     /// How channels behave.
     #[serde(deserialize_with = "section")]
@@ -126,7 +127,7 @@ pub(super) struct Target {
     /// One of the providers.
     #[schemars(with = "schema::Text")]
     pub(super) provider: Given<String>,
-    /// The model's name there; by default the public one, of a pattern the part under its `*`.
+    /// The model's name there; by default the public one, of `prefix/*` the part under its `*`.
     #[schemars(with = "schema::Text")]
     pub(super) model: Given<String>,
     /// Its share of the load; without one it only takes over.

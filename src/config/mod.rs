@@ -14,6 +14,7 @@ mod schema;
 mod secret;
 mod settings;
 mod units;
+mod usual;
 
 use std::{fs, net::SocketAddr, path::Path};
 

@@ -140,6 +140,13 @@ pub struct Http {
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
+impl Http {
+    /// An endpoint of which only this is known: no key, no headers.
+    pub fn at(dialect: Dialect, base_url: Url) -> Self {
+        Self { dialect, base_url, api_key: None, headers: Vec::new() }
+    }
+}
+
 /// The simulator's settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Simulator {
@@ -158,7 +165,7 @@ impl Default for Simulator {
 /// A public model name, or a pattern of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// `fast`, `openai/*` or `*`.
+    /// `fast`, `openai/*`, `claude-*` or `*`.
     pub name: String,
     /// Where its calls may go, at least one.
     pub targets: Vec<Target>,
@@ -175,7 +182,7 @@ pub struct Model {
 pub struct Target {
     /// A provider of the config.
     pub provider: String,
-    /// Its name upstream; without one, the public name (of a pattern, the part under the `*`).
+    /// Its name upstream; without one, the public name (of `prefix/*`, the part under the `*`).
     pub model: Option<String>,
     /// Its share of the load; without one it only takes over when others fail.
     pub weight: Option<NonZeroU32>,

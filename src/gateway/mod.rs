@@ -106,6 +106,7 @@ impl Gateway {
             routes: Routes::new(&config),
             health: Arc::default(),
             providers: config.providers.iter().map(provider).collect(),
+            provider_order: config.providers.iter().map(|it| it.name.clone()).collect(),
             guard: Guard::new(http_address.port(), config.access.allowed_origins.clone()),
             settings: api::Settings {
                 keep_alive: config.channels.keep_alive,

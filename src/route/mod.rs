@@ -1,8 +1,8 @@
 //! Finds where a call goes: from the model's public name to the targets to try, in order. Pure; the random number comes
 //! in from outside, and nothing is called here.
 //!
-//! An exact name wins, then the longest `prefix/*`, then `*`; of a pattern, what stands for the `*` is the name at the
-//! provider.
+//! An exact name wins, then the pattern with the longest prefix, `*` last. A prefix that ends with a slash names the way
+//! and not the model: of `openai/*`, what stands for the `*` is the name at the provider. Of `claude-*` it is the whole.
 
 mod health;
 
@@ -131,13 +131,13 @@ impl Routes {
         self.default_provider.as_deref()
     }
 
-    /// The model and, of a pattern, what stands for its `*`.
+    /// The model, and the name that its providers know.
     fn find<'a>(&self, name: &'a str) -> Option<(&Model, &'a str)> {
         let exact = self.exact.get(name).map(|index| (*index, name));
         let pattern = || {
             let rests = self.patterns.iter().filter_map(|(prefix, index)| {
                 let rest = name.strip_prefix(prefix.as_str()).filter(|rest| !rest.is_empty())?;
-                Some((*index, rest))
+                Some((*index, if prefix.ends_with('/') { rest } else { name }))
             });
             rests.into_iter().next()
         };

@@ -35,6 +35,8 @@ fn an_exact_name_wins_then_the_longest_prefix_then_the_star() {
         ("openai/*", vec![target("short", None, 0)]),
         ("openai/o/*", vec![target("long", None, 0)]),
         ("openai/gpt", vec![target("exact", Some("gpt-5"), 0)]),
+        ("openai/gpt-5*", vec![target("family", None, 0)]),
+        ("claude-*", vec![target("claude", None, 0)]),
         ("plain", vec![target("plain", None, 0)]),
     ]);
     for (name, expected) in [
@@ -43,6 +45,9 @@ fn an_exact_name_wins_then_the_longest_prefix_then_the_star() {
         ("openai/o/3/mini", "long:3/mini"),
         ("openai/o/", "short:o/"),
         ("openai/", "rest:openai/"),
+        ("openai/gpt-5-mini", "family:openai/gpt-5-mini"),
+        ("claude-opus-4-5", "claude:claude-opus-4-5"),
+        ("claude-", "rest:claude-"),
         ("plain", "plain:plain"),
         ("other", "rest:other"),
     ] {

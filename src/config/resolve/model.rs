@@ -30,10 +30,8 @@ impl Resolver<'_> {
                 "names are not taken from the environment, only values are",
             );
         }
-        let stem = text.strip_suffix('*');
-        let stem_ok = stem.is_none_or(|stem| stem.is_empty() || stem.ends_with('/'));
-        if !stem_ok || stem.unwrap_or(text).contains('*') {
-            let message = format!("`{text}` is not a pattern; there are `prefix/*` and `*`");
+        if text.strip_suffix('*').unwrap_or(text).contains('*') {
+            let message = format!("`{text}` is not a pattern; the `*` stands at its end");
             self.wrong(Some(name.place), message);
         }
         if model.targets.is_empty() {

@@ -92,4 +92,13 @@ impl Framing {
             Self::JsonArray(_) | Self::EventStream(_) => None,
         }
     }
+
+    /// Whether the framing has an end of its own and that is still to come: a stream that closes now was cut, whatever
+    /// its payloads said.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::JsonArray(framing) => framing.is_open(),
+            Self::Sse(_) | Self::Lines(_) | Self::EventStream(_) => false,
+        }
+    }
 }
