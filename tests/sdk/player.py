@@ -7,6 +7,7 @@ comes through any gateway and any dialect:
     {"play": …, "stop": 0.5}                          break the connection after half of the bytes
     {"play": …, "stop": 0.5, "cleanly": true}         end the body there as if it were whole
     {"turns": [[{"text": "Hi"}], …], "mark": "a"}     say these parts (see `providers`), for the mark's first call the first
+    {"turns": …, "stop": 0.5}                         end the body there as if it were whole
     {"fail": [{"text": "Hi"}], "message": "…"}        say this, then an error in the stream
     {"status": 429, "retry_after": 3}                 an HTTP error in the dialect's form
     {"drip": 20}                                      a token every 20 ms until the peer goes
@@ -174,7 +175,8 @@ class Player:
             # What ends it well is left out: the reason, the usage, the terminator.
             said = said[: len(said) - ENDS[dialect]] + [providers.failure(dialect, 529, wish["message"])]
         begin(connection, 200, providers.CONTENT_TYPES.get(dialect, "text/event-stream"))
-        send_cut(connection, b"".join(said), random.Random(wish.get("seed", 0)))
+        body = b"".join(said)
+        send_cut(connection, body[: int(len(body) * wish.get("stop", 1))], random.Random(wish.get("seed", 0)))
         connection.sendall(b"0\r\n\r\n")
         return True
 
