@@ -8,24 +8,32 @@
 //! (and `phase`), what the words cannot say by one with the whole item. So a stream that is encoded anew has the
 //! provider's own item ids.
 
+mod cite;
 mod decode;
+mod encode;
 mod fail;
 mod frame;
 mod items;
+mod lifecycle;
+mod output;
+mod response;
 mod said;
 #[cfg(test)]
 mod trial;
 mod usage;
+mod whole;
 
 pub use decode::{Decoder, decode_whole};
+pub use encode::Encoder;
 pub use fail::{error_wire, error_wire_at, failure, tells_failure};
+pub use response::response_id;
+pub use whole::{encode_whole, items_of, snapshot, snapshot_of};
 
 /// The dialect's word in events.
 const NAME: &str = "responses";
 
 // SCAFFOLD
-use super::{Asked, BadRequest, Call, Streaming, Unsayable, Upstream, Wire};
-use crate::event::{Event, Failed, FailureCode};
+use super::{Asked, BadRequest, Call, Streaming, Unsayable, Upstream};
 use bytes::Bytes;
 /// x
 pub fn write(_call: &Call, _model: &str) -> Result<Upstream, Unsayable> {
@@ -59,21 +67,4 @@ impl Request {
             dropped: super::call::Dropped::default(),
         }
     }
-}
-/// Writes one generation's stream for one app.
-#[derive(Debug)]
-pub struct Encoder;
-#[allow(missing_docs)]
-impl Encoder {
-    pub fn new(_asked: &Asked) -> Self {
-        Self
-    }
-    pub fn encode(&mut self, _event: &Event, _out: &mut Vec<Wire>) {}
-}
-/// The body for an app that asked without streaming.
-pub fn encode_whole<'a>(
-    _events: impl IntoIterator<Item = &'a Event>,
-    _asked: &Asked,
-) -> Result<Bytes, Failed> {
-    Err(Failed::new(FailureCode::UpstreamError, "SCAFFOLD"))
 }
