@@ -8,63 +8,33 @@
 //! (and `phase`), what the words cannot say by one with the whole item. So a stream that is encoded anew has the
 //! provider's own item ids.
 
+mod ask;
 mod cite;
 mod decode;
 mod encode;
 mod fail;
 mod frame;
+mod input;
 mod items;
 mod lifecycle;
 mod output;
+mod request;
 mod response;
 mod said;
 #[cfg(test)]
 mod trial;
+mod turns;
 mod usage;
 mod whole;
+mod write;
 
 pub use decode::{Decoder, decode_whole};
 pub use encode::Encoder;
 pub use fail::{error_wire, error_wire_at, failure, tells_failure};
+pub use request::Request;
 pub use response::response_id;
 pub use whole::{encode_whole, items_of, snapshot, snapshot_of};
+pub use write::write;
 
 /// The dialect's word in events.
 const NAME: &str = "responses";
-
-// SCAFFOLD
-use super::{Asked, BadRequest, Call, Streaming, Unsayable, Upstream};
-use bytes::Bytes;
-/// x
-pub fn write(_call: &Call, _model: &str) -> Result<Upstream, Unsayable> {
-    Err(Unsayable { path: "$".to_owned(), dialect: "responses", why: "SCAFFOLD".to_owned() })
-}
-/// An app's request that has been looked at.
-#[derive(Clone, Debug)]
-pub struct Request;
-#[allow(missing_docs)]
-impl Request {
-    pub fn read(_body: Bytes) -> Result<Self, BadRequest> {
-        Err(BadRequest::of("$", "SCAFFOLD"))
-    }
-    pub fn model(&self) -> &str {
-        ""
-    }
-    pub fn streams(&self) -> bool {
-        false
-    }
-    pub fn asked(&self) -> Asked {
-        Asked::default()
-    }
-    pub fn call(&self) -> Result<Call, BadRequest> {
-        Err(BadRequest::of("$", "SCAFFOLD"))
-    }
-    pub fn upstream(&self, _model: &str, _streaming: Streaming) -> Upstream {
-        Upstream {
-            path: String::new(),
-            headers: Vec::new(),
-            body: Bytes::new(),
-            dropped: super::call::Dropped::default(),
-        }
-    }
-}
