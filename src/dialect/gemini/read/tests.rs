@@ -131,6 +131,19 @@ fn a_conversation_with_tools_and_thoughts_is_read_in_place() {
 }
 
 #[test]
+fn seals_are_opened_in_either_alphabet_and_empty_parts_say_nothing() {
+    let signature = "~~~???>>>é";
+    let sealed = seal(Dialect::Anthropic, Sealed::Signature, signature);
+    let url_safe = sealed.replace('+', "-").replace('/', "_");
+    assert_ne!(sealed, url_safe, "the alphabets differ here");
+    for sealed in [sealed, url_safe] {
+        let call = read(&json!({ "contents": [{ "role": "model", "parts": [
+            { "text": "h", "thought": true, "thoughtSignature": sealed }, { "text": "" } ] }] }));
+        assert_eq!(words(&call.turns[0].parts), [format!("thought h {signature} anthropic")]);
+    }
+}
+
+#[test]
 fn files_are_known_by_where_they_are() {
     let own = "https://generativelanguage.googleapis.com/v1beta/files/x";
     for (uri, mime, source) in [

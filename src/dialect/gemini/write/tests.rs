@@ -283,7 +283,7 @@ fn a_call_of_its_own_app_comes_out_as_it_went_in() {
                 { "functionCall": { "id": "c1", "name": "add", "args": { "x": 1 } }, "thoughtSignature": "s" },
             ] },
             { "role": "user", "parts": [
-                { "functionResponse": { "id": "c1", "name": "add", "response": { "output": "3" } } } ] },
+                { "functionResponse": { "id": "c1", "name": "add", "response": { "output": [3] } } } ] },
         ],
         "systemInstruction": { "parts": [{ "text": "be brief" }] },
         "tools": [
