@@ -10,8 +10,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::{
-    NAME, base64,
-    finish,
+    NAME, base64, finish,
     pending::{Pending, Queue},
     sources, usage,
 };
@@ -63,10 +62,20 @@ pub(super) struct Part {
 /// What a part is.
 #[derive(Debug)]
 pub(super) enum Content {
-    Text { text: String, thought: bool },
+    Text {
+        text: String,
+        thought: bool,
+    },
     /// A call; its arguments are a JSON object.
-    Call { id: String, name: String, arguments: String },
-    Media { mime: String, data: Bytes },
+    Call {
+        id: String,
+        name: String,
+        arguments: String,
+    },
+    Media {
+        mime: String,
+        data: Bytes,
+    },
     /// A member that only this dialect has.
     Member(String, Bytes),
     /// A whole part that only this dialect has.
@@ -131,7 +140,9 @@ impl Speech {
             Kind::ToolCall(call) if call.run_by == RunBy::Client => {
                 let state = self.choices.entry(choice).or_default();
                 let pending = Pending::new(call, std::mem::take(&mut state.signature));
+                let bytes = pending.bytes();
                 state.calls.push(pending);
+                self.hold(bytes, out);
             }
             Kind::ToolArguments(part) => {
                 let state = self.choices.entry(choice).or_default();
@@ -160,10 +171,7 @@ impl Speech {
             Kind::Failed(failed) => self.fail(failed.clone(), out),
             Kind::Native(native) if native.dialect == NAME => self.native(choice, native, out),
             Kind::Resumed(_) => self.void(),
-            Kind::ToolCall(_)
-            | Kind::Citation(_)
-            | Kind::Custom(_)
-            | Kind::Native(_) => {}
+            Kind::ToolCall(_) | Kind::Citation(_) | Kind::Custom(_) | Kind::Native(_) => {}
         }
     }
 
@@ -232,7 +240,7 @@ impl Speech {
     fn calls(&mut self, choice: u32, out: &mut Vec<Piece>) {
         let state = self.choices.entry(choice).or_default();
         while let Some(call) = state.calls.next_complete() {
-            self.held_bytes = self.held_bytes.saturating_sub(call.arguments.len());
+            self.held_bytes = self.held_bytes.saturating_sub(call.bytes());
             state.thinking = false;
             out.push(Piece::Part(choice, call.part()));
         }
@@ -279,7 +287,7 @@ impl Speech {
         let state = self.choices.entry(choice).or_default();
         let mut broken = None;
         while let Some(call) = state.calls.take() {
-            self.held_bytes = self.held_bytes.saturating_sub(call.arguments.len());
+            self.held_bytes = self.held_bytes.saturating_sub(call.bytes());
             match call.arguments.trim().is_empty() || call.is_object() {
                 true => out.push(Piece::Part(choice, call.part())),
                 false => broken = Some(call.name),
