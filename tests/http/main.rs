@@ -9,7 +9,7 @@
     reason = "a test reads its own settings and owns its own tasks"
 )]
 
-#[path = "../common/recordings.rs"]
+#[path = "../common/mod.rs"]
 mod common;
 mod ends;
 mod gateway;
