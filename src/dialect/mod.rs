@@ -14,7 +14,11 @@ pub mod responses;
 
 mod app;
 mod body;
+mod ledger;
 mod named;
+mod object;
+#[cfg(test)]
+mod recorded;
 mod seal;
 mod split;
 

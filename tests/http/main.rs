@@ -16,6 +16,7 @@ mod gateway;
 mod guard;
 mod keep_alive;
 mod named;
+mod outbound;
 mod pass;
 mod poll;
 mod presence;
