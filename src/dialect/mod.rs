@@ -14,6 +14,11 @@ pub mod responses;
 
 mod app;
 mod body;
+mod ledger;
+mod named;
+mod object;
+#[cfg(test)]
+mod recorded;
 mod seal;
 mod split;
 
@@ -29,6 +34,7 @@ use crate::{
 pub use app::{AppDialect, AppRequest, Asked, Encoder, ErrorBody, Wire};
 pub use body::BadRequest;
 pub use call::{Call, Unsayable, Upstream};
+pub use named::Named;
 pub use seal::{Sealed, seal, unseal};
 pub use split::{TooLarge, split};
 

@@ -7,8 +7,10 @@ pub mod simulator;
 pub mod sse;
 
 mod http;
+mod keys;
 
-pub use http::Http;
+pub use http::{Http, HttpSettings};
+pub use keys::KeyIndex;
 
 use std::{fmt, time::Duration};
 
@@ -17,6 +19,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use memchr::memmem::Finder;
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// What to send to a provider.
 #[derive(Clone)]
@@ -58,6 +61,8 @@ pub struct Response {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
+    /// Which of the provider's keys it was called with, if it has any.
+    pub key: Option<KeyIndex>,
     /// Its body. Dropping it ends the call at the provider.
     pub body: BoxStream<'static, Result<Bytes, CallError>>,
 }
@@ -88,7 +93,7 @@ pub struct Provider {
 /// Where a provider is.
 pub enum Endpoint {
     /// Behind a URL.
-    Http(Http),
+    Http(Box<Http>),
     /// Inside this process.
     Simulator(simulator::Simulator),
 }
@@ -144,6 +149,22 @@ impl Provider {
                 request.body = whole.freeze();
                 simulator.call(request).await
             }
+        }
+    }
+
+    /// Leaves a key alone until then, and the next calls go with another, if there is one. After a 429 this has been done,
+    /// by its `retry-after`; who knows better says so here. A rest never becomes shorter.
+    pub fn rest_key(&self, key: KeyIndex, until: Instant) {
+        if let Endpoint::Http(http) = &self.endpoint {
+            http.keys.rest(key, until);
+        }
+    }
+
+    /// Whether a call made now would go with a key that does not rest. False without keys.
+    pub fn has_rested_key(&self, now: Instant) -> bool {
+        match &self.endpoint {
+            Endpoint::Http(http) => http.keys.has_rested(now),
+            Endpoint::Simulator(_) => false,
         }
     }
 

@@ -9,20 +9,26 @@
     reason = "a test reads its own settings and owns its own tasks"
 )]
 
-#[path = "../common/recordings.rs"]
+mod come_back;
+#[path = "../common/mod.rs"]
 mod common;
+mod dialects;
 mod ends;
 mod gateway;
 mod guard;
 mod keep_alive;
 mod named;
+mod outbound;
 mod pass;
+mod poll;
 mod presence;
 mod requests;
 mod shutdown;
 mod slow;
 mod sse;
+mod through;
 mod transcripts;
+mod ui_message;
 mod upstream;
 mod verbs;
 mod view;
