@@ -136,6 +136,8 @@ pub struct Http {
     pub base_url: Url,
     /// Sent in the dialect's own header.
     pub api_key: Option<Secret>,
+    /// Signs requests in place of a key, where the dialect is `bedrock`.
+    pub access_key: Option<AccessKey>,
     /// Sent with every request; the values are marked as sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -143,8 +145,21 @@ pub struct Http {
 impl Http {
     /// An endpoint of which only this is known: no key, no headers.
     pub fn at(dialect: Dialect, base_url: Url) -> Self {
-        Self { dialect, base_url, api_key: None, headers: Vec::new() }
+        Self { dialect, base_url, api_key: None, access_key: None, headers: Vec::new() }
     }
+}
+
+/// An access key of Amazon's, and where it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessKey {
+    /// The region, such as `us-east-1`.
+    pub region: String,
+    /// Its id, which is no secret.
+    pub id: String,
+    /// Its secret.
+    pub secret: Secret,
+    /// What temporary keys come with.
+    pub session_token: Option<Secret>,
 }
 
 /// The simulator's settings.

@@ -20,7 +20,7 @@ use crate::{
     config::{self, Config},
     dialect::Dialect,
     generation::Generations,
-    provider::{Endpoint, Http, Provider, simulator},
+    provider::{Endpoint, Http, Provider, sigv4::Signer, simulator},
     route::Routes,
     session::{self, Host},
     store::Memory,
@@ -194,8 +194,15 @@ fn provider(config: &config::Provider) -> (String, Arc<Provider>) {
                 headers.insert(name, value);
             }
             let secrets = key.into_iter().chain(http.headers.iter().filter_map(credential));
-            let secrets = secrets.collect();
-            (Endpoint::Http(Http::new(http.base_url.as_str(), headers)), secrets)
+            let mut secrets: Vec<_> = secrets.collect();
+            let mut endpoint = Http::new(http.base_url.as_str(), headers);
+            if let Some(key) = &http.access_key {
+                let token = key.session_token.as_ref().map(|token| token.expose().to_owned());
+                let secret = key.secret.expose();
+                secrets.extend(token.iter().cloned().chain([secret.to_owned()]));
+                endpoint = endpoint.signed(Signer::new(&key.region, &key.id, secret, token));
+            }
+            (Endpoint::Http(endpoint), secrets)
         }
         config::Endpoint::Simulator(settings) => {
             let settings = simulator::Settings {

@@ -71,6 +71,7 @@ impl Resolver<'_> {
         self.foreign("base_url", place(&provider.base_url), "simulator");
         self.foreign("api_key", place(&provider.api_key), "simulator");
         self.foreign("headers", headers, "simulator");
+        self.foreign_to_bedrock(provider, "simulator");
         let default = Simulator::default();
         let rate = self.read(&provider.tokens_per_second, |text| {
             let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
@@ -94,15 +95,16 @@ impl Resolver<'_> {
         let word = dialect.as_str();
         self.foreign("tokens_per_second", place(&provider.tokens_per_second), word);
         self.foreign("seed", place(&provider.seed), word);
-        let default = default_base_url(dialect);
-        if default.is_none() && provider.base_url.0.is_none() {
-            let message =
-                format!("`{}` has no `base_url`, and `dialect: {word}` no default", name.value);
-            self.wrong(Some(name.place), message);
-        }
+        let (default, access_key) = match dialect {
+            Dialect::Bedrock => self.bedrock(name, provider),
+            _ => {
+                self.foreign_to_bedrock(provider, word);
+                (default_base_url(dialect).map(str::to_owned), None)
+            }
+        };
         let base_url = self.read(&provider.base_url, base_url).unwrap_or_else(|| {
-            // Reported above where there is none; the place is never called.
-            let url = default.unwrap_or("http://localhost");
+            // Reported where there is none; the place is never called.
+            let url = default.as_deref().unwrap_or("http://localhost");
             Url::parse(url).expect("a default base URL is a URL")
         });
         let api_key = self.text(&provider.api_key).and_then(|key| {
@@ -114,7 +116,7 @@ impl Resolver<'_> {
             }
             key_is_sendable.then(|| Secret::new(key.value))
         });
-        Http { dialect, base_url, api_key, headers: self.headers(&provider.headers) }
+        Http { dialect, base_url, api_key, access_key, headers: self.headers(&provider.headers) }
     }
 
     pub(super) fn headers(
