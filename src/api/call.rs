@@ -99,7 +99,7 @@ fn attempts(
     let (mut attempts, mut omissions) = (Vec::new(), Vec::new());
     let mut written: HashMap<(Dialect, &str), Result<Upstream, BadRequest>> = HashMap::new();
     let mut refused = None;
-    for Target { provider, model } in &plan.targets {
+    for Target { provider, model, price } in &plan.targets {
         let provider = app.providers.get(provider).map(Arc::clone);
         let provider = provider.expect("config checks that every target's provider exists");
         let dialect = llm::spoken_by(&provider);
@@ -115,6 +115,7 @@ fn attempts(
                 let headers = upstream_headers(headers, own, dialect, upstream);
                 attempts.push(Attempt {
                     model: model.clone(),
+                    price: *price,
                     dialect,
                     request: provider::Request {
                         method: Method::POST,

@@ -48,6 +48,7 @@ pub(super) fn without_file() -> Config {
         listen: Listen::default(),
         providers: Vec::new(),
         models: Vec::new(),
+        prices: Vec::new(),
         channels: Channels::default(),
         store: Store::default(),
         access: Access::default(),
@@ -58,7 +59,12 @@ pub(super) fn without_file() -> Config {
 pub(super) fn model(name: &str, provider: &str, upstream: Option<String>) -> Model {
     Model {
         name: name.to_owned(),
-        targets: vec![Target { provider: provider.to_owned(), model: upstream, weight: None }],
+        targets: vec![Target {
+            provider: provider.to_owned(),
+            model: upstream,
+            weight: None,
+            max_in_flight: None,
+        }],
         timeouts: Timeouts::default(),
         on_disconnect: OnDisconnect::default(),
         failover: Failover::default(),

@@ -98,7 +98,7 @@ impl Config {
         let mut config = without_file();
         for usual in &USUAL {
             if let Some(http) = usual.http(environment)? {
-                let endpoint = Endpoint::Http(http);
+                let endpoint = Endpoint::Http(Box::new(http));
                 config.providers.push(Provider { name: usual.name.to_owned(), endpoint });
                 config.models.extend(usual.models());
             }
@@ -110,6 +110,7 @@ impl Config {
             return Err(ConfigError::one("environment", advice));
         };
         config.models.push(model("*", &first.name, None));
+        config.notes.extend(resolve::proxy_note(&config.providers, environment));
         Ok(config)
     }
 }
@@ -148,7 +149,7 @@ impl Usual {
             ConfigError::one(&format!("environment: {variable}"), format!("expected {expected}"))
         })?;
         let mut http = Http::at(self.dialect, base_url);
-        http.api_key = key.map(|(_, key)| Secret::new(key));
+        http.api_keys = key.map(|(_, key)| Secret::new(key)).into_iter().collect();
         Ok(Some(http))
     }
 }

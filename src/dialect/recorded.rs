@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Up to this size a stream is cut at every single place.
-const EVERY_PLACE_BYTES_MAX: usize = 8192;
+const EVERY_PLACE_BYTES_MAX: usize = 4096;
 const RANDOM_CUTS: usize = 50;
 
 /// Replays every recording under `directory`, cut and uncut. None where nobody tells where they are.

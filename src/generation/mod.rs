@@ -31,7 +31,7 @@ use crate::{
     event::{Failed, Started},
     ident::GenerationId,
     provider::{Provider, Request},
-    route::Health,
+    route::{Health, Price},
 };
 
 /// What to generate, where, and under which rules.
@@ -61,6 +61,8 @@ pub struct Attempt {
     pub provider: Arc<Provider>,
     /// The model's name there.
     pub model: String,
+    /// What its tokens cost, if that is known.
+    pub price: Option<Price>,
     /// What the provider's bytes mean.
     pub dialect: Dialect,
     /// What is sent.

@@ -163,7 +163,7 @@ impl Task {
 
     /// A body that is not a stream: an error, or an answer that was asked for whole.
     async fn whole(&mut self, answer: Response) -> Result<(), Failed> {
-        let Response { status, headers, mut body } = answer;
+        let Response { status, headers, mut body, .. } = answer;
         let mut whole = BytesMut::new();
         loop {
             match self.vigil.unless_ended(body.next()).await {

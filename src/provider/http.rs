@@ -1,16 +1,22 @@
 //! Calls a provider over HTTP.
 //!
 //! Follows no redirect (a POST must not wander), retries nothing, decompresses nothing: what the provider sent is what
-//! is passed on. The provider's key lives in the headers set here, or signs the request, and appears in no error text.
+//! is passed on. The provider's keys live in the headers set here, or sign the request, and appear in no error text. A
+//! proxy is used if it is given here; the environment's are not looked at, since what a gateway does is to be seen in its
+//! config.
 
 use std::{collections::HashMap, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use parking_lot::Mutex;
-use reqwest::{Url, header::HeaderMap};
+use reqwest::{
+    Certificate, Proxy, Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use tokio::time::Instant;
 
-use super::{CallError, Passing, Request, Response, sigv4::Signer};
+use super::{CallError, Passing, Request, Response, keys::Keys, sigv4::Signer};
 
 /// How long an idle connection to a provider is kept for the next call: below the 60 s after which many load balancers
 /// drop one without a word.
@@ -22,19 +28,39 @@ const SIGNED_BYTES_MAX: usize = 25_000_000;
 /// One provider's endpoint.
 pub struct Http {
     base_url: String,
-    /// Credentials and the operator's own headers; they replace what the app sent.
     headers: HeaderMap,
+    remove_headers: Vec<HeaderName>,
+    pub(super) keys: Keys,
     /// For providers that want requests signed.
     signer: Option<Signer>,
+    proxy: Option<Proxy>,
+    ca: Vec<Certificate>,
     /// reqwest sets the connect timeout for a client, and models may differ in it: one client for each that is used.
     clients: Mutex<HashMap<Duration, reqwest::Client>>,
 }
 
+/// What calling an endpoint takes, beside where it is.
+#[derive(Default)]
+pub struct HttpSettings {
+    /// The app's that are not passed on.
+    pub remove_headers: Vec<HeaderName>,
+    /// The operator's own; they replace what the app sent.
+    pub headers: HeaderMap,
+    /// The keys, each as the header that carries it, which replaces any other of its name. A call goes with one.
+    pub keys: Vec<(HeaderName, HeaderValue)>,
+    /// What calls go through.
+    pub proxy: Option<Proxy>,
+    /// Trusted beside the system's.
+    pub ca: Vec<Certificate>,
+}
+
 impl Http {
-    /// An endpoint at `base_url` (no slash at its end) with these headers on every call.
-    pub fn new(base_url: impl Into<String>, headers: HeaderMap) -> Self {
+    /// An endpoint at `base_url`.
+    pub fn new(base_url: impl Into<String>, settings: HttpSettings) -> Self {
         let base_url = base_url.into().trim_end_matches('/').to_owned();
-        Self { base_url, headers, signer: None, clients: Mutex::default() }
+        let HttpSettings { remove_headers, headers, keys, proxy, ca } = settings;
+        let (keys, signer, clients) = (Keys::new(keys), None, Mutex::default());
+        Self { base_url, headers, remove_headers, keys, signer, proxy, ca, clients }
     }
 
     /// The same endpoint, whose calls are signed.
@@ -45,48 +71,49 @@ impl Http {
     /// Calls the provider and returns as soon as its status and headers are known.
     pub async fn call(&self, mut request: Request) -> Result<Response, CallError> {
         let body = std::mem::take(&mut request.body);
-        let url = self.url(&request)?;
-        for (name, value) in &self.headers {
-            request.headers.insert(name, value.clone());
-        }
-        if let Some(signer) = &self.signer {
-            signer.sign(&request.method, &url, &mut request.headers, &body)?;
-        }
-        self.send(request, url, body.into()).await
+        self.send(request, &body, body.clone().into()).await
     }
 
-    /// The same, with a body that is passed on while it comes. The request's own is empty.
+    /// The same, with a body that is passed on while it comes. The request's own is empty. One that must be signed is
+    /// read whole first, for its signature covers it.
     pub async fn pass(&self, mut request: Request, body: Passing) -> Result<Response, CallError> {
         if self.signer.is_some() {
             request.body = whole(body).await?;
             return self.call(request).await;
         }
-        for (name, value) in &self.headers {
-            request.headers.insert(name, value.clone());
-        }
-        let url = self.url(&request)?;
-        self.send(request, url, reqwest::Body::wrap_stream(body)).await
+        self.send(request, &[], reqwest::Body::wrap_stream(body)).await
     }
 
-    fn url(&self, request: &Request) -> Result<Url, CallError> {
-        let url = Url::parse(&format!("{}{}", self.base_url, request.path));
-        url.map_err(|error| CallError::Connect(error.to_string()))
-    }
-
+    /// `whole`: the body, for a signature.
     async fn send(
         &self,
         request: Request,
-        url: Url,
+        whole: &[u8],
         body: reqwest::Body,
     ) -> Result<Response, CallError> {
-        let Request { method, headers, connect_timeout, .. } = request;
+        let Request { method, path, mut headers, connect_timeout, .. } = request;
+        for name in &self.remove_headers {
+            headers.remove(name);
+        }
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
+        let key = self.keys.pick(Instant::now()).map(|(key, (name, value))| {
+            headers.insert(name, value.clone());
+            key
+        });
+        let url = Url::parse(&format!("{}{path}", self.base_url))
+            .map_err(|error| CallError::Connect(error.to_string()))?;
+        if let Some(signer) = &self.signer {
+            signer.sign(&method, &url, &mut headers, whole)?;
+        }
         let client = self.client(connect_timeout)?;
         let sent = client.request(method, url).headers(headers).body(body).send().await;
         let response = sent.map_err(|error| call_error(error, connect_timeout))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.bytes_stream();
         let body = body.map(move |chunk| chunk.map_err(|error| call_error(error, connect_timeout)));
-        Ok(Response { status, headers, body: body.boxed() })
+        Ok(Response { status, headers, key, body: body.boxed() })
     }
 
     fn client(&self, connect_timeout: Duration) -> Result<reqwest::Client, CallError> {
@@ -94,13 +121,17 @@ impl Http {
         if let Some(client) = clients.get(&connect_timeout) {
             return Ok(client.clone());
         }
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .connect_timeout(connect_timeout)
             .pool_idle_timeout(POOL_IDLE)
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
-            .build()
-            .map_err(|error| CallError::Connect(error.to_string()))?;
+            .tls_certs_merge(self.ca.iter().cloned())
+            .no_proxy();
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(proxy.clone());
+        }
+        let client = builder.build().map_err(|error| CallError::Connect(root_cause(&error)))?;
         clients.insert(connect_timeout, client.clone());
         Ok(client)
     }
@@ -141,7 +172,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 mod tests {
     use axum::{Router, extract::Request as Incoming, routing::any};
     use futures_util::stream;
-    use reqwest::{Method, header::HeaderValue};
+    use reqwest::Method;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -170,7 +201,7 @@ mod tests {
             "ok"
         }));
         let signer = Signer::new("us-east-1", "AKIDEXAMPLE", "secret", Some("token".to_owned()));
-        let http = Http::new(&base_url, HeaderMap::new()).signed(signer.clone());
+        let http = Http::new(&base_url, HttpSettings::default()).signed(signer.clone());
         let call = async {
             match passed {
                 false => http.call(request()).await,

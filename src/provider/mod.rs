@@ -8,8 +8,10 @@ pub mod simulator;
 pub mod sse;
 
 mod http;
+mod keys;
 
-pub use http::Http;
+pub use http::{Http, HttpSettings};
+pub use keys::KeyIndex;
 
 use std::{fmt, time::Duration};
 
@@ -18,6 +20,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use memchr::memmem::Finder;
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// What to send to a provider.
 #[derive(Clone)]
@@ -59,6 +62,8 @@ pub struct Response {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
+    /// Which of the provider's keys it was called with, if it has any.
+    pub key: Option<KeyIndex>,
     /// Its body. Dropping it ends the call at the provider.
     pub body: BoxStream<'static, Result<Bytes, CallError>>,
 }
@@ -92,7 +97,7 @@ pub struct Provider {
 /// Where a provider is.
 pub enum Endpoint {
     /// Behind a URL.
-    Http(Http),
+    Http(Box<Http>),
     /// Inside this process.
     Simulator(simulator::Simulator),
 }
@@ -148,6 +153,21 @@ impl Provider {
                 request.body = whole.freeze();
                 simulator.call(request).await
             }
+        }
+    }
+
+    /// Leaves a key alone until then, because the provider limits it. The next calls go with another, if there is one.
+    pub fn rest_key(&self, key: KeyIndex, until: Instant) {
+        if let Endpoint::Http(http) = &self.endpoint {
+            http.keys.rest(key, until);
+        }
+    }
+
+    /// Whether a call made now would go with a key that does not rest. False without keys.
+    pub fn has_rested_key(&self, now: Instant) -> bool {
+        match &self.endpoint {
+            Endpoint::Http(http) => http.keys.has_rested(now),
+            Endpoint::Simulator(_) => false,
         }
     }
 

@@ -4,7 +4,9 @@
 //! An exact name wins, then the pattern with the longest prefix, `*` last. A prefix that ends with a slash names the way
 //! and not the model: of `openai/*`, what stands for the `*` is the name at the provider. Of `claude-*` it is the whole.
 
+mod circuit;
 mod health;
+mod price;
 
 use std::{collections::HashMap, num::NonZeroU32};
 
@@ -12,7 +14,9 @@ use thiserror::Error;
 
 use crate::config::{Config, Failover, Model, OnDisconnect, Timeouts};
 
+pub use crate::config::Price;
 pub use health::{Health, Outcome, Permit, Resting};
+pub use price::Prices;
 
 /// All routes of one config; a changed config makes new ones.
 ///
@@ -32,6 +36,7 @@ pub struct Routes {
     /// What stands before the `*`, the longest first.
     patterns: Vec<(String, usize)>,
     default_provider: Option<String>,
+    prices: Prices,
 }
 
 /// Where one call goes.
@@ -56,6 +61,8 @@ pub struct Target {
     pub provider: String,
     /// The model's name at the provider.
     pub model: String,
+    /// What its tokens cost, if that is known.
+    pub price: Option<Price>,
 }
 
 /// A model that apps may ask for by this name.
@@ -93,7 +100,7 @@ impl Routes {
         }
         patterns.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         let default_provider = config.providers.first().map(|provider| provider.name.clone());
-        Self { models, exact, patterns, default_provider }
+        Self { models, exact, patterns, default_provider, prices: Prices::new(config) }
     }
 
     /// The targets for a model's name. `random` is uniform over all numbers and decides between weights.
@@ -105,7 +112,8 @@ impl Routes {
         let targets = order(model, random).into_iter().map(|index| {
             let target = &model.targets[index];
             let upstream = target.model.as_deref().unwrap_or(rest);
-            Target { provider: target.provider.clone(), model: upstream.to_owned() }
+            let price = self.prices.of(&target.provider, upstream, name);
+            Target { provider: target.provider.clone(), model: upstream.to_owned(), price }
         });
         Ok(Plan {
             model: name.to_owned(),

@@ -9,13 +9,14 @@
     reason = "a test reads its own settings and owns its own tasks"
 )]
 
-#[path = "../common/recordings.rs"]
+#[path = "../common/mod.rs"]
 mod common;
 mod ends;
 mod gateway;
 mod guard;
 mod keep_alive;
 mod named;
+mod outbound;
 mod pass;
 mod poll;
 mod presence;

@@ -43,7 +43,7 @@ impl Resolver<'_> {
                            `session_token` where it is temporary";
             self.wrong(key, message);
         }
-        if key.is_some() && provider.api_key.0.is_some() {
+        if key.is_some() && (provider.api_key.0.is_some() || !provider.api_keys.is_empty()) {
             let message = "`api_key` and an access key are two ways to the same; take one out";
             self.wrong(key, message);
         }
@@ -96,7 +96,7 @@ mod tests {
         let config = Config::parse("gateway.yaml", &text, &Environment::default());
         let config = config.map_err(|error| error.to_string())?;
         let Endpoint::Http(http) = &config.providers[0].endpoint else { panic!("not HTTP") };
-        Ok(http.clone())
+        Ok((**http).clone())
     }
 
     #[test]
