@@ -2,13 +2,16 @@
 
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
 
 use super::{App, llm, passthrough};
-use crate::{dialect::AppDialect, route::Listed};
+use crate::{
+    dialect::{AppDialect, gemini},
+    route::Listed,
+};
 
 /// A time before all models: since when a name means what it means is not known here.
 const CREATED: &str = "1970-01-01T00:00:00Z";
@@ -31,10 +34,11 @@ pub(super) async fn list(State(app): State<App>, request: Request) -> Json<Value
 /// One of those that are listed; any other is the provider's to know.
 pub(super) async fn one(
     State(app): State<App>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let dialect = llm::dialect_of(request.uri().path(), request.headers());
+    let Ok(Path(id)) = path else { return passthrough::pass(State(app), request).await };
     let listed = app.routes.models().find(|listed| listed.id == id);
     match listed {
         Some(listed) => Json(model(dialect, listed)).into_response(),
@@ -50,11 +54,8 @@ fn model(dialect: AppDialect, Listed { id, provider }: Listed<'_>) -> Value {
         AppDialect::Anthropic => {
             json!({ "type": "model", "id": id, "display_name": id, "created_at": CREATED })
         }
-        AppDialect::Gemini => json!({
-            "name": format!("models/{id}"),
-            "version": "1",
-            "displayName": id,
-            "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
-        }),
+        AppDialect::Gemini => {
+            serde_json::from_slice(&gemini::model_entry(id)).expect("written as JSON")
+        }
     }
 }
