@@ -270,10 +270,9 @@ impl Decoder {
     fn end(&self) -> Finished {
         let first = self.choices.iter().min_by_key(|progress| progress.choice.index);
         first.and_then(Progress::end).unwrap_or_else(|| match &self.blocked {
-            Some(word) => Finished {
-                reason: FinishReason::ContentFilter,
-                native_reason: Some(word.clone()),
-            },
+            Some(word) => {
+                Finished { reason: FinishReason::ContentFilter, native_reason: Some(word.clone()) }
+            }
             None => Finished { reason: FinishReason::Stop, native_reason: None },
         })
     }

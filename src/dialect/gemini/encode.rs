@@ -43,7 +43,8 @@ impl Encoder {
                     self.candidate(index, &format!("{}:{data}", json(&name)), out);
                 }
                 Piece::Source(index, chunk) => {
-                    let grounding = format!("\"groundingMetadata\":{{\"groundingChunks\":[{chunk}]}}");
+                    let grounding =
+                        format!("\"groundingMetadata\":{{\"groundingChunks\":[{chunk}]}}");
                     self.candidate(index, &grounding, out);
                 }
                 Piece::Top(name, data) => {
@@ -84,9 +85,8 @@ impl Encoder {
     }
 
     fn chunk(&self, members: &str, usage: Option<&RawValue>, out: &mut Vec<Wire>) {
-        let usage = usage
-            .map(|usage| format!("\"usageMetadata\":{},", usage.get()))
-            .unwrap_or_default();
+        let usage =
+            usage.map(|usage| format!("\"usageMetadata\":{},", usage.get())).unwrap_or_default();
         let (model, id) = (json(&self.speech.head.model), json(&self.speech.head.id));
         let chunk = format!("{{{members}{usage}\"modelVersion\":{model},\"responseId\":{id}}}");
         out.push(Wire::unnamed(chunk));

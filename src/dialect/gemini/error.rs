@@ -115,9 +115,11 @@ mod tests {
 
     #[test]
     fn a_failure_within_a_stream_is_never_empty_and_has_a_status() {
-        for (code, status) in
-            [(FailureCode::Timeout, 504), (FailureCode::UpstreamCut, 503), (FailureCode::Limit, 429)]
-        {
+        for (code, status) in [
+            (FailureCode::Timeout, 504),
+            (FailureCode::UpstreamCut, 503),
+            (FailureCode::Limit, 429),
+        ] {
             let wire = error_wire(&Failed::new(code, ""));
             let text = String::from_utf8(wire.data.to_vec()).expect("UTF-8");
             let start = format!(r#"{{"error":{{"code":{status},"message":"{}""#, code.as_str());

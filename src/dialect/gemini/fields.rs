@@ -184,7 +184,10 @@ mod tests {
 
     #[test]
     fn half_a_surrogate_pair_loses_only_itself() {
-        assert_eq!(text(raw(r#""a\ud83db""#)).expect("text").trim_matches('\u{fffd}'), "a\u{fffd}\u{fffd}\u{fffd}b");
+        assert_eq!(
+            text(raw(r#""a\ud83db""#)).expect("text").trim_matches('\u{fffd}'),
+            "a\u{fffd}\u{fffd}\u{fffd}b"
+        );
         assert_eq!(text(raw(r#""\ud83d\ude00""#)).expect("text"), "😀");
         assert_eq!(text(raw("7")), None);
     }

@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn models_are_listed_with_what_can_be_called() {
-        let methods =
-            r#""supportedGenerationMethods":["generateContent","streamGenerateContent","countTokens"]"#;
-        let entry = format!(r#"{{"name":"models/a/b","version":"","displayName":"a/b",{methods}}}"#);
+        let methods = r#""supportedGenerationMethods":["generateContent","streamGenerateContent","countTokens"]"#;
+        let entry =
+            format!(r#"{{"name":"models/a/b","version":"","displayName":"a/b",{methods}}}"#);
         assert_eq!(model_entry("a/b"), entry);
         assert_eq!(model_list(["a/b"]), format!(r#"{{"models":[{entry}]}}"#));
     }

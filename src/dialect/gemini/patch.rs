@@ -29,7 +29,10 @@ enum Node {
     #[default]
     Nothing,
     /// A string; `open`: the next piece for it is its continuation.
-    Text { text: String, open: bool },
+    Text {
+        text: String,
+        open: bool,
+    },
     /// JSON that is no string, as it came.
     Raw(String),
     Object(Vec<(String, Node)>),
@@ -229,7 +232,8 @@ mod tests {
         ] {
             all.patch(serde_json::from_str(patch).expect("JSON")).expect("understood");
         }
-        let expected = r#"{"a":{"b":["z",null,{"c":12345678901234567890.10}]},"d e":true,"f":null}"#;
+        let expected =
+            r#"{"a":{"b":["z",null,{"c":12345678901234567890.10}]},"d e":true,"f":null}"#;
         assert_eq!(all.text(), expected);
     }
 

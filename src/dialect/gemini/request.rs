@@ -153,7 +153,11 @@ mod tests {
             (read(false), Streaming::Always, ":streamGenerateContent?alt=sse"),
             (read(true), Streaming::AsAsked, ":streamGenerateContent?alt=sse"),
             (read(true).framed(AppFraming::Array), Streaming::Always, ":streamGenerateContent"),
-            (read(false).framed(AppFraming::Array), Streaming::Always, ":streamGenerateContent?alt=sse"),
+            (
+                read(false).framed(AppFraming::Array),
+                Streaming::Always,
+                ":streamGenerateContent?alt=sse",
+            ),
         ] {
             let upstream = request.upstream("gemini-2.5-pro", streaming);
             assert_eq!(upstream.path, format!("/v1beta/models/gemini-2.5-pro{path}"));

@@ -10,8 +10,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::{
-    NAME, base64,
-    finish,
+    NAME, base64, finish,
     pending::{Pending, Queue},
     sources, usage,
 };
@@ -63,10 +62,20 @@ pub(super) struct Part {
 /// What a part is.
 #[derive(Debug)]
 pub(super) enum Content {
-    Text { text: String, thought: bool },
+    Text {
+        text: String,
+        thought: bool,
+    },
     /// A call; its arguments are a JSON object.
-    Call { id: String, name: String, arguments: String },
-    Media { mime: String, data: Bytes },
+    Call {
+        id: String,
+        name: String,
+        arguments: String,
+    },
+    Media {
+        mime: String,
+        data: Bytes,
+    },
     /// A member that only this dialect has.
     Member(String, Bytes),
     /// A whole part that only this dialect has.
@@ -160,10 +169,7 @@ impl Speech {
             Kind::Failed(failed) => self.fail(failed.clone(), out),
             Kind::Native(native) if native.dialect == NAME => self.native(choice, native, out),
             Kind::Resumed(_) => self.void(),
-            Kind::ToolCall(_)
-            | Kind::Citation(_)
-            | Kind::Custom(_)
-            | Kind::Native(_) => {}
+            Kind::ToolCall(_) | Kind::Citation(_) | Kind::Custom(_) | Kind::Native(_) => {}
         }
     }
 

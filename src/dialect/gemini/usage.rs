@@ -23,7 +23,8 @@ pub(super) fn read(native: Bytes) -> Usage {
     let count = |name| fields.count(name).unwrap_or(0);
     let thoughts = count("thoughtsTokenCount");
     // A whole answer's is called so at Vertex.
-    let answer = fields.count("candidatesTokenCount").unwrap_or_else(|| count("responseTokenCount"));
+    let answer =
+        fields.count("candidatesTokenCount").unwrap_or_else(|| count("responseTokenCount"));
     Usage {
         input: count("promptTokenCount").saturating_add(count("toolUsePromptTokenCount")),
         output: answer.saturating_add(thoughts),

@@ -130,7 +130,8 @@ impl Candidate {
             self.members.entry("groundingMetadata".to_owned()).or_insert(chunks);
         }
         let parts: Vec<_> = self.parts.iter().map(speech::part).collect();
-        let mut text = format!("{{\"content\":{{\"parts\":[{}],\"role\":\"model\"}}", parts.join(","));
+        let mut text =
+            format!("{{\"content\":{{\"parts\":[{}],\"role\":\"model\"}}", parts.join(","));
         for (name, data) in self.members {
             text += &format!(",{}:{data}", json(&name));
         }

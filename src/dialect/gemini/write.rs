@@ -125,9 +125,7 @@ impl Writer<'_> {
 
     fn tool_choice(&mut self) -> Result<Option<String>, Unsayable> {
         let (has_tools, choice) = (!self.call.tools.is_empty(), &self.call.tool_choice);
-        if self.call.parallel_tools == Some(false)
-            && has_tools
-            && *choice != Some(ToolChoice::None)
+        if self.call.parallel_tools == Some(false) && has_tools && *choice != Some(ToolChoice::None)
         {
             let why = "its models cannot be kept to one call at a time; leave it out";
             return Err(unsayable(self.call.path(Knob::ParallelTools), why));

@@ -36,7 +36,9 @@ fn parts(parts: &str) -> String {
 
 /// A chunk that ends it.
 fn stop(word: &str) -> String {
-    format!(r#"{{"candidates":[{{"content":{{"parts":[{{"text":""}}]}},"finishReason":"{word}"}}]}}"#)
+    format!(
+        r#"{{"candidates":[{{"content":{{"parts":[{{"text":""}}]}},"finishReason":"{word}"}}]}}"#
+    )
 }
 
 fn finished(reason: FinishReason, native: &str) -> Kind {
@@ -90,7 +92,8 @@ fn a_stream_without_its_finish_reason_is_cut() {
 fn a_finish_reason_with_more_after_it_was_none() {
     let hi = parts(r#"{"text":"Hi"}"#);
     assert_eq!(failure(&kinds(&[&hi, &stop("STOP"), &hi])).code, FailureCode::UpstreamCut);
-    let usage = r#"{"candidates":[{"groundingMetadata":{}}],"usageMetadata":{"promptTokenCount":1}}"#;
+    let usage =
+        r#"{"candidates":[{"groundingMetadata":{}}],"usageMetadata":{"promptTokenCount":1}}"#;
     let late = kinds(&[&hi, &stop("STOP"), &hi, &stop("MAX_TOKENS"), usage]);
     assert_eq!(late.last(), Some(&finished(FinishReason::Length, "MAX_TOKENS")));
 }
@@ -117,7 +120,9 @@ fn each_payload_says_where_the_stream_stands() {
 #[test]
 fn thoughts_and_signatures_keep_their_places() {
     let said = kinds(&[
-        &parts(r#"{"text":"hm","thought":true},{"text":"","thought":true,"thoughtSignature":"a+/="}"#),
+        &parts(
+            r#"{"text":"hm","thought":true},{"text":"","thought":true,"thoughtSignature":"a+/="}"#,
+        ),
         &parts(r#"{"text":"Hi","thoughtSignature":"b"},{"text":"!"}"#),
         &parts(r#"{"thoughtSignature":"c","functionCall":{"name":"add","args":{ "x": 1e400 }}}"#),
         &parts(r#"{"text":"","thoughtSignature":"d"}"#),
@@ -236,10 +241,13 @@ fn a_prompt_that_is_blocked_is_filtered() {
 
 #[test]
 fn usage_is_cumulative_and_the_last_count_holds() {
-    let with = |usage: &str| stop("STOP").replacen('{', &format!(r#"{{"usageMetadata":{usage},"#), 1);
+    let with =
+        |usage: &str| stop("STOP").replacen('{', &format!(r#"{{"usageMetadata":{usage},"#), 1);
     let said = kinds(&[
         &with(r#"{"promptTokenCount":5,"candidatesTokenCount":1,"totalTokenCount":6}"#),
-        &with(r#"{"promptTokenCount":5,"candidatesTokenCount":3,"thoughtsTokenCount":4,"totalTokenCount":12}"#),
+        &with(
+            r#"{"promptTokenCount":5,"candidatesTokenCount":3,"thoughtsTokenCount":4,"totalTokenCount":12}"#,
+        ),
         &with(r#"{"trafficType":"ON_DEMAND"}"#),
     ]);
     let [Kind::Usage(usage), Kind::Finished(_)] = &said[..] else { panic!("{said:?}") };
@@ -283,7 +291,9 @@ fn several_candidates_are_choices_and_end_one_by_one() {
             Event::new(Kind::Finished(stop_)),
         ]
     );
-    let part = |index| format!(r#"{{"candidates":[{{"index":{index},"content":{{"parts":[{{"text":"x"}}]}}}}]}}"#);
+    let part = |index| {
+        format!(r#"{{"candidates":[{{"index":{index},"content":{{"parts":[{{"text":"x"}}]}}}}]}}"#)
+    };
     let many: Vec<String> = (0..=CHOICES_MAX).map(part).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert_eq!(failure(&kinds(&many)).code, FailureCode::Limit);
@@ -307,7 +317,8 @@ fn sources_are_said_once_and_their_metadata_passes_whole() {
 
 #[test]
 fn pictures_are_media_and_pictures_of_thoughts_are_not() {
-    let picture = r#"{"inlineData":{"mimeType":"image/png","data":"iVBORw=="},"thoughtSignature":"s"}"#;
+    let picture =
+        r#"{"inlineData":{"mimeType":"image/png","data":"iVBORw=="},"thoughtSignature":"s"}"#;
     let thought = r#"{"inlineData":{"mimeType":"image/png","data":"iVBORw=="},"thought":true}"#;
     let bad = r#"{"inlineData":{"mimeType":"image/png","data":"?"}}"#;
     let said = kinds(&[&parts(&[picture, thought, bad, picture].join(",")), &stop("STOP")]);
@@ -393,10 +404,34 @@ fn payload() -> impl Strategy<Value = String> {
         Just(json!("AAAA")),
     ];
     const NAMES: [&str; 28] = [
-        "candidates", "content", "parts", "text", "thought", "thoughtSignature", "functionCall", "name",
-        "args", "id", "partialArgs", "jsonPath", "stringValue", "numberValue", "willContinue", "inlineData",
-        "mimeType", "data", "executableCode", "codeExecutionResult", "finishReason", "index",
-        "usageMetadata", "promptFeedback", "blockReason", "groundingMetadata", "groundingChunks", "error",
+        "candidates",
+        "content",
+        "parts",
+        "text",
+        "thought",
+        "thoughtSignature",
+        "functionCall",
+        "name",
+        "args",
+        "id",
+        "partialArgs",
+        "jsonPath",
+        "stringValue",
+        "numberValue",
+        "willContinue",
+        "inlineData",
+        "mimeType",
+        "data",
+        "executableCode",
+        "codeExecutionResult",
+        "finishReason",
+        "index",
+        "usageMetadata",
+        "promptFeedback",
+        "blockReason",
+        "groundingMetadata",
+        "groundingChunks",
+        "error",
     ];
     let tree = leaf.prop_recursive(5, 40, 5, |inner| {
         prop_oneof![

@@ -34,10 +34,13 @@ pub(super) fn read(raw: &RawValue, call: &mut Call) -> Result<(), BadRequest> {
             }
             "stopSequences" => {
                 let stop: Option<Vec<String>> = elements(value).into_iter().map(text).collect();
-                call.stop = stop.ok_or_else(|| wrong(&format!("{PATH}.{name}"), "a list of strings"))?;
+                call.stop =
+                    stop.ok_or_else(|| wrong(&format!("{PATH}.{name}"), "a list of strings"))?;
             }
             "thinkingConfig" => call.reasoning = Some(reasoning(value)?),
-            "responseMimeType" | "responseSchema" | "responseJsonSchema"
+            "responseMimeType"
+            | "responseSchema"
+            | "responseJsonSchema"
             | "_responseJsonSchema" => {}
             "responseModalities" => {
                 let only_text = elements(value)

@@ -190,8 +190,8 @@ impl Writer<'_> {
         }
         let text = texts.join("\n");
         // An object is what it gave; anything else goes under Google's documented keys.
-        let is_object = serde_json::from_str::<&RawValue>(&text)
-            .is_ok_and(|raw| raw.get().starts_with('{'));
+        let is_object =
+            serde_json::from_str::<&RawValue>(&text).is_ok_and(|raw| raw.get().starts_with('{'));
         let response = match (is_object, is_error) {
             (true, false) => text,
             (true, true) => format!("{{\"error\":{text}}}"),

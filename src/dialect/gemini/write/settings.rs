@@ -25,8 +25,7 @@ impl Writer<'_> {
             let number = call.sampling.get(&knob).map(|raw| raw.get());
             settings.set_some(name, number.filter(|raw| *raw != "null"));
         }
-        for (knob, name) in
-            [(Knob::Logprobs, "responseLogprobs"), (Knob::TopLogprobs, "logprobs")]
+        for (knob, name) in [(Knob::Logprobs, "responseLogprobs"), (Knob::TopLogprobs, "logprobs")]
         {
             let Some(raw) = call.sampling.get(&knob) else { continue };
             if self.is_own() {
