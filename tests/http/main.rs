@@ -9,8 +9,10 @@
     reason = "a test reads its own settings and owns its own tasks"
 )]
 
+mod come_back;
 #[path = "../common/mod.rs"]
 mod common;
+mod dialects;
 mod ends;
 mod gateway;
 mod guard;
@@ -24,6 +26,7 @@ mod requests;
 mod shutdown;
 mod slow;
 mod sse;
+mod through;
 mod transcripts;
 mod ui_message;
 mod upstream;
