@@ -220,7 +220,7 @@ impl Session {
     }
 
     /// When the next tick is due. `raised` says whether the signal is.
-    pub fn due(&mut self, raised: bool, now: Instant) -> Due {
+    pub fn due(&self, raised: bool, now: Instant) -> Due {
         let news = self.clock.due(raised || self.changed, now);
         match (news, self.repetition()) {
             (Due::Now, _) | (_, None) => news,
@@ -231,10 +231,10 @@ impl Session {
     }
 
     /// When something that was sent by datagram is to be sent again, or by the stream.
-    fn repetition(&mut self) -> Option<Instant> {
+    fn repetition(&self) -> Option<Instant> {
         let (repeat, rtt) = (self.clock.interval().max(REPEAT_MIN), self.rtt);
         let last = self.clock.last()?;
-        let datagrams = self.subscriptions.iter_mut().filter_map(Subscription::datagrams);
+        let datagrams = self.subscriptions.iter().filter_map(Subscription::open);
         datagrams.filter_map(|open| open.due(last, repeat, rtt)).min()
     }
 

@@ -60,6 +60,11 @@ impl Subscription {
         Self { datagrams: Some(Unacknowledged::default()), ..self }
     }
 
+    /// What was sent by datagram and is still open.
+    pub(super) fn open(&self) -> Option<&Unacknowledged> {
+        self.datagrams.as_ref()
+    }
+
     /// What was sent by datagram, where that is how events go.
     pub(super) fn datagrams(&mut self) -> Option<&mut Unacknowledged> {
         self.datagrams.as_mut()
