@@ -16,6 +16,7 @@ mod ops;
 mod passthrough;
 mod problem;
 mod relay;
+pub mod responses;
 mod sse;
 
 pub use connect::{ConnectInfo, WebTransportInfo};
