@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::dialect::responses::trial::Heard;
+use crate::dialect::responses::trial::{Heard, hear};
 
 fn any_event() -> impl Strategy<Value = Event> {
     let piece = "[a-c{}\" é]{0,4}";
