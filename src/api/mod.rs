@@ -23,6 +23,7 @@ mod poll;
 mod problem;
 mod relay;
 mod resume;
+pub mod responses;
 mod sse;
 mod ui_message;
 
