@@ -128,6 +128,7 @@ fn launch_once(app: &App, caller: &Caller, call: &Call) -> Result<Running, Appen
     let attempt = Attempt {
         provider: Arc::clone(&call.provider),
         model: call.target.model.clone(),
+        price: None,
         dialect: Dialect::OpenAi,
         request: provider::Request {
             method: axum::http::Method::POST,

@@ -54,7 +54,7 @@ impl Http {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.bytes_stream();
         let body = body.map(move |chunk| chunk.map_err(|error| call_error(error, connect_timeout)));
-        Ok(Response { status, headers, body: body.boxed() })
+        Ok(Response { status, headers, key: None, body: body.boxed() })
     }
 
     fn client(&self, connect_timeout: Duration) -> Result<reqwest::Client, CallError> {

@@ -17,6 +17,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use memchr::memmem::Finder;
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// What to send to a provider.
 #[derive(Clone)]
@@ -58,9 +59,15 @@ pub struct Response {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
+    /// Which of the provider's keys it was called with, if it has any.
+    pub key: Option<KeyIndex>,
     /// Its body. Dropping it ends the call at the provider.
     pub body: BoxStream<'static, Result<Bytes, CallError>>,
 }
+
+/// One of a provider's keys, by its place in the config. Says nothing of the key itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyIndex(usize);
 
 /// Why a call to a provider broke outside of HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -145,6 +152,14 @@ impl Provider {
                 simulator.call(request).await
             }
         }
+    }
+
+    /// Leaves a key alone until then, because the provider limits it. The next calls go with another, if there is one.
+    pub fn rest_key(&self, _key: KeyIndex, _until: Instant) {}
+
+    /// Whether a call made now would go with a key that does not rest. False without keys.
+    pub fn has_rested_key(&self, _now: Instant) -> bool {
+        false
     }
 
     /// What the provider said without its keys, should it have repeated one.

@@ -5,6 +5,7 @@
 //! provider.
 
 mod health;
+mod price;
 
 use std::{collections::HashMap, num::NonZeroU32};
 
@@ -13,6 +14,7 @@ use thiserror::Error;
 use crate::config::{Config, Failover, Model, OnDisconnect, Timeouts};
 
 pub use health::{Health, Outcome, Permit, Resting};
+pub use price::Price;
 
 /// All routes of one config; a changed config makes new ones.
 ///

@@ -166,11 +166,8 @@ impl Folded {
                 choice.reason.get_or_insert(end.reason);
             }
             Kind::Native(native) if native.dialect == NAME => self.native(event.choice, native),
-            Kind::ToolCall(_)
-            | Kind::Resumed(_)
-            | Kind::Failed(_)
-            | Kind::Custom(_)
-            | Kind::Native(_) => {}
+            Kind::Resumed(resumed) => self.head.follow(resumed),
+            Kind::ToolCall(_) | Kind::Failed(_) | Kind::Custom(_) | Kind::Native(_) => {}
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
     media::base64,
 };
 use crate::event::{
-    Event, FinishReason, Finished, Kind, Media, Native, Reasoning, RunBy, Started, Usage,
+    Event, FinishReason, Finished, Kind, Media, Native, Reasoning, Resumed, RunBy, Started, Usage,
 };
 
 #[cfg(test)]
@@ -183,7 +183,8 @@ impl Encoder {
             }
             Kind::Failed(failed) => out.push(Wire::unnamed(error_payload(failed))),
             Kind::Native(native) if native.dialect == NAME => self.native(choice, native, out),
-            Kind::ToolCall(_) | Kind::Resumed(_) | Kind::Custom(_) | Kind::Native(_) => {}
+            Kind::Resumed(resumed) => self.head.follow(resumed),
+            Kind::ToolCall(_) | Kind::Custom(_) | Kind::Native(_) => {}
         }
     }
 
@@ -303,6 +304,11 @@ impl Head {
             model: started.model.clone(),
             native: started.dialect == NAME,
         }
+    }
+
+    /// Another provider speaks from here on.
+    pub(super) fn follow(&mut self, resumed: &Resumed) {
+        self.native = resumed.dialect == NAME;
     }
 }
 

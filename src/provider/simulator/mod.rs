@@ -167,7 +167,7 @@ fn empty(status: StatusCode, seed: u64, content_type: &'static str) -> Response 
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     let id = HeaderValue::try_from(format!("req_{seed:016x}")).expect("hex digits are visible");
     headers.insert("x-request-id", id);
-    Response { status, headers, body: stream::empty().boxed() }
+    Response { status, headers, key: None, body: stream::empty().boxed() }
 }
 
 #[cfg(test)]
