@@ -1,4 +1,8 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+
+// The adapters import the core by the package's own name, as they do once it is installed.
+const alias = { tokenway: fileURLToPath(new URL("./src/index.ts", import.meta.url)) };
 
 export default defineConfig({
   test: {
@@ -6,9 +10,10 @@ export default defineConfig({
     fileParallelism: !process.argv.includes("browser"),
     projects: [
       {
+        resolve: { alias },
         test: {
           name: "unit",
-          include: ["src/**/*.test.ts", "test/*.test.ts"],
+          include: ["src/**/*.test.{ts,tsx}", "test/*.test.ts"],
           environment: "node",
         },
       },

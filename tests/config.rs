@@ -10,10 +10,11 @@ use std::{fs, path::PathBuf, time::Duration};
 use proptest::prelude::*;
 use tokenway::{
     config::{
-        Channels, Config, DEMO_MODELS, Endpoint, Environment, Listen, OnDisconnect, Simulator,
-        Store, Timeouts, schema,
+        Breaker, Channels, Config, DEMO_MODELS, Endpoint, Environment, Failover, Http, Listen,
+        OnBreak, OnDisconnect, Rate, Simulator, Store, Timeouts, schema,
     },
     provider::simulator,
+    route::Routes,
 };
 
 fn in_repository(path: &str) -> PathBuf {
@@ -21,9 +22,15 @@ fn in_repository(path: &str) -> PathBuf {
 }
 
 fn environment() -> Environment {
-    [("OPENAI_API_KEY", "sk-test"), ("WORD", "wrong"), ("PORT", "9090"), ("EMPTY", "")]
-        .into_iter()
-        .collect()
+    [
+        ("OPENAI_API_KEY", "sk-test"),
+        ("ANTHROPIC_API_KEY", "sk-ant"),
+        ("WORD", "wrong"),
+        ("PORT", "9090"),
+        ("EMPTY", ""),
+    ]
+    .into_iter()
+    .collect()
 }
 
 fn parse(text: &str) -> Result<Config, String> {
@@ -44,21 +51,28 @@ fn the_example_says_the_defaults() {
     assert_eq!(config.channels, Channels::default());
     assert_eq!(config.models[0].timeouts, Timeouts::default());
     assert_eq!(config.models[0].on_disconnect, OnDisconnect::default());
+    assert_eq!(config.models[0].failover, Failover::default());
     assert_eq!(config.store, Store::default());
     assert_eq!(config.access, Default::default());
     let sim = config.provider("sim").expect("the example has a simulator");
     assert_eq!(sim.endpoint, Endpoint::Simulator(Simulator::default()));
     let bare = parse("version: 1\nproviders: { o: { dialect: openai } }\nmodels: { m: { targets: [{ provider: o }] } }")
         .expect("the least there can be");
-    let base_url = |config: &Config, name: &str| match &config.provider(name).expect(name).endpoint
-    {
-        Endpoint::Http(openai) => openai.base_url.clone(),
-        Endpoint::Simulator(_) => panic!("{name} is not a simulator"),
-    };
-    assert_eq!(base_url(&config, "openai"), base_url(&bare, "o"));
+    assert_eq!(http(&config, "openai").base_url, http(&bare, "o").base_url);
+    assert_eq!(http(&config, "openai").breaker, http(&bare, "o").breaker);
+    assert_eq!(http(&bare, "o").breaker, Breaker::default());
+    let gpt = config.prices.iter().find(|(name, _)| name == "openai/gpt-5-mini").expect("a price");
+    assert_eq!((gpt.1.cache_write, gpt.1.reasoning), (gpt.1.input, gpt.1.output));
     assert_eq!(bare.channels, config.channels);
     assert_eq!(bare.listen, config.listen);
     assert_eq!(bare.models[0].timeouts, Timeouts::default());
+}
+
+fn http<'a>(config: &'a Config, name: &str) -> &'a Http {
+    match &config.provider(name).unwrap_or_else(|| panic!("no provider {name}")).endpoint {
+        Endpoint::Http(http) => http,
+        Endpoint::Simulator(_) => panic!("{name} is not over HTTP"),
+    }
 }
 
 #[test]
@@ -161,15 +175,17 @@ const WRONG: &[Wrong] = &[
     ),
     wrong(
         "providers: { a: { dialect: opanai } }\nmodels: { m: { targets: [{ provider: a }] } }",
-        "gateway.yaml:2:28: `opanai` is not a dialect; there are `openai`, `simulator`; did you mean `openai`?",
+        "gateway.yaml:2:28: `opanai` is not a dialect; there are `openai`, `responses`, `anthropic`, `gemini`, \
+         `ollama`, `bedrock`, `simulator`; did you mean `openai`?",
     ),
-    wrong(
-        "providers: { a: { dialect: anthropic } }\nmodels: { m: { targets: [{ provider: a }] } }",
-        "gateway.yaml:2:28: `anthropic` is not available in this version; there are `openai`, `simulator`",
+    wrong_together(
+        "providers: { a: { dialect: bedrock } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:14: `a` has no `base_url`, and `dialect: bedrock` no default",
     ),
     wrong(
         "providers: { a: {} }\nmodels: { m: { targets: [{ provider: a }] } }",
-        "gateway.yaml:2:14: `a` has no `dialect`; there are `openai`, `simulator`",
+        "gateway.yaml:2:14: `a` has no `dialect`; there are `openai`, `responses`, `anthropic`, `gemini`, `ollama`, \
+         `bedrock`, `simulator`",
     ),
     wrong_together(
         "providers: { a b: { dialect: simulator } }\nmodels: { m: { targets: [{ provider: a b }] } }",
@@ -192,8 +208,8 @@ const WRONG: &[Wrong] = &[
         "gateway.yaml:2:51: `0` is not a whole number from 1; without `weight`, the target only takes over",
     ),
     wrong_together(
-        "models: { \"a*\": { targets: [{ provider: sim }] } }",
-        "gateway.yaml:2:11: `a*` is not a pattern; there are `prefix/*` and `*`",
+        "models: { \"a*b\": { targets: [{ provider: sim }] } }",
+        "gateway.yaml:2:11: `a*b` is not a pattern; the `*` stands at its end",
     ),
     wrong_together(
         "models: { \"${WORD}\": { targets: [{ provider: sim }] } }",
@@ -315,6 +331,92 @@ const WRONG: &[Wrong] = &[
         "models: { m: { targets: sim } }",
         "gateway.yaml:2:25: expected a list, `[a, b]` or lines that begin with `- `",
     ),
+    wrong_together(
+        "providers: { a: { dialect: openai, api_key: k, api_keys: [l] } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:59: `api_key` and `api_keys` are both given; put all keys under `api_keys`",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: openai, api_keys: [sk-1, \"${EMPTY}\"] } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:53: `api_keys` is empty or holds characters that cannot be sent; for a provider without a \
+         key, take `api_keys` out",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: openai, api_keys: [sk-1, sk-1] } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:53: the same key is given twice; keep one",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: openai, remove_headers: [x-a, \"x b\"] } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:58: `x b` is not a header's name",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: openai, headers: { x-a: b }, remove_headers: [X-A] } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:74: `X-A` is set under `headers`, in place of the app's; take it out here",
+    ),
+    wrong(
+        "providers: { a: { dialect: openai, proxy: \"ftp://u:sk-secret@proxy\" } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:43: `proxy` is not a URL such as `http://proxy.example:3128` or `socks5://127.0.0.1:1080`",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: openai, ca: no/such.pem } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:40: `no/such.pem` cannot be read: No such file or directory (os error 2)",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: openai, ca: Cargo.toml } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:40: `Cargo.toml` holds no certificate (`-----BEGIN CERTIFICATE-----`)",
+    ),
+    wrong(
+        "providers: { a: { dialect: openai, breaker: { failures: 0 } } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:57: `0` is not a whole number from 1 to 100",
+    ),
+    wrong(
+        "providers: { a: { dialect: openai, breaker: { windw: 1s } } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:47: unknown key `windw`; did you mean `window`?",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: openai, breaker: { open: 0s } } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:53: `0s` is not a duration of more than nothing",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: simulator, breaker: { open: 1s } } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:56: `breaker` has no effect with `dialect: simulator`; take it out",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: simulator, api_keys: [k] } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:50: `api_keys` has no effect with `dialect: simulator`; take it out",
+    ),
+    wrong(
+        "models: { m: { targets: [{ provider: sim }], failover: { retries: 11 } } }",
+        "gateway.yaml:2:67: `11` is not a whole number from 0 to 10",
+    ),
+    wrong(
+        "models: { m: { targets: [{ provider: sim }], failover: { budget: 30 } } }",
+        "gateway.yaml:2:66: `30` is not a duration such as `16ms`, `10s`, `5m` or `1h`",
+    ),
+    wrong(
+        "models: { m: { targets: [{ provider: sim }], on_break: contine } }",
+        "gateway.yaml:2:56: `contine` is not a way to go on; there are `fail`, `continue`; did you mean `continue`?",
+    ),
+    wrong(
+        "models: { m: { targets: [{ provider: sim, max_in_flight: 0 }] } }",
+        "gateway.yaml:2:58: `0` is not a whole number from 1; without `max_in_flight`, there is no limit",
+    ),
+    wrong(
+        "prices: { fast: { input: 1, output: -2 } }",
+        "gateway.yaml:2:37: `-2` is not a price for a million tokens, such as `0.25`, with at most six decimals",
+    ),
+    wrong_together(
+        "prices: { fast: { input: 0.0000001, output: 2 } }",
+        "gateway.yaml:2:26: `0.0000001` is not a price for a million tokens, such as `0.25`, with at most six decimals",
+    ),
+    wrong(
+        "prices: { fast: { input: 1 } }",
+        "gateway.yaml:2:17: the price of `fast` has no `output`; give it, or 0",
+    ),
+    wrong_together(
+        "prices: { fats: { input: 1, output: 2 } }",
+        "gateway.yaml:2:11: `fats` is neither a model that can be asked for nor `provider/model`; there are `fast`; did you mean \
+         `fast`?",
+    ),
     wrong("store: {}\nstore: {}", "gateway.yaml:3:1: `store` is written twice; keep one"),
 ];
 
@@ -365,7 +467,7 @@ access:
         .inspect(|(_, message)| assert!(message.contains("not available in this version")))
         .map(|(place, _)| place)
         .collect();
-    assert_eq!(told, ["3:6", "6:25", "20:18", "20:34", "23:5", "24:17"], "{error}");
+    assert_eq!(told, ["3:6", "20:18", "20:34", "23:5", "24:17"], "{error}");
 }
 
 #[test]
@@ -408,7 +510,7 @@ models: { m: { targets: [{ provider: o, weight: \"${WEIGHT}\" }] } }
     assert_eq!(config.listen.http.port(), 9090);
     assert_eq!(config.models[0].targets[0].weight.map(u32::from), Some(4));
     let Endpoint::Http(openai) = &config.providers[0].endpoint else { panic!("openai") };
-    assert_eq!(openai.api_key.as_ref().map(|key| key.expose()), Some("k: { v }"));
+    assert_eq!(openai.api_keys[0].expose(), "k: { v }");
     assert_eq!(openai.headers[0].1, "$5");
 }
 
@@ -421,9 +523,66 @@ models: { m: { targets: [{ provider: o }] } }
     let config = parse(text).expect("a config");
     assert!(!format!("{config:?} {config:#?}").contains("sk-secret"));
     let Endpoint::Http(openai) = &config.providers[0].endpoint else { panic!("openai") };
-    let key = openai.api_key.as_ref().expect("a key");
+    let key = &openai.api_keys[0];
     assert!(!format!("{key} {key:?}").contains("sk-secret"));
     assert!(!format!("{:?}", environment()).contains("sk-test"));
+}
+
+#[test]
+fn how_a_provider_is_called_is_read_as_written() {
+    let text = "version: 1
+providers:
+  a:
+    dialect: anthropic
+    api_keys: [sk-secret-1, \"${OPENAI_API_KEY}\"]
+    headers: { X-Title: Tokenway }
+    remove_headers: [User-Agent]
+    proxy: \"http://me:sk-secret@127.0.0.1:3128\"
+    breaker: { failures: 2, window: 1m }
+models:
+  m:
+    targets: [{ provider: a, max_in_flight: 3 }, { provider: a, model: other }]
+    failover: { retries: 0, budget: 5s }
+    on_break: continue
+prices:
+  a/other: { input: 3, cached_input: 0.30, output: \"15.000001\" }
+";
+    let config = parse(text).expect("a config");
+    let a = http(&config, "a");
+    let keys: Vec<_> = a.api_keys.iter().map(|key| key.expose()).collect();
+    assert_eq!(keys, ["sk-secret-1", "sk-test"]);
+    assert_eq!(a.headers[0].0, "x-title");
+    assert_eq!(a.remove_headers, ["user-agent"]);
+    assert_eq!(
+        a.proxy.as_ref().map(|url| url.expose()),
+        Some("http://me:sk-secret@127.0.0.1:3128")
+    );
+    let window = Duration::from_secs(60);
+    assert_eq!(a.breaker, Breaker { failures: 2, window, ..Breaker::default() });
+    let model = &config.models[0];
+    let limits = model.targets.iter().map(|target| target.max_in_flight.map(u32::from));
+    assert!(limits.eq([Some(3), None]));
+    let budget = Duration::from_secs(5);
+    assert_eq!(model.failover, Failover { retries: 0, budget, on_break: OnBreak::Continue });
+    let price = config.prices[0].1;
+    let rates = [price.input, price.cached_input, price.cache_write, price.output, price.reasoning];
+    assert_eq!(rates, [3_000_000, 300_000, 3_000_000, 15_000_001, 15_000_001].map(Rate));
+    assert!(!format!("{config:?}").contains("sk-secret"));
+}
+
+#[test]
+fn a_proxy_for_other_programs_is_not_used_and_that_is_said() {
+    let variables = [("OPENAI_API_KEY", "sk-1"), ("HTTPS_PROXY", "http://me:sk-2@proxy:1")];
+    let environment: Environment = variables.into_iter().collect();
+    let notes =
+        |text: &str| Config::parse("gateway.yaml", text, &environment).expect("a config").notes;
+    let file = "version: 1\nproviders: { o: { dialect: openai } }\nmodels: { m: { targets: [{ provider: o }] } }";
+    let told = Config::from_env(&environment).expect("a config").notes;
+    assert_eq!(told, notes(file));
+    assert!(told.len() == 1 && told[0].starts_with("HTTPS_PROXY is set and not read"), "{told:?}");
+    assert!(!told[0].contains("sk-2"));
+    let through = file.replace("dialect: openai", "dialect: openai, proxy: \"http://proxy:1\"");
+    assert_eq!(notes(&through), Vec::<String>::new());
 }
 
 #[test]
@@ -490,33 +649,92 @@ fn the_demos_models_are_the_simulators() {
     }
 }
 
+fn of_environment(variables: &[(&str, &str)]) -> Result<Config, String> {
+    let environment: Environment = variables.iter().copied().collect();
+    Config::from_env(&environment).map_err(|error| error.to_string())
+}
+
+/// The base URL and the key of a provider over HTTP.
+fn endpoint<'a>(config: &'a Config, name: &str) -> (&'a str, Option<&'a str>) {
+    let http = http(config, name);
+    (http.base_url.as_str(), http.api_keys.first().map(|key| key.expose()))
+}
+
 #[test]
 fn the_usual_environment_variables_make_a_config() {
-    let of = |variables: &[(&str, &str)]| {
-        let environment: Environment = variables.iter().copied().collect();
-        Config::from_env(&environment).map_err(|error| error.to_string())
-    };
-    let config =
-        of(&[("OPENAI_API_KEY", "sk-1"), ("ANTHROPIC_API_KEY", "sk-2")]).expect("a config");
-    let Endpoint::Http(openai) = &config.providers[0].endpoint else { panic!("openai") };
-    assert_eq!(openai.base_url.as_str(), "https://api.openai.com/v1");
-    assert_eq!(openai.api_key.as_ref().map(|key| key.expose()), Some("sk-1"));
-    assert_eq!(config.notes.len(), 1);
-    assert!(config.notes[0].contains("ANTHROPIC_API_KEY") && !config.notes[0].contains("sk-2"));
+    let config = of_environment(&[
+        ("GROQ_API_KEY", "k-groq"),
+        ("ANTHROPIC_API_KEY", "k-anthropic"),
+        ("ANTHROPIC_BASE_URL", "http://127.0.0.1:8001/"),
+        ("OPENAI_API_KEY", "k-openai"),
+        ("GEMINI_API_KEY", "k-gemini"),
+        ("AWS_BEARER_TOKEN_BEDROCK", "k-bedrock"),
+        ("AWS_REGION", "eu-central-1"),
+        ("OLLAMA_HOST", "box"),
+    ])
+    .expect("a config");
+    for (name, url, key) in [
+        ("openai", "https://api.openai.com/v1", Some("k-openai")),
+        ("anthropic", "http://127.0.0.1:8001/", Some("k-anthropic")),
+        ("gemini", "https://generativelanguage.googleapis.com/", Some("k-gemini")),
+        ("groq", "https://api.groq.com/openai/v1", Some("k-groq")),
+        ("bedrock", "https://bedrock-runtime.eu-central-1.amazonaws.com/", Some("k-bedrock")),
+        ("ollama", "http://box:11434/", None),
+    ] {
+        assert_eq!(endpoint(&config, name), (url, key), "{name}");
+    }
+    assert_eq!(config.providers.len(), 6);
+    let routes = Routes::new(&config);
+    for (asked, provider, model) in [
+        ("groq/llama-3.3-70b", "groq", "llama-3.3-70b"),
+        ("claude-sonnet-4-5", "anthropic", "claude-sonnet-4-5"),
+        ("anthropic/claude-sonnet-4-5", "anthropic", "claude-sonnet-4-5"),
+        ("gemini-2.5-pro", "gemini", "gemini-2.5-pro"),
+        ("ollama/library/qwen3:8b", "ollama", "library/qwen3:8b"),
+        ("gpt-5", "openai", "gpt-5"),
+        ("mistral-large", "openai", "mistral-large"),
+    ] {
+        let plan = routes.plan(asked, 0).expect(asked);
+        let [target] = &plan.targets[..] else { panic!("{asked}: {:?}", plan.targets) };
+        assert_eq!((target.provider.as_str(), target.model.as_str()), (provider, model), "{asked}");
+    }
+}
 
-    let config = of(&[("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1/")]).expect("a local server");
-    let Endpoint::Http(openai) = &config.providers[0].endpoint else { panic!("openai") };
-    assert_eq!(openai.base_url.as_str(), "http://127.0.0.1:8000/v1");
-    assert_eq!(openai.api_key, None);
+#[test]
+fn each_usual_variable_alone_makes_a_provider_that_takes_every_name() {
+    for (variable, provider) in [
+        ("OPENAI_API_KEY", "openai"),
+        ("ANTHROPIC_API_KEY", "anthropic"),
+        ("GEMINI_API_KEY", "gemini"),
+        ("GOOGLE_API_KEY", "gemini"),
+        ("MISTRAL_API_KEY", "mistral"),
+        ("GROQ_API_KEY", "groq"),
+        ("DEEPSEEK_API_KEY", "deepseek"),
+        ("XAI_API_KEY", "xai"),
+        ("OPENROUTER_API_KEY", "openrouter"),
+        ("TOGETHER_API_KEY", "together"),
+        ("OLLAMA_HOST", "ollama"),
+    ] {
+        let config = of_environment(&[(variable, "box")]).expect(variable);
+        let plan = Routes::new(&config).plan("any-name", 0).expect("every name goes there");
+        assert_eq!((plan.targets[0].provider.as_str(), config.providers.len()), (provider, 1));
+    }
+    let config = of_environment(&[("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1/")]);
+    let config = config.expect("a local server");
+    assert_eq!(endpoint(&config, "openai"), ("http://127.0.0.1:8000/v1", None));
+}
 
+#[test]
+fn an_environment_that_makes_no_config_is_told_without_its_values() {
     for (variables, told) in [
         (&[][..], "tokenway demo"),
         (&[("OPENAI_API_KEY", " ")], "set OPENAI_API_KEY"),
-        (&[("GEMINI_API_KEY", "sk-3")], "`gemini` is not available in this version"),
+        (&[("AWS_BEARER_TOKEN_BEDROCK", "sk-3")], "set AWS_REGION"),
+        (&[("AWS_BEARER_TOKEN_BEDROCK", "sk-3"), ("AWS_REGION", "a.b/sk")], "such as `us-east-1`"),
         (&[("OPENAI_BASE_URL", "here")], "OPENAI_BASE_URL: expected a URL"),
-        (&[("OPENAI_API_KEY", "sk\n4")], "cannot be sent in a header"),
+        (&[("OPENAI_API_KEY", "sk\n4")], "OPENAI_API_KEY: holds characters that cannot be sent"),
     ] {
-        let error = of(variables).expect_err(told);
+        let error = of_environment(variables).expect_err(told);
         assert!(error.contains(told) && !error.contains("sk"), "{error}");
     }
 }

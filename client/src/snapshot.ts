@@ -67,7 +67,7 @@ export interface ChannelSnapshot {
   readonly epoch: string | undefined;
   /** The last seq that is folded in. */
   readonly seq: number;
-  /** `pending` until the gateway has answered; `detached` after `detach()`. */
+  /** `pending` until the gateway has told how things stand; `detached` after `detach()`. */
   readonly status: "pending" | "open" | "ended" | "failed" | "detached";
   readonly end: End["reason"] | undefined;
   readonly error: TokenwayError | undefined;

@@ -45,12 +45,13 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
         true => Posted::Passing,
         false => Posted::Nothing,
     };
+    let dialect = llm::dialect_of(path, request.headers());
     match check(&app.guard, request.headers(), authority.as_deref(), body) {
         Ok(()) => next.run(request).await,
         Err(denied) => {
             let problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", denied.to_string());
             match is_llm {
-                true => llm::refuse(problem),
+                true => llm::refuse(dialect, problem),
                 false => problem.into_response(),
             }
         }

@@ -1,4 +1,5 @@
-//! `GET /v1/channels/{id}/events`: replay and live, as server-sent events with JSON data.
+//! `GET /v1/channels/{id}/events`: replay and live, as server-sent events with JSON data. With `wait` and without asking
+//! for a stream it is a long poll (`poll`).
 //!
 //! The id of each event is its cursor, so that an EventSource resumes by itself. At a closed head the answer is 204,
 //! which is how an EventSource is told to stop.
@@ -7,7 +8,7 @@ use std::convert::Infallible;
 
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::{Bytes, BytesMut};
@@ -19,12 +20,13 @@ use super::{
     access::Caller,
     channels::ChannelPath,
     extract::Asked,
+    poll,
     problem::Problem,
     sse::{self, KEEP_ALIVE, KeepAlive, Waited},
 };
 use crate::{
     channel::{Reader, Signal, Slice, Snapshot, Step, Watch},
-    sequence::{Cursor, From},
+    sequence::{Cursor, Epoch, From},
     wire::{self, json},
 };
 
@@ -34,15 +36,25 @@ const CHUNK_BYTES: usize = 64 * 1024;
 #[derive(Debug, Deserialize)]
 pub(super) struct After {
     after: Option<String>,
+    /// Makes it a long poll, unless an event stream is asked for.
+    wait: Option<String>,
+}
+
+/// One event for a viewer.
+pub(super) struct Said {
+    pub(super) cursor: Option<Cursor>,
+    pub(super) name: &'static str,
+    pub(super) data: String,
 }
 
 pub(super) async fn events(
     State(app): State<App>,
     caller: Caller,
     ChannelPath(id): ChannelPath,
-    Asked(After { after }): Asked<After>,
+    Asked(After { after, wait }): Asked<After>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let wait = wait.as_deref().map(poll::wait).transpose()?;
     let channel = app.channels.find(&caller.key(id))?;
     let from = place(&headers, after.as_deref())?;
     let reader = channel.read(from)?;
@@ -61,9 +73,19 @@ pub(super) async fn events(
         generations: Vec::new(),
         keep_alive: KeepAlive(app.settings.keep_alive),
         over: false,
-        app,
+        app: app.clone(),
     };
-    Ok(sse::response(view.into_stream()))
+    match wait.filter(|_| !wants_stream(&headers)) {
+        Some(wait) => Ok(poll::poll(&app, view, wait).await),
+        None => Ok(sse::response(view.into_stream())),
+    }
+}
+
+fn wants_stream(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    accepted
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("text/event-stream"))
 }
 
 /// Where to begin. The header wins: an EventSource that reconnects repeats its URL, but knows better by then.
@@ -80,7 +102,7 @@ fn place(headers: &HeaderMap, after: Option<&str>) -> Result<From, Problem> {
 }
 
 /// One viewer.
-struct View {
+pub(super) struct View {
     app: App,
     reader: Reader,
     signal: Signal,
@@ -106,7 +128,6 @@ impl View {
             }
             // Asked before looking: what was said before the gateway closed is still told.
             let closing = self.app.closing.is_cancelled();
-            self.signal.lower();
             let chunk = self.collect();
             if !chunk.is_empty() {
                 return Some(chunk);
@@ -114,30 +135,62 @@ impl View {
             if self.over || closing {
                 return None;
             }
-            let (signal, closing) = (&self.signal, &self.app.closing);
-            let waited = self.keep_alive.wait(async {
-                tokio::select! {
-                    () = signal.raised() => {}
-                    () = closing.cancelled() => {}
-                }
-            });
-            match waited.await {
+            match self.keep_alive.wait(self.news()).await {
                 Waited::Silence => return Some(KEEP_ALIVE),
                 Waited::News => {}
             }
         }
     }
 
-    /// What there is now, up to a chunk's worth.
+    /// Something may have been said, or the gateway closes.
+    pub(super) async fn news(&self) {
+        tokio::select! {
+            () = self.signal.raised() => {}
+            () = self.app.closing.cancelled() => {}
+        }
+    }
+
+    /// Whether nothing more can come.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The channel's epoch now.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.reader.channel().epoch()
+    }
+
+    /// The seq up to which everything was told.
+    pub(super) fn seq(&self) -> u64 {
+        self.reader.seq()
+    }
+
+    /// What there is now, up to a chunk's worth, framed.
     fn collect(&mut self) -> Bytes {
         let mut out = BytesMut::new();
-        while out.len() < CHUNK_BYTES {
+        for Said { cursor, name, data } in self.collect_said() {
+            sse::write_event(&mut out, cursor, name.as_bytes(), data.as_bytes());
+        }
+        out.freeze()
+    }
+
+    /// What there is now, up to about a chunk's worth.
+    pub(super) fn collect_said(&mut self) -> Vec<Said> {
+        self.signal.lower();
+        let (mut said, mut bytes) = (Vec::new(), 0);
+        while bytes < CHUNK_BYTES {
+            let before = said.len();
             match self.reader.step() {
-                Step::Slice(slice) => self.write_slice(&mut out, &slice),
-                Step::Snapshot(snapshot) => self.write_snapshot(&mut out, &snapshot),
+                Step::Slice(slice) => self.say_slice(&mut said, &slice),
+                Step::Snapshot(snapshot) => {
+                    let Snapshot { epoch, through, state, .. } = &*snapshot;
+                    let cursor = Some(Cursor { epoch: *epoch, seq: *through });
+                    let data = json::snapshot_json(*through, *epoch, state);
+                    said.push(Said { cursor, name: "snapshot", data });
+                }
                 Step::Rewind { past, epoch } => {
                     let data = json::rewind_json(past.epoch, past.valid_through, epoch);
-                    sse::write_event(&mut out, None, b"rewind", data.as_bytes());
+                    said.push(Said { cursor: None, name: "rewind", data });
                 }
                 Step::Idle => break,
                 Step::End(_) => {
@@ -145,23 +198,17 @@ impl View {
                     break;
                 }
             }
+            bytes += said[before..].iter().map(|it| it.data.len()).sum::<usize>();
         }
-        out.freeze()
+        said
     }
 
-    fn write_slice(&mut self, out: &mut BytesMut, slice: &Slice) {
+    fn say_slice(&mut self, said: &mut Vec<Said>, slice: &Slice) {
         let epoch = self.reader.channel().epoch();
         for (seq, event) in (slice.first_seq..).zip(wire::decode_elements(&slice.events)) {
             let (name, data) = json::event_json(seq, self.generation(event.generation), &event);
-            sse::write_event(out, Some(Cursor { epoch, seq }), name.as_bytes(), data.as_bytes());
+            said.push(Said { cursor: Some(Cursor { epoch, seq }), name, data });
         }
-    }
-
-    fn write_snapshot(&self, out: &mut BytesMut, snapshot: &Snapshot) {
-        let Snapshot { epoch, through, state, .. } = snapshot;
-        let data = json::snapshot_json(*through, *epoch, state);
-        let cursor = Cursor { epoch: *epoch, seq: *through };
-        sse::write_event(out, Some(cursor), b"snapshot", data.as_bytes());
     }
 
     fn generation(&mut self, index: u32) -> &str {

@@ -3,10 +3,14 @@
 //! Upstream goes everything but what belongs to the caller's own connection or identifies it: its credentials, cookies
 //! and addresses stay here. Downstream comes everything but what belongs to the provider's connection.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
     channel::Channel,
+    dialect::Dialect,
+    generation::Answerer,
     ident::{ChannelId, GenerationId},
 };
 
@@ -17,6 +21,14 @@ pub(super) const CHANNEL: HeaderName = HeaderName::from_static("tokenway-channel
 pub(super) const EPOCH: HeaderName = HeaderName::from_static("tokenway-epoch");
 pub(super) const GENERATION: HeaderName = HeaderName::from_static("tokenway-generation");
 pub(super) const PROVIDER: HeaderName = HeaderName::from_static("tokenway-provider");
+pub(super) const ATTEMPTS: HeaderName = HeaderName::from_static("tokenway-attempts");
+pub(super) const DROPPED: HeaderName = HeaderName::from_static("tokenway-dropped");
+
+/// OpenAI's own, which its SDKs and Anthropic's prefer.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
+/// The longest `tokenway-dropped`: many servers take 8 KiB of headers in all.
+const DROPPED_BYTES_MAX: usize = 2 * 1024;
 
 /// Of one connection, in either direction (RFC 9110, section 7.6.1), or set anew for each.
 const HOP_BY_HOP: [&str; 9] = [
@@ -51,6 +63,33 @@ const STAYS_HERE: [&str; 16] = [
     "x-real-ip",
 ];
 const STAYS_HERE_PREFIXES: [&str; 3] = ["sec-", "tokenway-", "x-forwarded-"];
+
+/// What any provider may be told, whatever it speaks: who asks in general, and how the call is followed through systems.
+const UNIVERSAL: [&str; 7] = [
+    "accept-language",
+    "baggage",
+    "traceparent",
+    "tracestate",
+    "user-agent",
+    "x-correlation-id",
+    "x-request-id",
+];
+
+/// Whether two dialects are one vendor's, with one set of headers and one shape of errors.
+pub(super) fn are_alike(one: Dialect, other: Dialect) -> bool {
+    let family = |dialect| match dialect {
+        Dialect::Responses => Dialect::OpenAi,
+        other => other,
+    };
+    family(one) == family(other)
+}
+
+/// What goes to a provider of another dialect of what the app sent.
+pub(super) fn upstream_abroad(from_app: &HeaderMap) -> HeaderMap {
+    pick(&upstream(from_app), |name| {
+        UNIVERSAL.contains(&name.as_str()) || name == header::ACCEPT_ENCODING
+    })
+}
 
 /// What goes to the provider of what the app sent.
 pub(super) fn upstream(from_app: &HeaderMap) -> HeaderMap {
@@ -106,24 +145,67 @@ pub(super) fn wants_async(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Tells the app where its generation can be found.
+/// Tells the app where its generation can be found, and who answered.
 pub(super) fn identify(
     headers: &mut HeaderMap,
     channel: &Channel,
     generation: &GenerationId,
-    provider: &str,
+    from: &Answerer,
 ) {
-    let epoch = channel.epoch().to_string();
+    let (epoch, attempts) = (channel.epoch().to_string(), from.attempts.to_string());
     for (name, value) in [
         (CHANNEL, channel.key().id.as_str()),
         (EPOCH, &epoch),
         (GENERATION, generation.as_str()),
-        (PROVIDER, provider),
+        (PROVIDER, &from.provider),
+        (ATTEMPTS, &attempts),
     ] {
         // A provider's name comes from the operator and may hold what a header cannot.
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
         }
+    }
+}
+
+/// Tells the app who answered, where there is no generation.
+pub(super) fn name_provider(headers: &mut HeaderMap, provider: &str) {
+    if let Ok(value) = HeaderValue::from_str(provider) {
+        headers.insert(PROVIDER, value);
+    }
+}
+
+/// Tells the app what of its call the provider was not told. A name that no header can hold is written with `?`.
+pub(super) fn tell_dropped<'a>(headers: &mut HeaderMap, paths: impl Iterator<Item = &'a str>) {
+    let mut list = String::new();
+    for path in paths {
+        if list.len() + path.len() > DROPPED_BYTES_MAX {
+            list += ", ...";
+            break;
+        }
+        list += if list.is_empty() { "" } else { ", " };
+        list += path;
+    }
+    let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+    let list: String = list.chars().map(plain).collect();
+    if let Some(value) = HeaderValue::from_str(&list).ok().filter(|value| !value.is_empty()) {
+        headers.insert(DROPPED, value);
+    }
+}
+
+/// Tells the app when trying again can help, as the provider said it: in a header, or else in its body.
+pub(super) fn retry_after(
+    headers: &mut HeaderMap,
+    from_provider: &HeaderMap,
+    in_body: Option<Duration>,
+) {
+    for name in [header::RETRY_AFTER, RETRY_AFTER_MS] {
+        if let Some(value) = from_provider.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    if let Some(wait) = in_body {
+        let seconds = HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        headers.entry(header::RETRY_AFTER).or_insert(seconds);
     }
 }
 
@@ -156,6 +238,52 @@ mod tests {
             ("accept-encoding", "identity"),
         ]);
         assert_eq!(upstream(&sent), kept);
+    }
+
+    #[test]
+    fn a_vendors_own_headers_go_to_no_other() {
+        let sent = map(&[
+            ("anthropic-beta", "x"),
+            ("anthropic-version", "2023-06-01"),
+            ("openai-organization", "org"),
+            ("x-goog-api-client", "sdk"),
+            ("x-stainless-lang", "js"),
+            ("x-api-key", "secret"),
+            ("content-type", "application/json; charset=utf-8"),
+            ("user-agent", "app/1"),
+            ("traceparent", "00-1-2-01"),
+        ]);
+        let kept = map(&[
+            ("user-agent", "app/1"),
+            ("traceparent", "00-1-2-01"),
+            ("accept-encoding", "identity"),
+        ]);
+        assert_eq!(upstream_abroad(&sent), kept);
+        assert!(are_alike(Dialect::OpenAi, Dialect::Responses));
+        assert!(!are_alike(Dialect::OpenAi, Dialect::Anthropic));
+    }
+
+    #[test]
+    fn what_was_dropped_is_a_list_that_a_header_can_hold() {
+        let mut headers = HeaderMap::new();
+        tell_dropped(&mut headers, [].into_iter());
+        assert!(headers.is_empty());
+        tell_dropped(&mut headers, ["seed", "messages[0].é"].into_iter());
+        assert_eq!(headers[DROPPED], "seed, messages[0].?");
+        let many = vec!["messages[0].content[0]"; 1_000];
+        tell_dropped(&mut headers, many.into_iter());
+        let list = headers[DROPPED].to_str().expect("text");
+        assert!(list.len() < DROPPED_BYTES_MAX + 16 && list.ends_with(", ..."));
+    }
+
+    #[test]
+    fn when_to_try_again_is_taken_from_the_header_before_the_body() {
+        let mut headers = HeaderMap::new();
+        retry_after(&mut headers, &HeaderMap::new(), Some(Duration::from_millis(1_200)));
+        assert_eq!(headers[header::RETRY_AFTER], "2");
+        let mut headers = HeaderMap::new();
+        retry_after(&mut headers, &map(&[("retry-after", "7")]), Some(Duration::from_secs(1)));
+        assert_eq!(headers[header::RETRY_AFTER], "7");
     }
 
     #[test]

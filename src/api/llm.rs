@@ -1,21 +1,26 @@
-//! What all routes for apps share: what counts as an LLM call, and refusals in the caller's dialect.
+//! What all routes for apps share: what counts as an LLM call, whose dialect it is in, and refusals in that dialect.
 
 use axum::{
     extract::Request,
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-use super::problem::Problem;
+use super::{doors, form, problem::Problem};
 use crate::{
-    dialect::{AppDialect, ErrorBody},
+    dialect::{AppDialect, Dialect, ErrorBody},
     event::{Failed, FailureCode},
+    provider::Provider,
 };
 
 /// Paths under `/v1/` that are the gateway's own; all others are apps' calls and are answered in their dialect.
 const OWN: [&str; 3] = ["channels", "connect", "tokens"];
 
-/// OpenAI's SDKs repeat a call by themselves on many a status, 409 and 507 among them, unless this header says not to.
+/// Google's versions of its API that are nobody else's.
+const GOOGLES: [&str; 2] = ["/v1beta/", "/v1alpha/"];
+
+/// OpenAI's and Anthropic's SDKs repeat a call by themselves on many a status, 409 and 507 among them, unless this header
+/// says not to.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// What must not be repeated by itself: somebody wanted it to stop, or it can only come to the same end.
@@ -23,25 +28,64 @@ const NEVER_AGAIN: [&str; 2] = ["cancelled", "limit"];
 
 /// Whether this is an app's call for a provider, which is answered in the app's dialect.
 pub(super) fn is_llm_call(method: &Method, path: &str) -> bool {
-    let Some(rest) = path.strip_prefix("/v1/").or(path.strip_prefix("/v1beta/")) else {
-        return false;
-    };
+    let Some((version, rest)) = versioned(path) else { return false };
     let first = rest.split('/').next().unwrap_or_default();
-    *method != Method::OPTIONS && !OWN.contains(&first)
+    *method != Method::OPTIONS && !(version == "/v1/" && OWN.contains(&first))
+}
+
+/// What an app speaks that calls this path with these headers.
+pub(super) fn dialect_of(path: &str, headers: &HeaderMap) -> AppDialect {
+    let Some((version, rest)) = versioned(path) else { return AppDialect::OpenAi };
+    let of_gemini = rest.strip_prefix("models/").is_some_and(|rest| rest.contains(':'));
+    let first = rest.split('/').next().unwrap_or_default();
+    match first {
+        _ if GOOGLES.contains(&version) => AppDialect::Gemini,
+        "messages" => AppDialect::Anthropic,
+        "responses" => AppDialect::Responses,
+        // A model's name may hold a colon, and such a one may be asked for by its name.
+        "models" if of_gemini && is_verb(rest) => AppDialect::Gemini,
+        "chat" | "embeddings" => AppDialect::OpenAi,
+        _ if headers.contains_key("anthropic-version") => AppDialect::Anthropic,
+        _ if ["x-goog-api-key", "x-goog-api-client"].iter().any(|it| headers.contains_key(*it)) => {
+            AppDialect::Gemini
+        }
+        _ => AppDialect::OpenAi,
+    }
+}
+
+fn is_verb(path: &str) -> bool {
+    let verb = path.rsplit(':').next().unwrap_or_default();
+    ["Content", "Contents", "Tokens", "Message", "Text", "predict"]
+        .iter()
+        .any(|end| verb.ends_with(end))
+}
+
+fn versioned(path: &str) -> Option<(&str, &str)> {
+    let mut versions = ["/v1/"].into_iter().chain(GOOGLES);
+    versions.find_map(|version| Some((version, path.strip_prefix(version)?)))
 }
 
 /// Whether a path begins a generation here, and so is always JSON. What passes to the provider may be an upload.
 pub(super) fn is_generation(path: &str) -> bool {
-    path == "/v1/chat/completions"
+    match path {
+        "/v1/chat/completions" | "/v1/responses" | "/v1/messages" => true,
+        _ => versioned(path)
+            .and_then(|(_, rest)| rest.strip_prefix("models/"))
+            .is_some_and(|rest| doors::generates(rest).is_some()),
+    }
+}
+
+/// What a provider speaks.
+pub(super) fn spoken_by(provider: &Provider) -> Dialect {
+    // The simulator's name for itself is no dialect's; it speaks OpenAI's.
+    Dialect::parse(provider.dialect_name()).unwrap_or(Dialect::OpenAi)
 }
 
 /// A refusal in the caller's dialect.
-pub(super) fn refuse(problem: Problem) -> Response {
+pub(super) fn refuse(dialect: AppDialect, problem: Problem) -> Response {
     let Problem { status, code, message, param, retry_after, .. } = problem;
     let error = ErrorBody { message: &message, param: param.as_deref(), code: Some(code) };
-    let body = AppDialect::OpenAi.error_body(status.as_u16(), error);
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    let mut response = (status, json, body).into_response();
+    let mut response = said(dialect, status, error);
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -51,12 +95,24 @@ pub(super) fn refuse(problem: Problem) -> Response {
     response
 }
 
+/// A provider's refusal, said again in the caller's dialect with that dialect's own word for the status.
+pub(super) fn say_again(dialect: AppDialect, status: StatusCode, message: &str) -> Response {
+    said(dialect, status, ErrorBody { message, ..ErrorBody::default() })
+}
+
+fn said(dialect: AppDialect, status: StatusCode, error: ErrorBody<'_>) -> Response {
+    let mut response = form::json(dialect.error_body(status.as_u16(), error));
+    *response.status_mut() = status;
+    response
+}
+
 /// A path that nothing answers.
 pub(super) async fn no_such_route(request: Request) -> Response {
-    let message = format!("no such route: {} {}", request.method(), request.uri().path());
+    let (method, path) = (request.method(), request.uri().path());
+    let message = format!("no such route: {method} {path}");
     let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", message);
-    match is_llm_call(request.method(), request.uri().path()) {
-        true => refuse(problem),
+    match is_llm_call(method, path) {
+        true => refuse(dialect_of(path, request.headers()), problem),
         false => problem.into_response(),
     }
 }
@@ -75,4 +131,48 @@ pub(super) fn problem_of(failed: &Failed) -> Problem {
     };
     let status = if status.as_u16() < 400 { StatusCode::BAD_GATEWAY } else { status };
     Problem::new(status, failed.code.as_str(), failed.message.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_tells_whose_dialect_it_is_and_where_it_does_not_the_headers_do() {
+        let none = HeaderMap::new();
+        let mut anthropic = HeaderMap::new();
+        anthropic.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+        let mut google = HeaderMap::new();
+        google.insert("x-goog-api-key", HeaderValue::from_static("k"));
+        for (path, headers, expected) in [
+            ("/v1/chat/completions", &anthropic, AppDialect::OpenAi),
+            ("/v1/responses/resp_1/cancel", &none, AppDialect::Responses),
+            ("/v1/messages/count_tokens", &none, AppDialect::Anthropic),
+            ("/v1/files", &none, AppDialect::OpenAi),
+            ("/v1/files", &anthropic, AppDialect::Anthropic),
+            ("/v1/models", &google, AppDialect::Gemini),
+            ("/v1/models/a/b:generateContent", &none, AppDialect::Gemini),
+            ("/v1/models/a:countTokens", &none, AppDialect::Gemini),
+            ("/v1/models/llama3:8b", &none, AppDialect::OpenAi),
+            ("/v1beta/anything", &anthropic, AppDialect::Gemini),
+            ("/v1alpha/models/a:generateContent", &none, AppDialect::Gemini),
+        ] {
+            assert_eq!(dialect_of(path, headers), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn generations_are_told_from_what_passes() {
+        for path in [
+            "/v1/messages",
+            "/v1/responses",
+            "/v1beta/models/m:generateContent",
+            "/v1/models/m:streamGenerateContent",
+        ] {
+            assert!(is_generation(path), "{path}");
+        }
+        for path in ["/v1/messages/count_tokens", "/v1beta/models/m:countTokens", "/v1/files"] {
+            assert!(!is_generation(path), "{path}");
+        }
+    }
 }

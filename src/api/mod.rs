@@ -4,19 +4,25 @@
 //! `ops` answers operators. Errors become statuses in `problem`, and nowhere else.
 
 mod access;
+mod answer;
+mod by_model;
+mod call;
 mod channels;
-mod chat;
 mod connect;
+mod doors;
 mod events;
 mod extract;
+mod form;
 mod headers;
 mod llm;
 mod models;
 mod ops;
 mod passthrough;
+mod poll;
 mod problem;
 mod relay;
 mod sse;
+mod ui_message;
 
 pub use connect::{ConnectInfo, WebTransportInfo};
 
@@ -61,6 +67,8 @@ pub struct Parts {
     pub health: Arc<Health>,
     /// The configured providers by name.
     pub providers: HashMap<String, Arc<Provider>>,
+    /// Their names in the file's order: the first of a dialect takes what no model names.
+    pub provider_order: Vec<String>,
     /// Open mode's checks.
     pub guard: Guard,
     /// What the doors are set to.
@@ -104,15 +112,21 @@ pub fn router(app: App) -> Router {
     let cors = cors(&app.guard);
     Router::new()
         // Their other methods are the provider's own business, like all routes that are not ours.
-        .route("/v1/chat/completions", post(chat::create).fallback(passthrough::pass))
-        .route("/v1/models", get(models::list).fallback(passthrough::pass))
-        .route("/v1/models/{*id}", get(models::one).fallback(passthrough::pass))
+        .route("/v1/chat/completions", post(doors::chat).fallback(passthrough::pass))
+        .route("/v1/responses", post(doors::responses).fallback(passthrough::pass))
+        .route("/v1/messages", post(doors::messages).fallback(passthrough::pass))
+        .merge(models_of("/v1"))
+        .merge(models_of("/v1beta"))
+        .merge(models_of("/v1alpha"))
         .route("/v1/channels/{id}", get(channels::state).delete(channels::delete))
         .route("/v1/channels/{id}/events", get(events::events).post(channels::publish))
+        .route("/v1/channels/{id}/ui-message-stream", get(ui_message::stream))
         .route("/v1/channels/{id}/cancel", post(channels::cancel))
         .route("/v1/connect", get(connect::websocket))
         .route("/v1/connect/info", get(connect::info))
         .route("/v1/{*rest}", any(passthrough::pass))
+        .route("/v1beta/{*rest}", any(passthrough::pass))
+        .route("/v1alpha/{*rest}", any(passthrough::pass))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .merge(console::routes())
@@ -125,11 +139,26 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
+/// The models under a version of the API, and what Gemini's apps ask of one.
+fn models_of(version: &str) -> Router<App> {
+    let one = get(models::one).post(doors::gemini).fallback(passthrough::pass);
+    Router::new()
+        .route(&format!("{version}/models"), get(models::list).fallback(passthrough::pass))
+        .route(&format!("{version}/models/{{*id}}"), one)
+}
+
 /// Pages of allowed origins may read the answers, and the headers that say where a generation can be found.
 fn cors(guard: &Guard) -> CorsLayer {
     let origins = guard.allowed_origins().iter();
     let origins: Vec<_> = origins.filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
-    let exposed = [headers::CHANNEL, headers::EPOCH, headers::GENERATION, headers::PROVIDER];
+    let exposed = [
+        headers::CHANNEL,
+        headers::EPOCH,
+        headers::GENERATION,
+        headers::PROVIDER,
+        headers::ATTEMPTS,
+        headers::DROPPED,
+    ];
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         // Whatever is asked for: SDKs send headers of their own, and routes that pass have methods of their own.

@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`: the public model names, in OpenAI's shapes.
+//! `GET …/models` and `GET …/models/{id}`: the public model names, in the shapes of whoever asks.
 
 use axum::{
     Json,
@@ -7,12 +7,25 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{App, passthrough};
-use crate::route::Listed;
+use super::{App, llm, passthrough};
+use crate::{dialect::AppDialect, route::Listed};
 
-pub(super) async fn list(State(app): State<App>) -> Json<Value> {
-    let data: Vec<_> = app.routes.models().map(model).collect();
-    Json(json!({ "object": "list", "data": data }))
+/// A time before all models: since when a name means what it means is not known here.
+const CREATED: &str = "1970-01-01T00:00:00Z";
+
+pub(super) async fn list(State(app): State<App>, request: Request) -> Json<Value> {
+    let dialect = llm::dialect_of(request.uri().path(), request.headers());
+    let data: Vec<_> = app.routes.models().map(|listed| model(dialect, listed)).collect();
+    // All of them at once: there is no next page to ask for.
+    Json(match dialect {
+        AppDialect::OpenAi | AppDialect::Responses => json!({ "object": "list", "data": data }),
+        AppDialect::Anthropic => {
+            let id = |model: Option<&Value>| model.map(|model| model["id"].clone());
+            let (first, last) = (id(data.first()), id(data.last()));
+            json!({ "data": data, "has_more": false, "first_id": first, "last_id": last })
+        }
+        AppDialect::Gemini => json!({ "models": data }),
+    })
 }
 
 /// One of those that are listed; any other is the provider's to know.
@@ -21,13 +34,27 @@ pub(super) async fn one(
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
-    let listed = app.routes.models().find(|listed| listed.id == id).map(model);
+    let dialect = llm::dialect_of(request.uri().path(), request.headers());
+    let listed = app.routes.models().find(|listed| listed.id == id);
     match listed {
-        Some(model) => Json(model).into_response(),
+        Some(listed) => Json(model(dialect, listed)).into_response(),
         None => passthrough::pass(State(app), request).await,
     }
 }
 
-fn model(Listed { id, provider }: Listed<'_>) -> Value {
-    json!({ "id": id, "object": "model", "created": 0, "owned_by": provider })
+fn model(dialect: AppDialect, Listed { id, provider }: Listed<'_>) -> Value {
+    match dialect {
+        AppDialect::OpenAi | AppDialect::Responses => {
+            json!({ "id": id, "object": "model", "created": 0, "owned_by": provider })
+        }
+        AppDialect::Anthropic => {
+            json!({ "type": "model", "id": id, "display_name": id, "created_at": CREATED })
+        }
+        AppDialect::Gemini => json!({
+            "name": format!("models/{id}"),
+            "version": "1",
+            "displayName": id,
+            "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
+        }),
+    }
 }

@@ -1,61 +1,68 @@
-//! Every other `/v1/*` route goes to the default provider as it is, so that nothing breaks when the base URL changes.
+//! Every other route for apps goes to a provider as it is, so that nothing breaks when the base URL changes.
 //!
-//! No channel, no events: these calls are not generations. The body streams both ways, but
-//! for a refusal's, which is looked through for the provider's key.
+//! Which provider is `by_model`'s to say. No channel, no events: these calls are not generations. The body streams both
+//! ways, but for one that names a model, and for a refusal's, which is looked through for the provider's key.
 
 use std::sync::Arc;
 
 use axum::{
     body::{Body, HttpBody},
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{StatusCode, header, request::Parts},
     response::Response,
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 
-use super::{App, headers, llm, problem::Problem};
-use crate::provider;
+use super::{App, by_model, headers, llm, problem::Problem};
+use crate::{
+    dialect::AppDialect,
+    provider::{self, Provider},
+};
 
 /// The longest refusal that is passed on.
 const REFUSAL_BYTES_MAX: usize = 1024 * 1024;
 
 pub(super) async fn pass(State(app): State<App>, request: Request) -> Response {
-    match llm::is_llm_call(request.method(), request.uri().path()) {
-        true => forward(&app, request).await.unwrap_or_else(llm::refuse),
-        // A route of ours that is not there is nobody else's.
-        false => llm::no_such_route(request).await,
+    let (method, path) = (request.method(), request.uri().path());
+    // A route of ours that is not there is nobody else's.
+    if !llm::is_llm_call(method, path) {
+        return llm::no_such_route(request).await;
     }
+    let dialect = llm::dialect_of(path, request.headers());
+    let forwarded = forward(&app, dialect, request).await;
+    forwarded.unwrap_or_else(|problem| llm::refuse(dialect, problem))
 }
 
-async fn forward(app: &App, request: Request) -> Result<Response, Problem> {
-    let provider = app.routes.default_provider().and_then(|name| app.providers.get(name));
-    let provider = provider.map(Arc::clone).ok_or_else(|| {
-        let message = "no such route here, and no provider to pass it on to";
-        Problem::new(StatusCode::NOT_FOUND, "not_found", message)
-    })?;
-    let (parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let path = path.strip_prefix("/v1").unwrap_or(path).to_owned();
-    if climbs(parts.uri.path()) {
+async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Response, Problem> {
+    if climbs(request.uri().path()) {
         let message = "a path that passes to the provider has no segments of dots";
         return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", message));
     }
+    let Passing { provider, path, parts, body } = by_model::find(app, dialect, request).await?;
     let mut headers = headers::upstream(&parts.headers);
-    // It is the same body, so it has the same length.
-    if let Some(length) = parts.headers.get(header::CONTENT_LENGTH) {
+    if let (Carried::AsItComes(_), Some(length)) =
+        (&body, parts.headers.get(header::CONTENT_LENGTH))
+    {
+        // It is the same body, so it has the same length.
         headers.insert(header::CONTENT_LENGTH, length.clone());
     }
-    let call = provider::Request {
+    let mut call = provider::Request {
         method: parts.method,
         path,
         headers,
         body: Bytes::new(),
         connect_timeout: app.settings.connect_timeout,
     };
-    let answer = match body.is_end_stream() {
-        true => provider.call(call).await,
-        false => provider.pass(call, body.into_data_stream().err_into().boxed()).await,
+    let answer = match body {
+        Carried::Whole(body) => {
+            call.body = body;
+            provider.call(call).await
+        }
+        Carried::AsItComes(body) if body.is_end_stream() => provider.call(call).await,
+        Carried::AsItComes(body) => {
+            provider.pass(call, body.into_data_stream().err_into().boxed()).await
+        }
     };
     let answer = answer.map_err(|error| {
         Problem::new(StatusCode::BAD_GATEWAY, "upstream_error", error.to_string())
@@ -68,7 +75,25 @@ async fn forward(app: &App, request: Request) -> Result<Response, Problem> {
     let mut response = Response::new(body);
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers::downstream(&answer.headers);
+    headers::name_provider(response.headers_mut(), provider.name());
     Ok(response)
+}
+
+/// A call on its way through.
+pub(super) struct Passing {
+    pub(super) provider: Arc<Provider>,
+    /// Under the provider's base URL, with its query.
+    pub(super) path: String,
+    pub(super) parts: Parts,
+    pub(super) body: Carried,
+}
+
+/// A body on its way through.
+pub(super) enum Carried {
+    /// It was read, for the model's name.
+    Whole(Bytes),
+    /// It was not.
+    AsItComes(Body),
 }
 
 /// Whether a path has segments that a URL's parser takes as "here" or "one up", which would lead out of the provider's base

@@ -5,7 +5,7 @@
 use axum::{
     Json,
     extract::Request,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
@@ -46,6 +46,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
+    /// The method is not the route's.
+    pub(super) fn no_such_method(method: &Method, path: &str) -> Self {
+        let message = format!("{path} is not for {method}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
     /// The same, about one member of the request.
     pub(super) fn about(self, param: impl Into<String>) -> Self {
         Self { param: Some(param.into()), ..self }
@@ -56,10 +62,9 @@ impl Problem {
     }
 }
 
-/// A route that is there, but not with this method.
+/// A route of ours that is there, but not with this method. Those for apps have none that they do not pass on.
 pub(super) async fn no_such_method(request: Request) -> Problem {
-    let message = format!("{} is not for {}", request.uri().path(), request.method());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    Problem::no_such_method(request.method(), request.uri().path())
 }
 
 impl IntoResponse for Problem {

@@ -1,7 +1,8 @@
 //! The app's own stream: the provider's payloads, untouched, each with the cursor after its events.
 //!
-//! An app that fell so far behind that payloads had to be given up is fed from the log instead, encoded again from the
-//! events: equal in meaning, not in bytes.
+//! That is between like and like. Where the provider speaks another dialect, or may be replaced by one that does, the
+//! stream is encoded from the log; so it is for an app that fell so far behind that payloads had to be given up: equal
+//! in meaning, not in bytes.
 
 use std::{
     convert::Infallible,
@@ -17,15 +18,12 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{
-    Settings,
-    sse::{self, KEEP_ALIVE},
-};
+use super::{Settings, form::Form};
 use crate::{
     channel::{Channel, Reader, Signal, Step, Watch},
     dialect::{AppDialect, Asked, Dialect, Encoder, Wire},
     event::{Failed, FailureCode},
-    generation::{CallerPresence, Head, Item, Launched, TeeReader},
+    generation::{Answerer, Head, Item, Launched, OnBreak, TeeReader},
     sequence::{Cursor, From},
     wire,
 };
@@ -37,20 +35,35 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const FRAMING: usize = 48;
 
 /// One app's response.
-pub(super) struct Relay {
+pub(super) struct Relay<P> {
     pub(super) rest: Rest,
-    pub(super) tee: TeeReader,
-    /// The caller counts as present as long as its response is wanted.
-    pub(super) _presence: CallerPresence,
+    /// The app counts as present as long as its response is wanted.
+    pub(super) _presence: P,
     pub(super) channel: Arc<Channel>,
     pub(super) place: Place,
+    pub(super) listener: Listener,
+    pub(super) form: Form,
+    pub(super) settings: Settings,
+    /// The seq after the last payload that was passed on.
+    pub(super) last_seq: u64,
+}
+
+/// Who listens, and to what.
+#[derive(Clone, Debug)]
+pub(super) struct Listener {
     /// What the app speaks.
     pub(super) dialect: AppDialect,
     /// What its answer depends on.
     pub(super) asked: Asked,
-    pub(super) settings: Settings,
-    /// The seq after the last payload that was passed on.
-    pub(super) last_seq: u64,
+    /// What happens when the provider breaks.
+    pub(super) on_break: OnBreak,
+}
+
+impl Listener {
+    /// Whether the app may be given the bytes of whoever answers: they speak the same, and nobody else will go on.
+    pub(super) fn is_of(&self, from: &Answerer) -> bool {
+        from.dialect == Dialect::from(self.dialect) && self.on_break == OnBreak::Fail
+    }
 }
 
 /// Where a generation is on its channel.
@@ -74,16 +87,18 @@ impl Place {
 /// Where the rest of the response comes from.
 pub(super) enum Rest {
     /// The provider has not answered yet.
-    Unanswered(oneshot::Receiver<Head>),
+    Unanswered(oneshot::Receiver<Head>, TeeReader),
     /// The provider's payloads.
-    Payloads,
+    Payloads(TeeReader),
+    /// The log, of which nothing was read yet.
+    Log,
     /// The log.
-    Log(Box<Replay>),
+    Replay(Box<Replay>),
     /// Nowhere: it is complete.
     Over,
 }
 
-/// A generation's events, encoded again.
+/// A generation's events, encoded.
 pub(super) struct Replay {
     reader: Reader,
     signal: Signal,
@@ -91,29 +106,15 @@ pub(super) struct Replay {
     encoder: Encoder,
 }
 
-/// The generation at `place` from its beginning, encoded again.
-pub(super) fn replay(
-    channel: &Arc<Channel>,
-    place: Place,
-    dialect: AppDialect,
-    asked: &Asked,
-) -> Rest {
-    let signal = Signal::default();
-    let watch = channel.watch(&signal);
-    let Ok(reader) = channel.read(place.beginning()) else { return Rest::Over };
-    let encoder = dialect.encoder(asked);
-    Rest::Log(Box::new(Replay { reader, signal, _watch: watch, encoder }))
-}
-
 /// A relay as a response's body: its chunks, and a comment where there has been none for a while.
-pub(super) struct Chunks {
-    relay: Relay,
+pub(super) struct Chunks<P> {
+    relay: Relay<P>,
     spoke: Instant,
     /// Armed at or before the next comment's time: a chunk costs no timer.
     timer: Pin<Box<Sleep>>,
 }
 
-impl Stream for Chunks {
+impl<P: Unpin> Stream for Chunks<P> {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -130,7 +131,7 @@ impl Stream for Chunks {
             if due <= now {
                 *spoke = now;
                 timer.as_mut().reset(now + relay.settings.keep_alive);
-                return Poll::Ready(Some(Ok(KEEP_ALIVE)));
+                return Poll::Ready(Some(Ok(relay.form.keep_alive())));
             }
             timer.as_mut().reset(due);
         }
@@ -138,8 +139,8 @@ impl Stream for Chunks {
     }
 }
 
-impl Relay {
-    pub(super) fn into_stream(self) -> Chunks {
+impl<P> Relay<P> {
+    pub(super) fn into_stream(self) -> Chunks<P> {
         let spoke = Instant::now();
         let timer = Box::pin(tokio::time::sleep_until(spoke + self.settings.keep_alive));
         Chunks { relay: self, spoke, timer }
@@ -150,15 +151,16 @@ impl Relay {
         let mut out = BytesMut::new();
         while out.len() < CHUNK_BYTES {
             let more = match &mut self.rest {
-                Rest::Unanswered(head) => match Pin::new(head).poll(cx) {
+                Rest::Unanswered(head, _) => match Pin::new(head).poll(cx) {
                     Poll::Ready(head) => {
                         self.answered(head.ok(), &mut out);
                         true
                     }
                     Poll::Pending => false,
                 },
-                Rest::Payloads => self.take_payload(cx, &mut out),
-                Rest::Log(_) => self.take_slice(cx, &mut out),
+                Rest::Payloads(_) => self.take_payload(cx, &mut out),
+                Rest::Log => self.begin_replay(&mut out),
+                Rest::Replay(_) => self.take_slice(cx, &mut out),
                 Rest::Over => return Poll::Ready(out.freeze()),
             };
             if !more {
@@ -170,51 +172,58 @@ impl Relay {
 
     /// The provider answered after the stream had begun.
     fn answered(&mut self, head: Option<Head>, out: &mut BytesMut) {
-        self.rest = match head {
-            Some(Head::Stream { .. }) => Rest::Payloads,
-            Some(Head::Whole { status, .. }) if status.is_success() => self.replay(),
-            Some(Head::Whole { status, body, .. }) => {
-                self.tell(&Dialect::from(self.dialect).failure(status.as_u16(), &body), out);
-                Rest::Over
+        let Rest::Unanswered(_, tee) = std::mem::replace(&mut self.rest, Rest::Log) else { return };
+        match head {
+            Some(Head::Stream { from, .. }) if self.listener.is_of(&from) => {
+                self.rest = Rest::Payloads(tee);
             }
-            Some(Head::Failed(failed)) => {
-                self.tell(&failed, out);
-                Rest::Over
+            Some(Head::Whole { from, status, body, .. }) if !status.is_success() => {
+                self.fail(&from.dialect.failure(status.as_u16(), &body), out);
             }
-            None => Rest::Payloads,
-        };
+            Some(Head::Failed(failed)) => self.fail(&failed, out),
+            // Whatever it is, the log says it.
+            Some(Head::Stream { .. } | Head::Whole { .. }) | None => {}
+        }
     }
 
     fn take_payload(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> bool {
-        match self.tee.poll_next(cx) {
+        let Rest::Payloads(tee) = &mut self.rest else { return true };
+        match tee.poll_next(cx) {
             Poll::Ready(Item::Payloads(payloads)) => {
                 let bytes = payloads.iter().map(|it| it.name.len() + it.data.len() + FRAMING);
                 out.reserve(bytes.sum());
                 for payload in payloads {
                     self.last_seq = payload.cursor.seq;
-                    if self.asked.usage || !payload.usage_only {
-                        self.write(out, payload.cursor, &payload.name, &payload.data);
+                    if self.listener.asked.usage || !payload.usage_only {
+                        self.form.write(out, payload.cursor, &payload.name, &payload.data);
                     }
                 }
             }
-            Poll::Ready(Item::Overflowed) => self.rest = self.replay(),
-            Poll::Ready(Item::End(untold)) => {
-                if let Some(failed) = untold {
-                    self.tell(&failed, out);
-                }
-                self.rest = Rest::Over;
-            }
+            Poll::Ready(Item::Overflowed) => self.rest = Rest::Log,
+            Poll::Ready(Item::End(Some(untold))) => self.fail(&untold, out),
+            Poll::Ready(Item::End(None)) => self.end(out),
             Poll::Pending => return false,
         }
         true
     }
 
-    fn replay(&self) -> Rest {
-        replay(&self.channel, self.place, self.dialect, &self.asked)
+    /// Begins to read the generation from its beginning, for the encoder must see all of it.
+    fn begin_replay(&mut self, out: &mut BytesMut) -> bool {
+        let signal = Signal::default();
+        let watch = self.channel.watch(&signal);
+        match self.channel.read(self.place.beginning()) {
+            Ok(reader) => {
+                let encoder = self.listener.dialect.encoder(&self.listener.asked);
+                self.rest =
+                    Rest::Replay(Box::new(Replay { reader, signal, _watch: watch, encoder }));
+            }
+            Err(_) => self.fail(&fell_behind(), out),
+        }
+        true
     }
 
     fn take_slice(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> bool {
-        let Rest::Log(replay) = &mut self.rest else { return true };
+        let Rest::Replay(replay) = &mut self.rest else { return true };
         replay.signal.lower();
         match replay.reader.step() {
             Step::Slice(slice) => {
@@ -223,17 +232,16 @@ impl Relay {
                     if event.generation != self.place.index {
                         continue;
                     }
-                    let cursor = self.settings.sse_ids.then_some(Cursor { epoch, seq });
                     let mut payloads = Vec::new();
                     replay.encoder.encode(&event, &mut payloads);
-                    // The encoder must see all events; the app has had those up to its last payload.
+                    // The app has had those up to its last payload.
                     if seq > self.last_seq {
                         for Wire { name, data } in &payloads {
-                            sse::write_event(out, cursor, name.as_bytes(), data);
+                            self.form.write(out, Cursor { epoch, seq }, name.as_bytes(), data);
                         }
                     }
                     if event.is_terminal() {
-                        self.rest = Rest::Over;
+                        self.end(out);
                         return true;
                     }
                 }
@@ -243,26 +251,27 @@ impl Relay {
             Step::Rewind { .. } => true,
             // Its beginning was trimmed away, or the channel is gone: the app's stream cannot be continued honestly.
             Step::Snapshot(_) | Step::End(_) => {
-                let message = "this stream fell behind what the channel still holds";
-                let failed = Failed::new(FailureCode::Limit, message);
-                self.tell(&failed, out);
-                self.rest = Rest::Over;
+                self.fail(&fell_behind(), out);
                 true
             }
         }
     }
 
     /// An error in the stream: the app's SDK raises it.
-    fn tell(&self, failed: &Failed, out: &mut BytesMut) {
-        let Wire { name, data } = self.dialect.error_wire(failed);
-        self.write(out, self.end_cursor(), name.as_bytes(), &data);
+    fn fail(&mut self, failed: &Failed, out: &mut BytesMut) {
+        let Wire { name, data } = self.listener.dialect.error_wire(failed);
+        let end = Cursor { epoch: self.channel.epoch(), seq: self.channel.head() };
+        self.form.write(out, end, name.as_bytes(), &data);
+        self.end(out);
     }
 
-    fn end_cursor(&self) -> Cursor {
-        Cursor { epoch: self.channel.epoch(), seq: self.channel.head() }
+    fn end(&mut self, out: &mut BytesMut) {
+        self.form.end(out);
+        self.rest = Rest::Over;
     }
+}
 
-    fn write(&self, out: &mut BytesMut, cursor: Cursor, name: &[u8], data: &[u8]) {
-        sse::write_event(out, self.settings.sse_ids.then_some(cursor), name, data);
-    }
+fn fell_behind() -> Failed {
+    let message = "this stream fell behind what the channel still holds";
+    Failed::new(FailureCode::Limit, message)
 }

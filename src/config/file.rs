@@ -29,8 +29,11 @@ pub(super) struct File {
     pub(super) tls: Given<IgnoredAny>,
     /// The upstream LLM endpoints, by name. Routes that no model names go to the first.
     pub(super) providers: Entries<Provider>,
-    /// The models that apps may ask for: a name, `prefix/*`, or `*`.
+    /// The models that apps may ask for: a name, or a pattern. What stands for the `*` of `prefix/*` is the name at the
+    /// provider; with any other pattern (`claude-*`, `*`) it is the whole name.
     pub(super) models: Entries<Model>,
+    /// What tokens cost, by `provider/model` or by the models' public names; `provider/model` wins.
+    pub(super) prices: Entries<At<Price>>,
     /// How channels behave.
     #[serde(deserialize_with = "section")]
     #[schemars(with = "Option<Channels>")]
@@ -89,15 +92,47 @@ pub(super) struct Provider {
     /// The provider's key; best from the environment: `"${OPENAI_API_KEY}"`.
     #[schemars(with = "schema::Text")]
     pub(super) api_key: Given<String>,
-    /// Headers to send with every request.
+    /// Several keys in place of `api_key`. When the provider limits one (429), it rests and the next takes its place.
+    #[schemars(length(min = 1))]
+    pub(super) api_keys: Vec<At<String>>,
+    /// Headers to send with every request, in place of the app's own of that name.
     #[schemars(with = "std::collections::BTreeMap<String, schema::Text>")]
     pub(super) headers: Entries<At<String>>,
+    /// Headers of the app's that are not passed on.
+    pub(super) remove_headers: Vec<At<String>>,
+    /// The proxy to call it through: `http://`, `https://`, `socks5://`, or `socks5h://`, which looks names up itself; with
+    /// `user:password@` if it asks. Without one it is called directly: `HTTP_PROXY` and its like are not read.
+    #[schemars(with = "schema::ProxyUrl")]
+    pub(super) proxy: Given<String>,
+    /// A PEM file of certificate authorities to trust beside the system's; its path is relative to this file.
+    #[schemars(with = "schema::Text")]
+    pub(super) ca: Given<String>,
+    /// When a target of it is left alone for a while.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Breaker>")]
+    pub(super) breaker: Breaker,
     /// The simulator's rate.
     #[schemars(with = "schema::Rate")]
     pub(super) tokens_per_second: Given<String>,
     /// What the simulator's texts derive from.
     #[schemars(with = "schema::Whole")]
     pub(super) seed: Given<String>,
+}
+
+/// A circuit breaker for each model of a provider: it opens after so many failures in a row, or when as many are half of
+/// its calls; then, after a while, one call finds out whether to close it.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Breaker {
+    /// How many failures open it: 408, 429, 5xx, timeouts, broken connections and streams.
+    #[schemars(with = "schema::Failures")]
+    pub(super) failures: Given<String>,
+    /// How long a failure counts.
+    #[schemars(with = "schema::Duration")]
+    pub(super) window: Given<String>,
+    /// How long it stays open.
+    #[schemars(with = "schema::Duration")]
+    pub(super) open: Given<String>,
 }
 
 /// What a model name stands for.
@@ -116,6 +151,26 @@ pub(super) struct Model {
     #[serde(deserialize_with = "section")]
     #[schemars(with = "Option<OnDisconnect>")]
     pub(super) on_disconnect: OnDisconnect,
+    /// How often and how long calls are tried again, before the first byte.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Failover>")]
+    pub(super) failover: Failover,
+    /// When a provider breaks after the first token: the generation fails (`fail`), or goes on at the next target from the
+    /// text so far (`continue`).
+    #[schemars(with = "schema::OnBreak")]
+    pub(super) on_break: Given<String>,
+}
+
+/// How calls are tried again.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Failover {
+    /// How often one target is tried again, beyond the first time: 0 to 10.
+    #[schemars(with = "schema::Retries")]
+    pub(super) retries: Given<String>,
+    /// No further attempt begins so long after the first.
+    #[schemars(with = "schema::Duration")]
+    pub(super) budget: Given<String>,
 }
 
 /// One provider and one of its models.
@@ -126,12 +181,38 @@ pub(super) struct Target {
     /// One of the providers.
     #[schemars(with = "schema::Text")]
     pub(super) provider: Given<String>,
-    /// The model's name there; by default the public one, of a pattern the part under its `*`.
+    /// The model's name there; by default the public one, of `prefix/*` the part under its `*`.
     #[schemars(with = "schema::Text")]
     pub(super) model: Given<String>,
     /// Its share of the load; without one it only takes over.
     #[schemars(with = "schema::Weight")]
     pub(super) weight: Given<String>,
+    /// How many calls may be under way to this model of the provider at once, whatever public name they came by; under a
+    /// pattern, for each model. Where one model has several, the smallest counts.
+    #[schemars(with = "schema::Weight")]
+    pub(super) max_in_flight: Given<String>,
+}
+
+/// Money for a million tokens each, in a currency of your choice; exact to six decimals.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["input", "output"]))]
+pub(super) struct Price {
+    /// Of the input.
+    #[schemars(with = "schema::Money")]
+    pub(super) input: Given<String>,
+    /// Of input that the provider had in its cache; by default as `input`.
+    #[schemars(with = "schema::Money")]
+    pub(super) cached_input: Given<String>,
+    /// Of input that the provider wrote to its cache; by default as `input`.
+    #[schemars(with = "schema::Money")]
+    pub(super) cache_write: Given<String>,
+    /// Of the output.
+    #[schemars(with = "schema::Money")]
+    pub(super) output: Given<String>,
+    /// Of output spent on reasoning; by default as `output`.
+    #[schemars(with = "schema::Money")]
+    pub(super) reasoning: Given<String>,
 }
 
 /// How long a provider may take for what.

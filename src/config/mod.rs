@@ -1,8 +1,8 @@
 //! The config: a YAML file, or the environment alone, or the demo's, made into checked and typed [settings](Config).
 //!
 //! Nothing in it is silently ignored: an unknown key, a key without effect and a key of a later version are errors, and
-//! every error says where it is and what would be right. Reading is a pure function of the text and the environment;
-//! the settings import nothing of the stages that they are for.
+//! every error says where it is and what would be right. Reading is a pure function of the text, the environment and the
+//! certificates that the text names; the settings import nothing of the stages that they are for.
 
 mod environment;
 mod file;
@@ -14,6 +14,7 @@ mod schema;
 mod secret;
 mod settings;
 mod units;
+mod usual;
 
 use std::{fs, net::SocketAddr, path::Path};
 
@@ -34,7 +35,7 @@ impl Config {
         Self::parse(&source, &text, environment)
     }
 
-    /// Reads a text; `source` is what errors call it.
+    /// Reads a text; `source` is what errors call it, and files that the text names are looked for beside it.
     ///
     /// ```
     /// use tokenway::config::{Config, Environment};
@@ -54,7 +55,9 @@ impl Config {
         let options = serde_saphyr::options! { with_snippet: false };
         let file = serde_saphyr::from_str_with_options(text, options)
             .map_err(|error| ConfigError::yaml(source, &error))?;
-        resolve::config(file, environment).map_err(|problems| ConfigError::new(source, problems))
+        let directory = Path::new(source).parent().unwrap_or(Path::new(""));
+        resolve::config(file, environment, directory)
+            .map_err(|problems| ConfigError::new(source, problems))
     }
 
     /// Listens elsewhere than the config says, as the command line may ask.

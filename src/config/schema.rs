@@ -65,12 +65,17 @@ scalar!(HttpUrl, pattern("https?://.+"));
 scalar!(Rate, number(json_schema!({ "type": "number", "exclusiveMinimum": 0 })));
 scalar!(Whole, number(json_schema!({ "type": "integer", "minimum": 0 })));
 scalar!(Weight, number(json_schema!({ "type": "integer", "minimum": 1 })));
+scalar!(Failures, number(json_schema!({ "type": "integer", "minimum": 1, "maximum": 100 })));
+scalar!(Retries, number(json_schema!({ "type": "integer", "minimum": 0, "maximum": 10 })));
+scalar!(Money, number(json_schema!({ "type": "number", "minimum": 0, "maximum": 999_999_999 })));
+scalar!(ProxyUrl, pattern("(https?|socks5h?)://.+"));
 scalar!(Flag, json_schema!({ "anyOf": [{ "type": "boolean" }, variable()] }));
 scalar!(
     Dialect,
     words(&["openai", "responses", "anthropic", "gemini", "ollama", "bedrock", "simulator"])
 );
 scalar!(Policy, words(&["cancel", "grace", "drain"]));
+scalar!(OnBreak, words(&["fail", "continue"]));
 scalar!(Engine, words(&["memory"]));
 scalar!(
     /// A key that this version reads only to say that it does not have it.

@@ -8,10 +8,11 @@ use reqwest::{
     Url,
     header::{HeaderName, HeaderValue},
 };
+use rustls::pki_types::CertificateDer;
 
 use super::Secret;
 use crate::dialect::Dialect;
-pub use crate::generation::{Failover, OnDisconnect, Timeouts};
+pub use crate::generation::{Failover, OnBreak, OnDisconnect, Timeouts};
 
 /// Loopback, because the gateway is open without keys; the port that development servers are looked for at.
 pub const HTTP: &str = "127.0.0.1:8080";
@@ -43,6 +44,16 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// Four times the interval at which providers that send pings send them.
 pub const SILENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// One or two may be chance; five in a row are not.
+pub const BREAKER_FAILURES: u32 = 5;
+/// More would be remembered in vain: what happened long ago says little.
+pub const BREAKER_FAILURES_MAX: u32 = 100;
+/// Long enough that slow calls meet in it, short enough that what is over is forgotten.
+pub const BREAKER_WINDOW: Duration = Duration::from_secs(30);
+/// Providers' short outages last about so long; a probe then costs one call.
+pub const BREAKER_OPEN: Duration = Duration::from_secs(15);
+/// With backoff, more would outlast any caller's patience.
+pub const RETRIES_MAX: u32 = 10;
 /// What a good hosted model does.
 pub const TOKENS_PER_SECOND: f64 = 80.0;
 /// Any number would do; a fixed one makes a demo repeatable.
@@ -69,6 +80,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// In the order of the file.
     pub models: Vec<Model>,
+    /// By `provider/model` or public name, in the order of the file.
+    pub prices: Vec<(String, Price)>,
     /// How channels behave.
     pub channels: Channels,
     /// Where logs are kept.
@@ -112,7 +125,7 @@ pub struct Provider {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Endpoint {
     /// A dialect over HTTP.
-    Http(Http),
+    Http(Box<Http>),
     /// The built-in simulator.
     Simulator(Simulator),
 }
@@ -134,10 +147,51 @@ pub struct Http {
     pub dialect: Dialect,
     /// What the dialect's own SDK takes, without a slash at the end.
     pub base_url: Url,
-    /// Sent in the dialect's own header.
-    pub api_key: Option<Secret>,
+    /// Sent in the dialect's own header; of several, one at a time. Without one, none is sent.
+    pub api_keys: Vec<Secret>,
     /// Sent with every request; the values are marked as sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The app's that are not passed on.
+    pub remove_headers: Vec<HeaderName>,
+    /// A URL, secret because it may hold a password. Without one it is called directly.
+    pub proxy: Option<Secret>,
+    /// Trusted beside the system's.
+    pub ca: Vec<CertificateDer<'static>>,
+    /// When a target of it is left alone.
+    pub breaker: Breaker,
+}
+
+impl Http {
+    /// An endpoint of which only this is known: no key, no headers.
+    pub fn at(dialect: Dialect, base_url: Url) -> Self {
+        Self {
+            dialect,
+            base_url,
+            api_keys: Vec::new(),
+            headers: Vec::new(),
+            remove_headers: Vec::new(),
+            proxy: None,
+            ca: Vec::new(),
+            breaker: Breaker::default(),
+        }
+    }
+}
+
+/// When a target is left alone for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// So many failures in a row, or so many if they are half of all calls: 1 to [`BREAKER_FAILURES_MAX`].
+    pub failures: u32,
+    /// How long a call counts.
+    pub window: Duration,
+    /// For how long it is left alone.
+    pub open: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: BREAKER_FAILURES, window: BREAKER_WINDOW, open: BREAKER_OPEN }
+    }
 }
 
 /// The simulator's settings.
@@ -158,7 +212,7 @@ impl Default for Simulator {
 /// A public model name, or a pattern of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// `fast`, `openai/*` or `*`.
+    /// `fast`, `openai/*`, `claude-*` or `*`.
     pub name: String,
     /// Where its calls may go, at least one.
     pub targets: Vec<Target>,
@@ -175,11 +229,33 @@ pub struct Model {
 pub struct Target {
     /// A provider of the config.
     pub provider: String,
-    /// Its name upstream; without one, the public name (of a pattern, the part under the `*`).
+    /// Its name upstream; without one, the public name (of `prefix/*`, the part under the `*`).
     pub model: Option<String>,
     /// Its share of the load; without one it only takes over when others fail.
     pub weight: Option<NonZeroU32>,
+    /// How many calls may be under way there at once.
+    pub max_in_flight: Option<NonZeroU32>,
 }
+
+/// What a model's tokens cost. What it comes to for a usage is `route`'s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Input that no other price is for.
+    pub input: Rate,
+    /// Input read from the provider's cache.
+    pub cached_input: Rate,
+    /// Input written to the provider's cache.
+    pub cache_write: Rate,
+    /// Output that no other price is for.
+    pub output: Rate,
+    /// Output spent on reasoning.
+    pub reasoning: Rate,
+}
+
+/// Money for a million tokens, in millionths: the same as money for one token, in billionths of a thousandth. A whole
+/// number, so that a price is exactly what was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rate(pub u64);
 
 impl Default for Timeouts {
     fn default() -> Self {

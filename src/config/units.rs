@@ -2,8 +2,15 @@
 
 use std::time::Duration;
 
+use super::Rate;
+
 /// A year: longer than anything here makes sense, and far from where the clock's arithmetic overflows.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A billion for a million tokens is more than anybody asks.
+const RATE_DIGITS: usize = 9;
+/// Money for one token in billionths of a thousandth: finer than any list of prices.
+const RATE_DECIMALS: usize = 6;
 
 const DURATIONS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
 const SIZES: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
@@ -22,6 +29,22 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn size(text: &str) -> Result<usize, String> {
     let size = number(text, &SIZES).and_then(|bytes| usize::try_from(bytes).ok());
     size.ok_or_else(|| "a size such as `64KiB`, `8MiB` or `1GiB`".to_owned())
+}
+
+/// `2`, `0.25`: money for a million tokens, exactly as written. The error says what would be right.
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    let expected =
+        || "a price for a million tokens, such as `0.25`, with at most six decimals".to_owned();
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str, most| {
+        (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if !digits(whole, RATE_DIGITS) || !digits(decimals, RATE_DECIMALS) {
+        return Err(expected());
+    }
+    // Fifteen digits at most: far below what a u64 holds.
+    let millionths = format!("{whole}{decimals:0<RATE_DECIMALS$}").parse();
+    millionths.map(Rate).map_err(|_| expected())
 }
 
 fn number(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -46,6 +69,24 @@ mod tests {
             assert!(duration(text).is_err_and(|error| error.contains("such as")), "{text}");
         }
         assert!(duration("8761h").is_err_and(|error| error.contains("at most")));
+    }
+
+    #[test]
+    fn prices_are_exactly_what_is_written() {
+        for (text, millionths) in [
+            ("0", 0),
+            ("2", 2_000_000),
+            ("0.25", 250_000),
+            ("0.1", 100_000),
+            ("3.000001", 3_000_001),
+            ("999999999.999999", 999_999_999_999_999),
+        ] {
+            assert_eq!(rate(text), Ok(Rate(millionths)), "{text}");
+        }
+        for text in ["", ".", "1.", ".5", "-1", "+1", "1e3", "0.0000001", "1,5", "$1", "1000000000"]
+        {
+            assert!(rate(text).is_err_and(|error| error.contains("such as")), "{text}");
+        }
     }
 
     #[test]

@@ -157,6 +157,13 @@ impl Body {
     }
 }
 
+impl Object {
+    /// Whether it has a member of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        find(&self.members, name).is_some()
+    }
+}
+
 /// Replacements of places in a body.
 pub(super) struct Edits<'a> {
     body: &'a Bytes,

@@ -15,6 +15,11 @@ pub mod responses;
 mod app;
 mod body;
 mod continuation;
+mod ledger;
+mod named;
+mod object;
+#[cfg(test)]
+mod recorded;
 mod seal;
 mod split;
 
@@ -31,6 +36,7 @@ pub use app::{AppDialect, AppRequest, Asked, Encoder, ErrorBody, Wire};
 pub use body::BadRequest;
 pub use call::{Call, Unsayable, Upstream};
 pub use continuation::{Continuation, Joint};
+pub use named::Named;
 pub use seal::{Sealed, seal, unseal};
 pub use split::{TooLarge, split};
 

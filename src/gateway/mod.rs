@@ -8,7 +8,7 @@ mod webtransport;
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,11 +17,11 @@ use crate::{
     access::Guard,
     api::{self, App, ConnectInfo, Parts},
     channel::{Channels, Retention},
-    config::{self, Config},
+    config::{self, Config, Secret},
     dialect::Dialect,
     generation::Generations,
-    provider::{Endpoint, Http, Provider, simulator},
-    route::Routes,
+    provider::{Endpoint, Http, HttpSettings, Provider, simulator},
+    route::{Health, Routes},
     session::{self, Host},
     store::Memory,
     transport::webtransport::{CannotKeep, CannotListen},
@@ -104,8 +104,9 @@ impl Gateway {
             channels,
             generations: Generations::new(),
             routes: Routes::new(&config),
-            health: Arc::default(),
+            health: Arc::new(Health::new(&config)),
             providers: config.providers.iter().map(provider).collect(),
+            provider_order: config.providers.iter().map(|it| it.name.clone()).collect(),
             guard: Guard::new(http_address.port(), config.access.allowed_origins.clone()),
             settings: api::Settings {
                 keep_alive: config.channels.keep_alive,
@@ -185,16 +186,8 @@ fn install_crypto() {
 fn provider(config: &config::Provider) -> (String, Arc<Provider>) {
     let (endpoint, secrets) = match &config.endpoint {
         config::Endpoint::Http(http) => {
-            let mut headers: HeaderMap = http.headers.iter().cloned().collect();
-            let key = http.api_key.as_ref().map(|key| key.expose().to_owned());
-            let sent = key.as_deref().map(|key| key_header(http.dialect, key));
-            if let Some((name, Ok(mut value))) = sent {
-                value.set_sensitive(true);
-                headers.insert(name, value);
-            }
-            let secrets = key.into_iter().chain(http.headers.iter().filter_map(credential));
-            let secrets = secrets.collect();
-            (Endpoint::Http(Http::new(http.base_url.as_str(), headers)), secrets)
+            let endpoint = Http::new(http.base_url.as_str(), outbound(http));
+            (Endpoint::Http(Box::new(endpoint)), secrets(http))
         }
         config::Endpoint::Simulator(settings) => {
             let settings = simulator::Settings {
@@ -208,18 +201,37 @@ fn provider(config: &config::Provider) -> (String, Arc<Provider>) {
     (config.name.clone(), Arc::new(Provider::new(&config.name, dialect, endpoint, secrets)))
 }
 
-/// Where a dialect's providers look for their key.
-fn key_header(
-    dialect: Dialect,
-    key: &str,
-) -> (HeaderName, Result<HeaderValue, InvalidHeaderValue>) {
-    match dialect {
-        Dialect::Anthropic => (HeaderName::from_static("x-api-key"), HeaderValue::from_str(key)),
-        Dialect::Gemini => (HeaderName::from_static("x-goog-api-key"), HeaderValue::from_str(key)),
-        Dialect::OpenAi | Dialect::Responses | Dialect::Ollama | Dialect::Bedrock => {
-            (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}")))
-        }
+fn outbound(http: &config::Http) -> HttpSettings {
+    let keys = http.api_keys.iter().map(|key| key_header(http.dialect, key));
+    let proxy = http.proxy.as_ref().map(|url| reqwest::Proxy::all(url.expose()));
+    let ca = http.ca.iter().map(|der| reqwest::Certificate::from_der(der));
+    HttpSettings {
+        remove_headers: http.remove_headers.clone(),
+        headers: http.headers.iter().cloned().collect(),
+        keys: keys.collect(),
+        proxy: proxy.transpose().expect("the config has tried the proxy's URL"),
+        ca: ca.collect::<Result<_, _>>().expect("the config has tried each certificate"),
     }
+}
+
+/// What must not be repeated in anything that the provider says.
+fn secrets(http: &config::Http) -> Vec<String> {
+    let keys = http.api_keys.iter().map(|key| key.expose().to_owned());
+    let proxy = http.proxy.as_ref().and_then(|url| reqwest::Url::parse(url.expose()).ok());
+    let password = proxy.and_then(|url| url.password().map(str::to_owned));
+    keys.chain(password).chain(http.headers.iter().filter_map(credential)).collect()
+}
+
+/// Where a dialect's providers look for their key.
+fn key_header(dialect: Dialect, key: &Secret) -> (HeaderName, HeaderValue) {
+    let (name, value) = match dialect {
+        Dialect::Anthropic => (HeaderName::from_static("x-api-key"), key.expose().to_owned()),
+        Dialect::Gemini => (HeaderName::from_static("x-goog-api-key"), key.expose().to_owned()),
+        Dialect::OpenAi | Dialect::Responses | Dialect::Ollama | Dialect::Bedrock => {
+            (AUTHORIZATION, format!("Bearer {}", key.expose()))
+        }
+    };
+    (name, HeaderValue::try_from(value).expect("the config has tried each key in a header"))
 }
 
 /// The key in one of the operator's own headers, if by its name it is one: `api-key`, `authorization`, `x-auth-token`.

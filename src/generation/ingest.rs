@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Deadlines;
 use crate::{
     dialect::{self, Decoder, Dialect, Ending, Flow},
-    event::{Event, Failed},
+    event::{Event, Failed, FailureCode},
     provider::{
         Provider,
         framing::{Framing, FramingError},
@@ -93,6 +93,10 @@ impl Ingest {
     /// The provider closed: an event that lacks only its blank line still counts, and may be the end.
     pub(super) fn end_of_stream(&mut self) -> Ending {
         let framing = std::mem::replace(&mut self.framing, Framing::Sse(sse::Decoder::new()));
+        if framing.is_open() {
+            let message = "the provider's stream closed before the end of its framing";
+            return Ending::Stopped(Failed::new(FailureCode::UpstreamCut, message));
+        }
         match framing.finish().map(|payload| self.decode(payload).flow) {
             Some(Flow::Ended) => Ending::Terminator,
             _ => Ending::Eof,

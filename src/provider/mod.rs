@@ -7,8 +7,10 @@ pub mod simulator;
 pub mod sse;
 
 mod http;
+mod keys;
 
-pub use http::Http;
+pub use http::{Http, HttpSettings};
+pub use keys::KeyIndex;
 
 use std::{fmt, time::Duration};
 
@@ -65,10 +67,6 @@ pub struct Response {
     pub body: BoxStream<'static, Result<Bytes, CallError>>,
 }
 
-/// One of a provider's keys, by its place in the config. Says nothing of the key itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct KeyIndex(usize);
-
 /// Why a call to a provider broke outside of HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CallError {
@@ -95,7 +93,7 @@ pub struct Provider {
 /// Where a provider is.
 pub enum Endpoint {
     /// Behind a URL.
-    Http(Http),
+    Http(Box<Http>),
     /// Inside this process.
     Simulator(simulator::Simulator),
 }
@@ -155,11 +153,18 @@ impl Provider {
     }
 
     /// Leaves a key alone until then, because the provider limits it. The next calls go with another, if there is one.
-    pub fn rest_key(&self, _key: KeyIndex, _until: Instant) {}
+    pub fn rest_key(&self, key: KeyIndex, until: Instant) {
+        if let Endpoint::Http(http) = &self.endpoint {
+            http.keys.rest(key, until);
+        }
+    }
 
     /// Whether a call made now would go with a key that does not rest. False without keys.
-    pub fn has_rested_key(&self, _now: Instant) -> bool {
-        false
+    pub fn has_rested_key(&self, now: Instant) -> bool {
+        match &self.endpoint {
+            Endpoint::Http(http) => http.keys.has_rested(now),
+            Endpoint::Simulator(_) => false,
+        }
     }
 
     /// What the provider said without its keys, should it have repeated one.

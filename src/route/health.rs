@@ -1,10 +1,52 @@
-//! Whether a target may be called now: its circuit breaker, and how many calls it has in flight. Knows no network.
+//! Whether a target may be called now: its circuit breaker, and how many calls it has in flight. Knows no network; the
+//! time comes in from outside.
+//!
+//! A target is a provider and a model's name there. The simulator has no breaker: to fail is what it is for.
 
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// The health of all targets, shared by all calls.
+use super::circuit::{Circuit, Pass, Refused};
+use crate::config::{self, Breaker, Config};
+
+/// Past so many, targets that are idle and healthy are forgotten: under a pattern, apps make up the names.
+const TARGETS_MAX: usize = 1024;
+
+/// The health of all targets, shared by all calls. By default nothing has a limit or a breaker.
 #[derive(Debug, Default)]
-pub struct Health {}
+pub struct Health {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// By provider; one without never rests.
+    breakers: HashMap<String, Breaker>,
+    limits: Limits,
+    targets: Mutex<HashMap<Key, Target>>,
+}
+
+/// How many calls each target may have in flight.
+#[derive(Debug, Default)]
+struct Limits {
+    named: HashMap<Key, u32>,
+    /// By provider: for what comes through a pattern.
+    any: HashMap<String, u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    provider: String,
+    model: String,
+}
+
+#[derive(Debug, Default)]
+struct Target {
+    in_flight: u32,
+    circuit: Circuit,
+}
 
 /// How a call ended, as far as its target's health goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +57,15 @@ pub enum Outcome {
     Bad,
 }
 
-/// A call to a target that is allowed. Dropped without [`Permit::end`] it says nothing of the target's health.
+/// A call to a target that is allowed, and counts as in flight for as long as this lives. Dropped without
+/// [`Permit::end`] it says nothing of the target's health.
 #[derive(Debug)]
-pub struct Permit {}
+pub struct Permit {
+    shared: Arc<Shared>,
+    key: Key,
+    pass: Pass,
+    ended: bool,
+}
 
 /// Why a target must not be called now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,13 +77,121 @@ pub struct Resting {
 }
 
 impl Health {
+    /// Everything is well; the limits and breakers are the config's.
+    pub fn new(config: &Config) -> Self {
+        let breakers = config.providers.iter().filter_map(|provider| match &provider.endpoint {
+            config::Endpoint::Http(http) => Some((provider.name.clone(), http.breaker)),
+            config::Endpoint::Simulator(_) => None,
+        });
+        let shared = Shared {
+            breakers: breakers.collect(),
+            limits: Limits::new(config),
+            targets: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
     /// Asks to call a model at a provider.
-    pub fn admit(&self, _provider: &str, _model: &str, _now: Instant) -> Result<Permit, Resting> {
-        Ok(Permit {})
+    pub fn admit(&self, provider: &str, model: &str, now: Instant) -> Result<Permit, Resting> {
+        let shared = &self.shared;
+        let key = Key { provider: provider.to_owned(), model: model.to_owned() };
+        let limit = shared.limits.of(&key);
+        let mut targets = shared.targets.lock();
+        if targets.len() >= TARGETS_MAX && !targets.contains_key(&key) {
+            targets.retain(|key, target| !shared.is_blank(key, target, now));
+        }
+        let target = targets.entry(key.clone()).or_default();
+        if let Some(limit) = limit
+            && target.in_flight >= limit
+        {
+            let why = format!("{limit} calls in flight, as many as it may have");
+            return Err(Resting { why, until: None });
+        }
+        let pass = target.circuit.admit(now).map_err(|refused| match refused {
+            Refused::Open { until } => {
+                Resting { why: "circuit open".to_owned(), until: Some(until) }
+            }
+            Refused::Probing => {
+                let why = "circuit half-open, and a call is probing it".to_owned();
+                Resting { why, until: None }
+            }
+        })?;
+        target.in_flight += 1;
+        Ok(Permit { shared: Arc::clone(shared), key, pass, ended: false })
     }
 }
 
 impl Permit {
+    /// The target has begun to answer as it should. The call stays in flight, and may still fail; but a probe has found
+    /// out what it was for, and others need not wait until it ends.
+    pub fn answered(&mut self, now: Instant) {
+        let Self { shared, key, pass, .. } = self;
+        if let (Some(rule), Some(target)) =
+            (shared.breakers.get(&key.provider), shared.targets.lock().get_mut(key))
+        {
+            *pass = target.circuit.answered(*pass, now, rule);
+        }
+    }
+
     /// The call ended.
-    pub fn end(self, _outcome: Outcome, _now: Instant) {}
+    pub fn end(mut self, outcome: Outcome, now: Instant) {
+        self.ended = true;
+        let Self { shared, key, pass, .. } = &self;
+        if let (Some(rule), Some(target)) =
+            (shared.breakers.get(&key.provider), shared.targets.lock().get_mut(key))
+        {
+            target.circuit.end(*pass, outcome, now, rule);
+        }
+    }
 }
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut targets = self.shared.targets.lock();
+        let target = targets.get_mut(&self.key).expect("a target with a call in flight is kept");
+        target.in_flight -= 1;
+        if !self.ended {
+            target.circuit.abandon(self.pass);
+        }
+    }
+}
+
+impl Shared {
+    fn is_blank(&self, key: &Key, target: &Target, now: Instant) -> bool {
+        let rule = self.breakers.get(&key.provider);
+        target.in_flight == 0 && rule.is_none_or(|rule| target.circuit.is_blank(now, rule))
+    }
+}
+
+impl Limits {
+    fn new(config: &Config) -> Self {
+        let mut limits = Self::default();
+        for model in &config.models {
+            for target in &model.targets {
+                let Some(limit) = target.max_in_flight else { continue };
+                let name = match &target.model {
+                    None if model.name.ends_with('*') => None,
+                    None => Some(&model.name),
+                    named => named.as_ref(),
+                };
+                let provider = target.provider.clone();
+                let known = match name {
+                    Some(name) => {
+                        let key = Key { provider, model: name.clone() };
+                        limits.named.entry(key).or_insert(u32::MAX)
+                    }
+                    None => limits.any.entry(provider).or_insert(u32::MAX),
+                };
+                *known = limit.get().min(*known);
+            }
+        }
+        limits
+    }
+
+    fn of(&self, key: &Key) -> Option<u32> {
+        self.named.get(key).or_else(|| self.any.get(&key.provider)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! Finds where a call goes: from the model's public name to the targets to try, in order. Pure; the random number comes
 //! in from outside, and nothing is called here.
 //!
-//! An exact name wins, then the longest `prefix/*`, then `*`; of a pattern, what stands for the `*` is the name at the
-//! provider.
+//! An exact name wins, then the pattern with the longest prefix, `*` last. A prefix that ends with a slash names the way
+//! and not the model: of `openai/*`, what stands for the `*` is the name at the provider. Of `claude-*` it is the whole.
 
+mod circuit;
 mod health;
 mod price;
 
@@ -13,8 +14,9 @@ use thiserror::Error;
 
 use crate::config::{Config, Failover, Model, OnDisconnect, Timeouts};
 
+pub use crate::config::Price;
 pub use health::{Health, Outcome, Permit, Resting};
-pub use price::Price;
+pub use price::Prices;
 
 /// All routes of one config; a changed config makes new ones.
 ///
@@ -34,6 +36,7 @@ pub struct Routes {
     /// What stands before the `*`, the longest first.
     patterns: Vec<(String, usize)>,
     default_provider: Option<String>,
+    prices: Prices,
 }
 
 /// Where one call goes.
@@ -58,6 +61,8 @@ pub struct Target {
     pub provider: String,
     /// The model's name at the provider.
     pub model: String,
+    /// What its tokens cost, if that is known.
+    pub price: Option<Price>,
 }
 
 /// A model that apps may ask for by this name.
@@ -95,7 +100,7 @@ impl Routes {
         }
         patterns.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         let default_provider = config.providers.first().map(|provider| provider.name.clone());
-        Self { models, exact, patterns, default_provider }
+        Self { models, exact, patterns, default_provider, prices: Prices::new(config) }
     }
 
     /// The targets for a model's name. `random` is uniform over all numbers and decides between weights.
@@ -107,7 +112,8 @@ impl Routes {
         let targets = order(model, random).into_iter().map(|index| {
             let target = &model.targets[index];
             let upstream = target.model.as_deref().unwrap_or(rest);
-            Target { provider: target.provider.clone(), model: upstream.to_owned() }
+            let price = self.prices.of(&target.provider, upstream, name);
+            Target { provider: target.provider.clone(), model: upstream.to_owned(), price }
         });
         Ok(Plan {
             model: name.to_owned(),
@@ -133,13 +139,13 @@ impl Routes {
         self.default_provider.as_deref()
     }
 
-    /// The model and, of a pattern, what stands for its `*`.
+    /// The model, and the name that its providers know.
     fn find<'a>(&self, name: &'a str) -> Option<(&Model, &'a str)> {
         let exact = self.exact.get(name).map(|index| (*index, name));
         let pattern = || {
             let rests = self.patterns.iter().filter_map(|(prefix, index)| {
                 let rest = name.strip_prefix(prefix.as_str()).filter(|rest| !rest.is_empty())?;
-                Some((*index, rest))
+                Some((*index, if prefix.ends_with('/') { rest } else { name }))
             });
             rests.into_iter().next()
         };

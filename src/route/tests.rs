@@ -8,6 +8,7 @@ fn target(provider: &str, model: Option<&str>, weight: u32) -> config::Target {
         provider: provider.to_owned(),
         model: model.map(str::to_owned),
         weight: NonZeroU32::new(weight),
+        max_in_flight: None,
     }
 }
 
@@ -35,6 +36,8 @@ fn an_exact_name_wins_then_the_longest_prefix_then_the_star() {
         ("openai/*", vec![target("short", None, 0)]),
         ("openai/o/*", vec![target("long", None, 0)]),
         ("openai/gpt", vec![target("exact", Some("gpt-5"), 0)]),
+        ("openai/gpt-5*", vec![target("family", None, 0)]),
+        ("claude-*", vec![target("claude", None, 0)]),
         ("plain", vec![target("plain", None, 0)]),
     ]);
     for (name, expected) in [
@@ -43,6 +46,9 @@ fn an_exact_name_wins_then_the_longest_prefix_then_the_star() {
         ("openai/o/3/mini", "long:3/mini"),
         ("openai/o/", "short:o/"),
         ("openai/", "rest:openai/"),
+        ("openai/gpt-5-mini", "family:openai/gpt-5-mini"),
+        ("claude-opus-4-5", "claude:claude-opus-4-5"),
+        ("claude-", "rest:claude-"),
         ("plain", "plain:plain"),
         ("other", "rest:other"),
     ] {
@@ -98,6 +104,21 @@ fn names_are_listed_and_patterns_are_not() {
     let listed: Vec<_> = routes.models().map(|listed| (listed.id, listed.provider)).collect();
     assert_eq!(listed, [("fast", "b"), ("slow", "c")]);
     assert_eq!(routes.default_provider(), Some("simulator"));
+}
+
+#[test]
+fn each_target_of_a_plan_has_its_price() {
+    let mut config = Config::demo();
+    let priced = |rate| {
+        let rate = config::Rate(rate);
+        Price { input: rate, cached_input: rate, cache_write: rate, output: rate, reasoning: rate }
+    };
+    config.prices = vec![("m".to_owned(), priced(1)), ("b/x".to_owned(), priced(2))];
+    let targets = vec![target("a", Some("x"), 0), target("b", Some("x"), 0)];
+    config.models = vec![Model { name: "m".to_owned(), targets, ..config.models[0].clone() }];
+    let plan = Routes::new(&config).plan("m", 0).expect("a route");
+    let prices: Vec<_> = plan.targets.iter().map(|target| target.price).collect();
+    assert_eq!(prices, [Some(priced(1)), Some(priced(2))]);
 }
 
 #[test]

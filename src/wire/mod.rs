@@ -7,6 +7,7 @@ mod event;
 mod frame;
 pub mod json;
 mod snapshot;
+pub mod ui_message;
 
 pub use event::{BadEvent, decode_event, encode_event};
 pub use frame::{EVENTS_TAG, FrameHeader, Framing, TooLong, decode_elements, delimit};

@@ -9,20 +9,27 @@
     reason = "a test reads its own settings and owns its own tasks"
 )]
 
-#[path = "../common/recordings.rs"]
+#[path = "../common/mod.rs"]
 mod common;
 mod ends;
+mod failover;
+mod fault;
 mod gateway;
 mod guard;
 mod keep_alive;
 mod named;
+mod outbound;
 mod pass;
+mod poll;
 mod presence;
 mod requests;
+mod retry;
 mod shutdown;
 mod slow;
+mod splice;
 mod sse;
 mod transcripts;
+mod ui_message;
 mod upstream;
 mod verbs;
 mod view;

@@ -147,7 +147,8 @@ export class Feed {
     const { progress, complete } = subscribed(this.#progress, news);
     this.#progress = progress;
     for (const { index, started } of news.generations) this.#fold.introduce(index, started);
-    if (this.#status === "pending") this.#status = "open";
+    // Its snapshot comes on a stream of its own and may be late: until then nothing is known of how things stand.
+    if (this.#status === "pending" && !progress.awaitsSnapshot) this.#status = "open";
     this.#listener.changed();
     return { complete };
   }

@@ -2,7 +2,7 @@
 // are judged by, so it shares the codec with the client and nothing else.
 
 import type { MemoryLink, MemoryPeer } from "../../src/transport/memory.js";
-import { ChannelEvent } from "../../src/wire/event.js";
+import { ChannelEvent, Failed, Finished } from "../../src/wire/event.js";
 import { type End, Frame, GenerationState, Snapshot } from "../../src/wire/frame.js";
 import {
   ClientMessage,
@@ -41,6 +41,21 @@ export class Log {
     this.events.push(ChannelEvent.create({ text }));
   }
 
+  /** A generation's first event. */
+  begin(id: string): void {
+    const started = { id, model: "m", provider: "p", dialect: "openai", createdMs: 1 };
+    this.events.push(ChannelEvent.create({ kind: { case: "started", value: started } }));
+  }
+
+  /** A generation's last event. */
+  end(kind: "finished" | "cancelled"): void {
+    const value: ChannelEvent["kind"] =
+      kind === "finished"
+        ? { case: "finished", value: Finished.create({ reason: "stop" }) }
+        : { case: "failed", value: Failed.create({ code: "cancelled" }) };
+    this.events.push(ChannelEvent.create({ kind: value }));
+  }
+
   /** Another writer takes over, and what was said past `validThrough` is gone. */
   takeOver(epoch: string, validThrough: number): void {
     for (const [old, valid] of this.before) this.before.set(old, Math.min(valid, validThrough));
@@ -69,7 +84,17 @@ export class Log {
         finished: undefined,
       },
     ];
-    const generations = this.last === 0 ? [] : [GenerationState.create({ choices })];
+    const find = <T extends NonNullable<ChannelEvent["kind"]>["case"]>(wanted: T) =>
+      this.events.find((event) => event.kind?.case === wanted)?.kind as
+        | Extract<ChannelEvent["kind"], { case: T }>
+        | undefined;
+    const state = GenerationState.create({
+      choices,
+      started: find("started")?.value,
+      finished: find("finished")?.value,
+      failed: find("failed")?.value,
+    });
+    const generations = this.last === 0 ? [] : [state];
     return Snapshot.create({ epoch: this.epoch, through: this.last, generations, cause });
   }
 }
@@ -173,6 +198,7 @@ class FakeSession {
       }
       case "cancel":
         this.#gateway.cancelled.push(body.value.channel);
+        if (body.value.generation) this.#gateway.logs.get(body.value.channel)?.end("cancelled");
         this.answer(request, { case: "done", value: {} });
         break;
       case "publish": {

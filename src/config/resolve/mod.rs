@@ -1,10 +1,14 @@
 //! From the file as written to settings: puts the environment in, gives scalars their meaning, checks what belongs
 //! together. Goes on after a fault, so that one run tells all of them.
 
-mod doors;
-mod provider;
-mod model;
 mod channels;
+mod doors;
+mod model;
+mod outbound;
+mod price;
+mod provider;
+
+use std::path::Path;
 
 use reqwest::Url;
 
@@ -12,15 +16,19 @@ pub(super) use doors::exposure;
 pub(super) use provider::{base_url, is_header_value};
 
 use super::{
-    Config, Environment,
+    Config, Endpoint, Environment, Provider,
     file::File,
     located::{At, Given},
     problem::{Place, Problem},
 };
 
 /// The settings, or everything that is wrong.
-pub(super) fn config(file: File, environment: &Environment) -> Result<Config, Vec<Problem>> {
-    let mut resolver = Resolver { environment, problems: Vec::new() };
+pub(super) fn config(
+    file: File,
+    environment: &Environment,
+    directory: &Path,
+) -> Result<Config, Vec<Problem>> {
+    let mut resolver = Resolver { environment, directory, problems: Vec::new() };
     let config = resolver.config(file);
     match resolver.problems.is_empty() {
         true => Ok(config),
@@ -30,6 +38,8 @@ pub(super) fn config(file: File, environment: &Environment) -> Result<Config, Ve
 
 struct Resolver<'a> {
     environment: &'a Environment,
+    /// Where the file is.
+    directory: &'a Path,
     problems: Vec<Problem>,
 }
 
@@ -55,17 +65,21 @@ impl Resolver<'_> {
             self.wrong(None, message);
         }
         let models = file.models.0.iter();
-        let models = models
+        let models: Vec<_> = models
             .map(|(name, model)| self.model(name, model, &names, channels.on_disconnect))
             .collect();
+        let prices = file.prices.0.iter();
+        let prices = prices.map(|(name, price)| self.price(name, price, &names, &models)).collect();
+        let notes = proxy_note(&providers, self.environment).into_iter().collect();
         Config {
             listen: self.listen(&file.listen),
             providers,
             models,
+            prices,
             channels,
             store: self.store(&file.store),
             access: self.access(&file.access),
-            notes: Vec::new(),
+            notes,
         }
     }
 
@@ -126,6 +140,19 @@ impl Resolver<'_> {
     fn wrong(&mut self, place: Option<Place>, message: impl Into<String>) {
         self.problems.push(Problem { place, message: message.into() });
     }
+}
+
+/// Other programs go by these variables: whoever set one should know that providers are called without it.
+pub(super) fn proxy_note(providers: &[Provider], environment: &Environment) -> Option<String> {
+    let direct = |provider: &Provider| match &provider.endpoint {
+        Endpoint::Http(http) => http.proxy.is_none(),
+        Endpoint::Simulator(_) => false,
+    };
+    let variables =
+        ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    let set = variables.into_iter().find(|name| environment.filled(name).is_some())?;
+    let note = "is set and not read: providers are called directly, unless the config gives them a `proxy`";
+    providers.iter().any(direct).then(|| format!("{set} {note}"))
 }
 
 fn place<T>(given: &Given<T>) -> Option<Place> {

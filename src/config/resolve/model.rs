@@ -4,13 +4,15 @@ use std::{num::NonZeroU32, time::Duration};
 
 use super::{
     super::{
-        Failover, Model, OnDisconnect, Target, Timeouts, file,
+        Failover, Model, OnBreak, OnDisconnect, RETRIES_MAX, Target, Timeouts, file,
         located::At,
         problem::{choice, list},
         units,
     },
     Resolver,
 };
+
+const ON_BREAK: [&str; 2] = ["fail", "continue"];
 
 impl Resolver<'_> {
     pub(super) fn model(
@@ -30,10 +32,8 @@ impl Resolver<'_> {
                 "names are not taken from the environment, only values are",
             );
         }
-        let stem = text.strip_suffix('*');
-        let stem_ok = stem.is_none_or(|stem| stem.is_empty() || stem.ends_with('/'));
-        if !stem_ok || stem.unwrap_or(text).contains('*') {
-            let message = format!("`{text}` is not a pattern; there are `prefix/*` and `*`");
+        if text.strip_suffix('*').unwrap_or(text).contains('*') {
+            let message = format!("`{text}` is not a pattern; the `*` stands at its end");
             self.wrong(Some(name.place), message);
         }
         if model.targets.is_empty() {
@@ -49,7 +49,7 @@ impl Resolver<'_> {
             targets,
             timeouts: self.timeouts(&model.timeouts),
             on_disconnect: self.on_disconnect(&model.on_disconnect).unwrap_or(on_disconnect),
-            failover: Failover::default(),
+            failover: self.failover(model),
         }
     }
 
@@ -74,7 +74,31 @@ impl Resolver<'_> {
                 "a whole number from 1; without `weight`, the target only takes over".to_owned()
             })
         });
-        Target { provider: provider.unwrap_or_default(), model, weight }
+        let max_in_flight = self.read(&target.max_in_flight, |text| {
+            text.parse::<NonZeroU32>().map_err(|_| {
+                "a whole number from 1; without `max_in_flight`, there is no limit".to_owned()
+            })
+        });
+        Target { provider: provider.unwrap_or_default(), model, weight, max_in_flight }
+    }
+
+    pub(super) fn failover(&mut self, model: &file::Model) -> Failover {
+        let default = Failover::default();
+        let retries = self.read(&model.failover.retries, |text| {
+            let retries = text.parse().ok().filter(|retries| *retries <= RETRIES_MAX);
+            retries.ok_or_else(|| format!("a whole number from 0 to {RETRIES_MAX}"))
+        });
+        let budget = self.read(&model.failover.budget, units::duration);
+        let on_break = self.read(&model.on_break, |text| match text {
+            "fail" => Ok(OnBreak::Fail),
+            "continue" => Ok(OnBreak::Continue),
+            other => Err(format!("a way to go on; {}", choice(other, &ON_BREAK))),
+        });
+        Failover {
+            retries: retries.unwrap_or(default.retries),
+            budget: budget.unwrap_or(default.budget),
+            on_break: on_break.unwrap_or(default.on_break),
+        }
     }
 
     pub(super) fn timeouts(&mut self, timeouts: &file::Timeouts) -> Timeouts {

@@ -1,17 +1,14 @@
 //! Providers: each dialect has keys of its own, and no others.
 
-use reqwest::{
-    Url,
-    header::{HeaderName, HeaderValue},
-};
+use reqwest::{Url, header::HeaderValue};
 
 use super::{
     super::{
-        Endpoint, Http, Provider, Secret, Simulator, default_base_url, file,
-        located::{At, Entries},
+        Endpoint, Http, Provider, Simulator, default_base_url, file,
+        located::At,
         problem::{Place, choice, list},
     },
-    Resolver, http_url, place,
+    Resolver, http_url, outbound, place,
 };
 use crate::dialect::Dialect;
 
@@ -58,7 +55,9 @@ impl Resolver<'_> {
             self.wrong(Some(name.place), message);
         }
         let endpoint = match dialect.as_deref().map(|word| (word, Dialect::parse(word))) {
-            Some((_, Some(dialect))) => Endpoint::Http(self.http(dialect, name, provider)),
+            Some((_, Some(dialect))) => {
+                Endpoint::Http(Box::new(self.http(dialect, name, provider)))
+            }
             Some((_, None)) => Endpoint::Simulator(self.simulator(provider)),
             // Reported above; the rest of it cannot be judged.
             None => Endpoint::Simulator(Simulator::default()),
@@ -71,6 +70,9 @@ impl Resolver<'_> {
         self.foreign("base_url", place(&provider.base_url), "simulator");
         self.foreign("api_key", place(&provider.api_key), "simulator");
         self.foreign("headers", headers, "simulator");
+        for (key, place) in outbound::places(provider) {
+            self.foreign(key, place, "simulator");
+        }
         let default = Simulator::default();
         let rate = self.read(&provider.tokens_per_second, |text| {
             let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
@@ -105,40 +107,9 @@ impl Resolver<'_> {
             let url = default.unwrap_or("http://localhost");
             Url::parse(url).expect("a default base URL is a URL")
         });
-        let api_key = self.text(&provider.api_key).and_then(|key| {
-            let key_is_sendable = !key.value.trim().is_empty() && is_header_value(&key.value);
-            if !key_is_sendable {
-                let message = "`api_key` is empty or holds characters that cannot be sent; for a \
-                               provider without a key, take `api_key` out";
-                self.wrong(Some(key.place), message);
-            }
-            key_is_sendable.then(|| Secret::new(key.value))
-        });
-        Http { dialect, base_url, api_key, headers: self.headers(&provider.headers) }
-    }
-
-    pub(super) fn headers(
-        &mut self,
-        headers: &Entries<At<String>>,
-    ) -> Vec<(HeaderName, HeaderValue)> {
-        let mut all = Vec::new();
-        for (name, value) in &headers.0 {
-            let header = HeaderName::try_from(&name.value).ok();
-            if header.is_none() {
-                self.wrong(Some(name.place), format!("`{}` is not a header's name", name.value));
-            }
-            let Some(expanded) = self.expand(value) else { continue };
-            let value_as_header = HeaderValue::from_str(&expanded).ok();
-            if value_as_header.is_none() {
-                let message = format!("the value of `{}` cannot be sent in a header", name.value);
-                self.wrong(Some(value.place), message);
-            }
-            if let (Some(header), Some(mut value)) = (header, value_as_header) {
-                value.set_sensitive(true);
-                all.push((header, value));
-            }
-        }
-        all
+        let mut http = Http::at(dialect, base_url);
+        self.outbound(provider, &mut http);
+        http
     }
 
     /// A key that another dialect has.

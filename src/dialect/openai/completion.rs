@@ -8,11 +8,14 @@ use serde_json::value::RawValue;
 
 use super::{
     NAME, STRAY,
+    cite::{Cited, Place, cited},
+    details::{Detail, Details},
     encode::{self, Head},
     media::base64,
 };
-use crate::event::{
-    Event, Failed, FailureCode, FinishReason, Kind, Media, Native, Reasoning, RunBy,
+use crate::{
+    dialect::Dialect,
+    event::{Event, Failed, FailureCode, FinishReason, Kind, Media, Native, RunBy},
 };
 
 /// The body for an app that asked without `stream`; a failed generation's failure, or one for a generation without an
@@ -45,7 +48,10 @@ struct Folded {
 struct Choice {
     content: String,
     reasoning: String,
-    details: Vec<Reasoning>,
+    details: Details,
+    entries: Vec<Detail>,
+    /// Google's signature of what comes next, if that is a call.
+    signature: String,
     refusal: String,
     calls: Vec<Call>,
     annotations: Vec<Box<RawValue>>,
@@ -59,6 +65,7 @@ struct Call {
     id: String,
     name: String,
     arguments: String,
+    signature: String,
 }
 
 #[derive(Serialize)]
@@ -91,8 +98,8 @@ struct Message<'a> {
     refusal: Option<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     reasoning_content: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasoning_details: Vec<encode::Detail<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    reasoning_details: &'a [Detail],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<CallBody<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -108,6 +115,8 @@ struct CallBody<'a> {
     id: &'a str,
     r#type: &'static str,
     function: Function<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<encode::Extra<'a>>,
 }
 
 #[derive(Serialize)]
@@ -125,14 +134,18 @@ struct Audio<'a> {
 impl Folded {
     fn add(&mut self, event: &Event) {
         let choice = self.choices.entry(event.choice).or_default();
+        let signature = std::mem::take(&mut choice.signature);
         match &event.kind {
             Kind::Started(started) => self.head = Head::of(started),
             Kind::Text(text) => choice.content += text,
             Kind::Refusal(text) => choice.refusal += text,
             Kind::Reasoning(part) => {
                 choice.reasoning += &part.text;
-                if !part.signature.is_empty() || !part.encrypted.is_empty() {
-                    choice.details.push(part.clone());
+                let origin = self.head.origin;
+                let pieces = choice.details.of(part, origin);
+                pieces.into_iter().for_each(|piece| piece.add_to(&mut choice.entries));
+                if origin == Some(Dialect::Gemini) && part.text.is_empty() {
+                    choice.signature.clone_from(&part.signature);
                 }
             }
             Kind::ToolCall(call) if call.run_by == RunBy::Client => choice.calls.push(Call {
@@ -140,6 +153,7 @@ impl Folded {
                 id: call.id.clone(),
                 name: call.name.clone(),
                 arguments: String::new(),
+                signature,
             }),
             Kind::ToolArguments(part) => {
                 if let Some(call) = choice.calls.iter_mut().find(|call| call.index == part.index) {
@@ -147,11 +161,13 @@ impl Folded {
                 }
             }
             Kind::Citation(source) => {
-                let list = match source.starts_with(b"{") {
-                    true => &mut choice.annotations,
-                    false => &mut self.citations,
-                };
-                list.extend(serde_json::from_slice::<Box<RawValue>>(source).ok());
+                let characters = choice.content.chars().count() as u64;
+                let index = u32::try_from(choice.annotations.len()).unwrap_or(u32::MAX);
+                match cited(source, self.head.is_native(), Place { characters, index }) {
+                    Some(Cited::Annotation(raw)) => choice.annotations.push(raw),
+                    Some(Cited::Source(raw)) => self.citations.push(raw),
+                    None => {}
+                }
             }
             Kind::Media(media) => {
                 let open = choice.media.iter_mut().find(|(begun, _)| begun.index == media.index);
@@ -166,7 +182,7 @@ impl Folded {
                 choice.reason.get_or_insert(end.reason);
             }
             Kind::Native(native) if native.dialect == NAME => self.native(event.choice, native),
-            Kind::Resumed(resumed) => self.head.follow(resumed),
+            Kind::Resumed(resumed) => self.head.origin = Dialect::parse(&resumed.dialect),
             Kind::ToolCall(_) | Kind::Failed(_) | Kind::Custom(_) | Kind::Native(_) => {}
         }
     }
@@ -207,7 +223,8 @@ impl Folded {
 impl Call {
     fn body(&self) -> CallBody<'_> {
         let function = Function { name: &self.name, arguments: &self.arguments };
-        CallBody { id: &self.id, r#type: "function", function }
+        let extra_content = encode::Extra::of(&self.signature);
+        CallBody { id: &self.id, r#type: "function", function, extra_content }
     }
 }
 
@@ -232,7 +249,7 @@ impl Choice {
                 content: some(&self.content),
                 refusal: some(&self.refusal),
                 reasoning_content: &self.reasoning,
-                reasoning_details: self.details.iter().flat_map(encode::details).collect(),
+                reasoning_details: &self.entries,
                 tool_calls: self.calls.iter().map(Call::body).collect(),
                 annotations: &self.annotations,
                 images: (0..).zip(images).map(image).collect(),

@@ -12,13 +12,15 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
-    super::{Asked, Wire},
+    super::{Asked, Dialect, Wire},
     CHUNK, NAME, STRAY,
+    cite::{Cited, Place, cited},
+    details::{Detail, Details},
     error::error_payload,
     media::base64,
 };
 use crate::event::{
-    Event, FinishReason, Finished, Kind, Media, Native, Reasoning, Resumed, RunBy, Started, Usage,
+    Event, FinishReason, Finished, Kind, Media, Native, Reasoning, RunBy, Started, Usage,
 };
 
 #[cfg(test)]
@@ -43,8 +45,8 @@ pub(super) struct Head {
     pub id: String,
     pub created: u64,
     pub model: String,
-    /// Whether the provider spoke this dialect, so that its own usage object can be handed on.
-    pub native: bool,
+    /// What the provider speaks; not known any more once another goes on for it.
+    pub origin: Option<Dialect>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +55,12 @@ struct Choice {
     refused: bool,
     /// Calls that the app is to run, by the event's index: those the provider runs are not told.
     calls: Vec<u32>,
+    details: Details,
+    /// Google's signature of what comes next, if that is a call.
+    signature: String,
+    /// Of the answer so far.
+    characters: u64,
+    annotations: u32,
 }
 
 #[derive(Serialize)]
@@ -86,20 +94,11 @@ struct Delta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_details: Option<Vec<Detail<'a>>>,
+    reasoning_details: Option<Vec<Detail>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_calls: Option<[Tool<'a>; 1]>,
     #[serde(flatten)]
     more: HashMap<&'a str, &'a RawValue>,
-}
-
-#[derive(Serialize)]
-pub(super) struct Detail<'a> {
-    r#type: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    signature: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    data: &'a str,
 }
 
 #[derive(Serialize)]
@@ -110,6 +109,26 @@ struct Tool<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<&'static str>,
     function: Function<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Extra<'a>>,
+}
+
+/// What a call has that only Google's own compatible endpoint knows: the signature that must come back with it.
+#[derive(Serialize)]
+pub(super) struct Extra<'a> {
+    google: Google<'a>,
+}
+
+#[derive(Serialize)]
+struct Google<'a> {
+    thought_signature: &'a str,
+}
+
+impl<'a> Extra<'a> {
+    pub(super) fn of(signature: &'a str) -> Option<Self> {
+        let google = Google { thought_signature: signature };
+        (!signature.is_empty()).then_some(Self { google })
+    }
 }
 
 #[derive(Serialize)]
@@ -136,12 +155,18 @@ impl Encoder {
     /// give all before it too and drop what they say.
     pub fn encode(&mut self, event: &Event, out: &mut Vec<Wire>) {
         let choice = event.choice;
+        let known = self.choices.get_mut(&choice);
+        let signature = known.map(|it| std::mem::take(&mut it.signature)).unwrap_or_default();
         match &event.kind {
             Kind::Started(started) => {
                 self.head = Head::of(started);
                 self.begin(choice, out);
             }
-            Kind::Text(text) => self.delta(choice, Delta { content: Some(text), ..d() }, out),
+            Kind::Text(text) => {
+                self.delta(choice, Delta { content: Some(text), ..d() }, out);
+                let characters = &mut self.choices.entry(choice).or_default().characters;
+                *characters += text.chars().count() as u64;
+            }
             Kind::Refusal(text) => {
                 self.delta(choice, Delta { refusal: Some(text), ..d() }, out);
                 self.choices.entry(choice).or_default().refused = true;
@@ -156,6 +181,7 @@ impl Encoder {
                     id: Some(&call.id),
                     r#type: Some("function"),
                     function: Function { name: Some(&call.name), arguments: "" },
+                    extra_content: Extra::of(&signature),
                 };
                 self.delta(choice, Delta { tool_calls: Some([tool]), ..d() }, out);
             }
@@ -164,14 +190,12 @@ impl Encoder {
                 let place = calls.and_then(|calls| calls.iter().position(|&i| i == part.index));
                 if let Some(index) = place {
                     let function = Function { name: None, arguments: &part.arguments };
-                    let tool = Tool { index, id: None, r#type: None, function };
+                    let tool =
+                        Tool { index, id: None, r#type: None, function, extra_content: None };
                     self.delta(choice, Delta { tool_calls: Some([tool]), ..d() }, out);
                 }
             }
-            Kind::Citation(source) if source.starts_with(b"{") => {
-                self.raw_delta(choice, "annotations", &list(source), out);
-            }
-            Kind::Citation(source) => self.member("citations", &list(source), out),
+            Kind::Citation(source) => self.cite(choice, source, out),
             Kind::Media(media) => self.media(choice, media, out),
             Kind::Usage(usage) => self.usage = Some(usage.clone()),
             Kind::ChoiceFinished(end) => self.finish(choice, end, out),
@@ -183,7 +207,7 @@ impl Encoder {
             }
             Kind::Failed(failed) => out.push(Wire::unnamed(error_payload(failed))),
             Kind::Native(native) if native.dialect == NAME => self.native(choice, native, out),
-            Kind::Resumed(resumed) => self.head.follow(resumed),
+            Kind::Resumed(resumed) => self.head.origin = Dialect::parse(&resumed.dialect),
             Kind::ToolCall(_) | Kind::Custom(_) | Kind::Native(_) => {}
         }
     }
@@ -240,8 +264,31 @@ impl Encoder {
         out.push(Wire::unnamed(data));
     }
 
+    fn cite(&mut self, choice: u32, source: &Bytes, out: &mut Vec<Wire>) {
+        self.begin(choice, out);
+        let native = self.head.is_native();
+        let state = self.choices.entry(choice).or_default();
+        let at = Place { characters: state.characters, index: state.annotations };
+        match cited(source, native, at) {
+            Some(Cited::Annotation(raw)) => {
+                state.annotations += 1;
+                self.raw_delta(choice, "annotations", &list(raw.get().as_bytes()), out);
+            }
+            Some(Cited::Source(raw)) => {
+                self.member("citations", &list(raw.get().as_bytes()), out);
+            }
+            None => {}
+        }
+    }
+
     fn reasoning(&mut self, choice: u32, part: &Reasoning, out: &mut Vec<Wire>) {
-        let details = details(part);
+        self.begin(choice, out);
+        let origin = self.head.origin;
+        let state = self.choices.entry(choice).or_default();
+        let details = state.details.of(part, origin);
+        if origin == Some(Dialect::Gemini) && part.text.is_empty() {
+            state.signature.clone_from(&part.signature);
+        }
         let delta = Delta {
             reasoning_content: (!part.text.is_empty()).then_some(&part.text),
             reasoning_details: (!details.is_empty()).then_some(details),
@@ -302,13 +349,13 @@ impl Head {
             id: format!("chatcmpl-{}", started.id),
             created: started.created_ms / 1000,
             model: started.model.clone(),
-            native: started.dialect == NAME,
+            origin: Dialect::parse(&started.dialect),
         }
     }
 
-    /// Another provider speaks from here on.
-    pub(super) fn follow(&mut self, resumed: &Resumed) {
-        self.native = resumed.dialect == NAME;
+    /// Whether the provider speaks this dialect, so that what it said can be handed on.
+    pub(super) fn is_native(&self) -> bool {
+        self.origin == Some(Dialect::OpenAi)
     }
 }
 
@@ -319,15 +366,6 @@ fn d<'a>() -> Delta<'a> {
 /// A JSON value as a list of one.
 fn list(json: &[u8]) -> Vec<u8> {
     [b"[", json, b"]"].concat()
-}
-
-/// A signature and encrypted reasoning, as OpenRouter writes them.
-pub(super) fn details(part: &Reasoning) -> Vec<Detail<'_>> {
-    let (signature, data) = (part.signature.as_str(), part.encrypted.as_str());
-    let signature = Detail { r#type: "reasoning.text", signature, data: "" };
-    let encrypted = Detail { r#type: "reasoning.encrypted", signature: "", data };
-    let full = |detail: &Detail<'_>| !(detail.signature.is_empty() && detail.data.is_empty());
-    [signature, encrypted].into_iter().filter(full).collect()
 }
 
 /// An image as OpenRouter writes it.
@@ -366,7 +404,7 @@ pub(super) fn usage_object(usage: &Usage, head: &Head) -> Box<RawValue> {
     struct Completion {
         reasoning_tokens: u64,
     }
-    let own = head.native.then(|| serde_json::from_slice(&usage.native).ok()).flatten();
+    let own = head.is_native().then(|| serde_json::from_slice(&usage.native).ok()).flatten();
     own.unwrap_or_else(|| {
         to_raw_value(&Object {
             prompt_tokens: usage.input,

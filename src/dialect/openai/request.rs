@@ -7,14 +7,17 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::super::{
-    Asked, BadRequest, Call, Streaming, Upstream,
-    body::{self, Body, Object},
-    call::Dropped,
+use super::{
+    super::{
+        Asked, BadRequest, Call, Streaming, Upstream,
+        body::{self, Body, Object},
+        call::Dropped,
+    },
+    read,
 };
 
 /// Under the base URL, which ends in `/v1`.
-const PATH: &str = "/chat/completions";
+pub(super) const PATH: &str = "/chat/completions";
 
 /// A chat request that has been looked at.
 #[derive(Clone)]
@@ -97,7 +100,7 @@ impl Request {
 
     /// The call in words that all dialects share.
     pub fn call(&self) -> Result<Call, BadRequest> {
-        Err(BadRequest::of("$", "SCAFFOLD"))
+        read::read(self.body.bytes())
     }
 }
 

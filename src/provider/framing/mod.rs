@@ -3,7 +3,7 @@
 //! Server-sent events mostly; a JSON array from Gemini, lines from Ollama, Amazon's binary event stream from Bedrock. What
 //! a payload means is `dialect`'s.
 
-mod event_stream;
+pub mod event_stream;
 mod json_array;
 mod lines;
 
@@ -84,12 +84,22 @@ impl Framing {
         }
     }
 
-    /// The stream is over: a last payload that lacks only its terminator.
+    /// The stream is over: a last payload that lacks only its terminator, or the sign that a frame was cut.
     pub fn finish(self) -> Option<Payload> {
         match self {
             Self::Sse(framing) => framing.finish(),
             Self::Lines(framing) => framing.finish(),
-            Self::JsonArray(_) | Self::EventStream(_) => None,
+            Self::EventStream(framing) => framing.finish(),
+            Self::JsonArray(_) => None,
+        }
+    }
+
+    /// Whether the framing has an end of its own and that is still to come: a stream that closes now was cut, whatever
+    /// its payloads said.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::JsonArray(framing) => framing.is_open(),
+            Self::Sse(_) | Self::Lines(_) | Self::EventStream(_) => false,
         }
     }
 }

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import pytest
 from openai import OpenAI
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from apps import APPS  # noqa: E402
 from player import Player  # noqa: E402
 
 # What random trials derive from; set it to repeat a run.
@@ -100,19 +101,58 @@ def direct(player: Player) -> OpenAI:
 PLAYED = """
 version: 1
 providers:
-  player: {{ dialect: openai, base_url: "{url}", api_key: sk-of-the-gateway }}
+  player: {{ dialect: openai, base_url: "{url}/v1", api_key: sk-of-the-gateway }}
+  openai: {{ dialect: openai, base_url: "{url}/v1", api_key: sk-of-the-gateway }}
+  responses: {{ dialect: responses, base_url: "{url}/v1", api_key: sk-of-the-gateway }}
+  anthropic: {{ dialect: anthropic, base_url: "{url}", api_key: sk-of-the-gateway }}
+  gemini: {{ dialect: gemini, base_url: "{url}", api_key: sk-of-the-gateway }}
+  ollama: {{ dialect: ollama, base_url: "{url}" }}
+  bedrock: {{ dialect: bedrock, base_url: "{url}", api_key: sk-of-the-gateway }}
 models:
   played: {{ targets: [ {{ provider: player, model: played-model }} ] }}
   embedder: {{ targets: [ {{ provider: player, model: embedder }} ] }}
+  openai: {{ targets: [ {{ provider: openai, model: played-model }} ] }}
+  responses: {{ targets: [ {{ provider: responses, model: played-model }} ] }}
+  anthropic: {{ targets: [ {{ provider: anthropic, model: played-model }} ] }}
+  gemini: {{ targets: [ {{ provider: gemini, model: played-model }} ] }}
+  ollama: {{ targets: [ {{ provider: ollama, model: played-model }} ] }}
+  bedrock: {{ targets: [ {{ provider: bedrock, model: played-model }} ] }}
 channels:
-  on_disconnect: {{ policy: cancel }}
+  on_disconnect: {{ policy: {policy} }}
 """
 
 
-@pytest.fixture(scope="session")
-def through(player: Player, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAI]:
-    """The SDK before a gateway whose only provider is the player."""
-    config = tmp_path_factory.mktemp("played") / "tokenway.yaml"
-    config.write_text(PLAYED.format(url=player.url))
+@contextmanager
+def played(player: Player, folder: Path, policy: str) -> Iterator[str]:
+    """A gateway whose every provider is the player, in a dialect each; each dialect is a model's name."""
+    config = folder / "tokenway.yaml"
+    config.write_text(PLAYED.format(url=player.origin, policy=policy))
     with gateway("serve", "--config", str(config)) as url:
-        yield sdk(f"{url}/v1")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def through_url(player: Player, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A gateway that stops a call whose app has gone."""
+    with played(player, tmp_path_factory.mktemp("played"), "cancel") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def draining_url(player: Player, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A gateway that goes on with a call whose app has gone."""
+    with played(player, tmp_path_factory.mktemp("draining"), "drain") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def through(through_url: str) -> OpenAI:
+    """OpenAI's SDK before the gateway that plays."""
+    return sdk(f"{through_url}/v1")
+
+
+@pytest.fixture(scope="session")
+def front(through_url: str) -> Callable[[str], object]:
+    """The app of a dialect, before the gateway that plays."""
+    made = {app.name: app(through_url) for app in APPS}
+    return made.__getitem__

@@ -7,9 +7,10 @@ import random
 
 import openai
 import pytest
+from apps import APPS, arguments
 from conftest import SEED
 from openai import OpenAI
-from player import load, recordings
+from player import expected, load, recordings
 
 CUTS = 3
 
@@ -71,3 +72,67 @@ def test_embeddings_are_passed_through(direct: OpenAI, through: OpenAI) -> None:
         return client.embeddings.create(model="embedder", input="a river", encoding_format="float").model_dump()
 
     assert ask(through) == ask(direct)
+
+
+class Raw:
+    """Every event of a dialect's stream, with all its members, as its SDK gives them."""
+
+    def responses(self, app, model: str, wish: dict):
+        return app.client.responses.create(model=model, input=app.user(json.dumps(wish)), stream=True)
+
+    def anthropic(self, app, model: str, wish: dict):
+        history = app.user(json.dumps(wish))
+        return app.client.messages.create(model=model, messages=history, max_tokens=64, stream=True)
+
+    def gemini(self, app, model: str, wish: dict):
+        return app.client.models.generate_content_stream(model=model, contents=app.user(json.dumps(wish)))
+
+
+def seen_by(app, model: str, wish: dict) -> dict:
+    events: list[dict] = []
+    try:
+        for event in getattr(Raw(), app.name)(app, model, wish):
+            # Headers are HTTP's, not the stream's.
+            events.append(event.model_dump(mode="json", exclude={"sdk_http_response"}))
+    except app.any_error as raised:
+        return {"events": events, "error": [type(raised).__name__, str(raised)]}
+    return {"events": events, "error": None}
+
+
+OTHERS = [(dialect, name) for dialect in ("responses", "anthropic", "gemini") for name in recordings(dialect)]
+ALL = OTHERS + [("openai", name) for name in recordings() if not name.startswith("streams/")]
+
+
+@pytest.mark.parametrize(("dialect", "name"), OTHERS)
+def test_a_recording_of_any_dialect_is_the_same_through_the_gateway(
+    player, front, dialect: str, name: str
+) -> None:
+    (kind,) = [app for app in APPS if app.name == dialect]
+    wanted = seen_by(kind(player.origin), "played-model", {"play": name, "seed": 0})
+    assert wanted["events"] or wanted["error"], "the recording itself says nothing"
+    seeds = random.Random(f"{SEED} {name}")
+    for _ in range(CUTS):
+        seed = seeds.randrange(1 << 32)
+        print(f"TOKENWAY_SEED={SEED}, cut seed {seed}")
+        assert seen_by(front(dialect), dialect, {"play": name, "seed": seed}) == wanted
+
+
+@pytest.mark.parametrize(("dialect", "name"), ALL)
+def test_a_recording_comes_to_what_the_sdk_made_of_it(through_url: str, dialect: str, name: str) -> None:
+    wanted = expected(name)
+    (kind,) = [app for app in APPS if app.name == dialect]
+    app = kind(through_url)
+    app.strict = False
+    history = app.user(json.dumps({"play": name, "seed": SEED}))
+    if wanted["error"]:
+        with pytest.raises(app.any_error):
+            app.ask(dialect, history, True)
+        return
+    answer = app.ask(dialect, history, True)
+    assert answer.text in (wanted["text"], wanted.get("text_from_deltas"))
+    wanted_calls = [(call["name"], arguments(call["arguments"])) for call in wanted["tool_calls"]]
+    # What a token limit cut, Anthropic's SDK reads as far as it goes.
+    if not any(isinstance(cut, str) for _, cut in wanted_calls):
+        assert [call[1:] for call in answer.calls] == wanted_calls
+    if wanted["usage"] and answer.usage:
+        assert answer.usage[2] == (wanted["usage"]["cached_input"] or 0)

@@ -1,0 +1,115 @@
+// Subscriptions that components share: one per client, channel and place to begin, for as long as anybody looks.
+//
+// A component that mounts, unmounts and mounts again (StrictMode, a list that is sorted) finds the same subscription:
+// it is given up only a moment after the last one has left.
+
+import type { Channel, ChannelSnapshot, Client, From } from "tokenway";
+
+/** How long a subscription without a viewer is kept, in milliseconds: a navigation within an app. */
+const KEEP_MS = 1_000;
+
+/** A channel that several components may look at. */
+export class SharedChannel {
+  readonly #client: Client;
+  readonly #id: string;
+  readonly #from: From;
+  readonly #forget: () => void;
+  #channel: Channel | undefined;
+  #viewers = 0;
+  #leaving: ReturnType<typeof setTimeout> | undefined;
+  #first: Promise<void> | undefined;
+
+  constructor(client: Client, id: string, from: From, forget: () => void) {
+    this.#client = client;
+    this.#id = id;
+    this.#from = from;
+    this.#forget = forget;
+  }
+
+  /** The subscription, begun if it is not there yet. */
+  get channel(): Channel {
+    this.#channel ??= this.#client.subscribe(this.#id, { from: this.#from });
+    return this.#channel;
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    clearTimeout(this.#leaving);
+    this.#viewers += 1;
+    const unsubscribe = this.channel.subscribe(listener);
+    return () => {
+      unsubscribe();
+      this.#viewers -= 1;
+      if (this.#viewers === 0) this.#leave();
+    };
+  };
+
+  readonly getSnapshot = (): ChannelSnapshot => this.#channel?.getSnapshot() ?? pending(this.#id);
+
+  /** On a server there is no session: what a page begins with. */
+  readonly getServerSnapshot = (): ChannelSnapshot => pending(this.#id);
+
+  /** Resolves once the gateway has answered: what Suspense waits for. */
+  first(): Promise<void> | undefined {
+    if (this.channel.getSnapshot().status !== "pending") return undefined;
+    this.#first ??= new Promise((resolve) => {
+      const forget = this.channel.subscribe(() => {
+        if (this.channel.getSnapshot().status === "pending") return;
+        forget();
+        resolve();
+      });
+    });
+    // Whoever suspends may never come back.
+    if (this.#viewers === 0) this.#leave(30 * KEEP_MS);
+    return this.#first;
+  }
+
+  #leave(afterMs = KEEP_MS): void {
+    clearTimeout(this.#leaving);
+    this.#leaving = setTimeout(() => {
+      if (this.#viewers > 0) return;
+      this.#channel?.detach();
+      this.#channel = undefined;
+      this.#first = undefined;
+      this.#forget();
+    }, afterMs);
+  }
+}
+
+const pendings = new Map<string, ChannelSnapshot>();
+
+/** The same value each time, as `useSyncExternalStore` wants it. */
+function pending(channel: string): ChannelSnapshot {
+  let snapshot = pendings.get(channel);
+  if (snapshot === undefined) {
+    if (pendings.size > 1_000) pendings.clear();
+    snapshot = {
+      channel,
+      epoch: undefined,
+      seq: 0,
+      status: "pending",
+      end: undefined,
+      error: undefined,
+      generations: [],
+      customs: [],
+    };
+    pendings.set(channel, snapshot);
+  }
+  return snapshot;
+}
+
+const clients = new WeakMap<Client, Map<string, SharedChannel>>();
+
+/** The subscription that all components with these arguments share. */
+export function sharedChannel(client: Client, id: string, from: From): SharedChannel {
+  let channels = clients.get(client);
+  if (channels === undefined) {
+    channels = new Map();
+    clients.set(client, channels);
+  }
+  const key = JSON.stringify([id, from]);
+  const there = channels.get(key);
+  if (there) return there;
+  const shared = new SharedChannel(client, id, from, () => channels.delete(key));
+  channels.set(key, shared);
+  return shared;
+}

@@ -1,0 +1,229 @@
+//! How an app is answered that began a generation.
+//!
+//! A streamed call is answered with the provider's own payloads or from the log (`relay`). One that is not gets the
+//! provider's body untouched where that is in the app's dialect, else the generation, folded when it has ended.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Bytes,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::{
+    App,
+    call::{Call, Running},
+    form, headers, llm,
+    relay::{Listener, Place, Relay, Rest},
+};
+use crate::{
+    channel::{Channel, Ended, Signal, Step},
+    dialect::{AppDialect, Asked, Dialect},
+    event::{Event, Failed, FailureCode},
+    generation::{Answerer, Head},
+    wire,
+};
+
+/// An answer, and who gave it, if that is known yet.
+struct Answer {
+    response: Response,
+    from: Option<Answerer>,
+}
+
+/// Answers the app with what its call came to.
+pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response {
+    let channel = Arc::clone(&running.channel);
+    let generation = running.launched.id.clone();
+    let Answer { mut response, from } = if call.detached {
+        Answer { response: accepted(&running), from: None }
+    } else if call.request.streams() {
+        stream(app, call, running).await
+    } else {
+        whole(call, running).await
+    };
+    let first = || {
+        let (provider, dialect) = (call.first().name().to_owned(), llm::spoken_by(call.first()));
+        Answerer { provider, dialect, attempts: 1 }
+    };
+    let from = from.unwrap_or_else(first);
+    let headers = response.headers_mut();
+    headers::identify(headers, &channel, &generation, &from);
+    headers::tell_dropped(headers, call.dropped(&from.provider, from.dialect));
+    response
+}
+
+/// `prefer: respond-async`: here is where it will be found.
+fn accepted(running: &Running) -> Response {
+    let body = json!({
+        "channel": running.channel.key().id.as_str(),
+        "epoch": running.channel.epoch().to_string(),
+        "token": null,
+        "generation": running.launched.id.as_str(),
+    });
+    let applied = [("preference-applied", "respond-async")];
+    (StatusCode::ACCEPTED, applied, Json(body)).into_response()
+}
+
+/// The app streams. If the provider takes its time even to answer, the stream begins without it, so that it can be kept
+/// alive; a refusal then comes as an error in the stream.
+async fn stream(app: &App, call: &Call, running: Running) -> Answer {
+    let Running { launched, channel } = running;
+    let place = Place::of(&launched);
+    let mut caller = launched.caller;
+    let dialect = call.request.dialect();
+    let listener =
+        Listener { dialect, asked: call.request.asked(), on_break: call.plan.failover.on_break };
+    let head = tokio::time::timeout(app.settings.keep_alive, &mut caller.head).await;
+    let (mut passing, mut answerer) = (None, None);
+    let rest = match head {
+        Err(_) => Rest::Unanswered(caller.head, caller.tee),
+        Ok(Ok(Head::Stream { from, headers })) => {
+            let own = listener.is_of(&from);
+            answerer = Some(from);
+            match own {
+                true => {
+                    passing = Some(headers);
+                    Rest::Payloads(caller.tee)
+                }
+                false => Rest::Log,
+            }
+        }
+        // An answer, but no stream: to the app's SDK its body would be a stream that says nothing and ends well.
+        Ok(Ok(Head::Whole { from, status, .. })) if status.is_success() => {
+            answerer = Some(from);
+            Rest::Log
+        }
+        Ok(Ok(Head::Whole { from, status, headers, body })) => {
+            let response = refusal(dialect, &from, status, &headers, body);
+            return Answer { response, from: Some(from) };
+        }
+        Ok(Ok(Head::Failed(failed))) => return refused(dialect, &failed),
+        Ok(Err(_)) => return refused(dialect, &lost()),
+    };
+    let form = call.form;
+    let relay = Relay {
+        rest,
+        _presence: caller.presence,
+        channel,
+        place,
+        listener,
+        form,
+        settings: app.settings,
+        last_seq: 0,
+    };
+    let mut response = form.response(relay.into_stream());
+    if let Some(headers) = passing {
+        let ours = std::mem::take(response.headers_mut());
+        *response.headers_mut() = headers::downstream(&headers);
+        response.headers_mut().extend(ours);
+    }
+    Answer { response, from: answerer }
+}
+
+/// The app does not stream.
+async fn whole(call: &Call, running: Running) -> Answer {
+    let Running { launched, channel } = running;
+    let place = Place::of(&launched);
+    let dialect = call.request.dialect();
+    // Its presence is held until the end.
+    let mut caller = launched.caller;
+    let from = match (&mut caller.head).await {
+        Ok(Head::Whole { from, status, headers, body }) => {
+            let own = from.dialect == Dialect::from(dialect);
+            match status.is_success() {
+                true if own => {
+                    return Answer { response: pass(status, &headers, body), from: Some(from) };
+                }
+                true => Some(from),
+                false => {
+                    let response = refusal(dialect, &from, status, &headers, body);
+                    return Answer { response, from: Some(from) };
+                }
+            }
+        }
+        Ok(Head::Stream { from, .. }) => Some(from),
+        Ok(Head::Failed(failed)) => return refused(dialect, &failed),
+        // The log says what became of it.
+        Err(_) => None,
+    };
+    Answer { response: when_ended(&channel, place, dialect, &call.request.asked()).await, from }
+}
+
+/// Waits for the generation's end and answers with all of it.
+pub(super) async fn when_ended(
+    channel: &Arc<Channel>,
+    place: Place,
+    dialect: AppDialect,
+    asked: &Asked,
+) -> Response {
+    let signal = Signal::default();
+    let _watch = channel.watch(&signal);
+    while channel.is_running_at(place.index) {
+        signal.lower();
+        if channel.is_running_at(place.index) {
+            signal.raised().await;
+        }
+    }
+    match said(channel, place).and_then(|events| dialect.encode_whole(&events, asked)) {
+        Ok(body) => form::json(body),
+        Err(failed) => llm::refuse(dialect, llm::problem_of(&failed)),
+    }
+}
+
+/// All that a generation said.
+pub(super) fn said(channel: &Arc<Channel>, place: Place) -> Result<Vec<Event>, Failed> {
+    let mut events = Vec::new();
+    let mut reader = channel.read(place.beginning()).map_err(|_| lost())?;
+    loop {
+        match reader.step() {
+            Step::Slice(slice) => {
+                let said = wire::decode_elements(&slice.events);
+                events.extend(said.filter(|event| event.generation == place.index));
+            }
+            Step::Idle | Step::End(Ended::Complete) => return Ok(events),
+            Step::Snapshot(_) | Step::Rewind { .. } | Step::End(_) => {
+                let message =
+                    "the answer is larger than its channel holds; read it from the channel";
+                return Err(Failed::new(FailureCode::Limit, message));
+            }
+        }
+    }
+}
+
+/// A provider's HTTP error: as it came where the app speaks the same, else said again in the app's dialect.
+fn refusal(
+    dialect: AppDialect,
+    from: &Answerer,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Response {
+    if headers::are_alike(from.dialect, dialect.into()) {
+        return pass(status, headers, body);
+    }
+    let message = match status {
+        // What a provider says of credentials may quote them.
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            format!("the provider refused the gateway's credentials ({status})")
+        }
+        _ => from.dialect.failure(status.as_u16(), &body).message,
+    };
+    let mut response = llm::say_again(dialect, status, &message);
+    headers::retry_after(response.headers_mut(), headers, from.dialect.retry_after(&body));
+    response
+}
+
+fn refused(dialect: AppDialect, failed: &Failed) -> Answer {
+    Answer { response: llm::refuse(dialect, llm::problem_of(failed)), from: None }
+}
+
+fn pass(status: StatusCode, from_provider: &HeaderMap, body: Bytes) -> Response {
+    (status, headers::downstream(from_provider), body).into_response()
+}
+
+fn lost() -> Failed {
+    Failed::new(FailureCode::GatewayLost, "the gateway stopped running this generation")
+}

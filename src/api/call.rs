@@ -1,0 +1,213 @@
+//! An app's call becomes a generation on a channel: understood, launched, and then answered (`answer`).
+//!
+//! The same for every dialect: what differs is in [`AppRequest`], and in how the app's stream is written ([`Form`]).
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::Response,
+};
+
+use super::{App, access::Caller, answer, form::Form, headers, llm, problem::Problem};
+use crate::{
+    channel::{AppendError, Channel},
+    dialect::{AppDialect, AppRequest, BadRequest, Dialect, Streaming, Upstream},
+    generation::{Attempt, Launched, OnBreak, OnDisconnect, Order},
+    ident::ChannelId,
+    provider::{self, Provider},
+    route::{Plan, Target},
+};
+
+/// What an app asks, and the form in which it wants a stream.
+pub(super) struct Asking {
+    pub(super) request: AppRequest,
+    pub(super) form: Form,
+}
+
+/// A call that has been understood.
+pub(super) struct Call {
+    pub(super) request: AppRequest,
+    pub(super) form: Form,
+    pub(super) named: Option<ChannelId>,
+    pub(super) detached: bool,
+    pub(super) plan: Plan,
+    /// One for each target that can be told it, at least one.
+    attempts: Vec<Attempt>,
+    /// What each of them is not told.
+    omissions: Vec<Omission>,
+}
+
+/// What a provider of a dialect is not told of a call.
+struct Omission {
+    provider: String,
+    dialect: Dialect,
+    paths: Vec<String>,
+}
+
+/// A call that runs.
+pub(super) struct Running {
+    pub(super) launched: Launched,
+    pub(super) channel: Arc<Channel>,
+}
+
+/// Answers an app's call, whatever comes of it.
+pub(super) async fn take(
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+    dialect: AppDialect,
+    asking: Result<Asking, Problem>,
+) -> Response {
+    let call = match asking.and_then(|asking| understand(app, headers, asking)) {
+        Ok(call) => call,
+        Err(problem) => return llm::refuse(dialect, problem),
+    };
+    match launch(app, caller, &call) {
+        Ok(running) => answer::answer(app, &call, running).await,
+        Err(problem) => llm::refuse(dialect, problem),
+    }
+}
+
+/// Finds who is to be called, and how each of them is told.
+pub(super) fn understand(
+    app: &App,
+    headers: &HeaderMap,
+    Asking { request, form }: Asking,
+) -> Result<Call, Problem> {
+    let plan = app.routes.plan(request.model(), rand::random()).map_err(|error| {
+        Problem::new(StatusCode::NOT_FOUND, "model_not_found", error.to_string()).about("model")
+    })?;
+    let named = headers::channel(headers)?;
+    let detached = headers::wants_async(headers);
+    let continues = plan.failover.on_break == OnBreak::Continue;
+    let streamed = request.streams() || named.is_some() || detached || continues;
+    let streaming = if streamed { Streaming::Always } else { Streaming::AsAsked };
+    let (attempts, omissions) = attempts(app, headers, &request, &plan, streaming)?;
+    Ok(Call { request, form, named, detached, plan, attempts, omissions })
+}
+
+/// A target that cannot be told the call is left out if another can.
+fn attempts(
+    app: &App,
+    headers: &HeaderMap,
+    request: &AppRequest,
+    plan: &Plan,
+    streaming: Streaming,
+) -> Result<(Vec<Attempt>, Vec<Omission>), Problem> {
+    let own = Dialect::from(request.dialect());
+    let (mut attempts, mut omissions) = (Vec::new(), Vec::new());
+    let mut written: HashMap<(Dialect, &str), Result<Upstream, BadRequest>> = HashMap::new();
+    let mut refused = None;
+    for Target { provider, model, price } in &plan.targets {
+        let provider = app.providers.get(provider).map(Arc::clone);
+        let provider = provider.expect("config checks that every target's provider exists");
+        let dialect = llm::spoken_by(&provider);
+        let upstream = written.entry((dialect, model));
+        let upstream = upstream.or_insert_with(|| request.upstream(dialect, model, streaming));
+        match upstream {
+            Ok(upstream) => {
+                omissions.push(Omission {
+                    provider: provider.name().to_owned(),
+                    dialect,
+                    paths: upstream.dropped.paths().to_vec(),
+                });
+                let headers = upstream_headers(headers, own, dialect, upstream);
+                attempts.push(Attempt {
+                    model: model.clone(),
+                    price: *price,
+                    dialect,
+                    request: provider::Request {
+                        method: Method::POST,
+                        path: upstream.path.clone(),
+                        headers,
+                        body: upstream.body.clone(),
+                        connect_timeout: plan.timeouts.connect,
+                    },
+                    provider,
+                });
+            }
+            Err(error) => {
+                refused.get_or_insert_with(|| error.clone());
+            }
+        }
+    }
+    match refused {
+        Some(error) if attempts.is_empty() => Err(misunderstood(&error)),
+        _ => Ok((attempts, omissions)),
+    }
+}
+
+/// The app's headers as far as the provider understands them, and those that its dialect needs.
+fn upstream_headers(
+    from_app: &HeaderMap,
+    own: Dialect,
+    target: Dialect,
+    upstream: &Upstream,
+) -> HeaderMap {
+    let mut headers = match headers::are_alike(own, target) {
+        true => headers::upstream(from_app),
+        false => headers::upstream_abroad(from_app),
+    };
+    headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    for (name, value) in &upstream.headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.entry(HeaderName::from_static(name)).or_insert(value);
+        }
+    }
+    headers
+}
+
+/// What is wrong with a request, as a problem.
+pub(super) fn misunderstood(error: &BadRequest) -> Problem {
+    Problem { param: error.param.clone(), ..Problem::bad_request(error.to_string()) }
+}
+
+/// Begins the generation.
+pub(super) fn launch(app: &App, caller: &Caller, call: &Call) -> Result<Running, Problem> {
+    // One that is named may be deleted or expire between finding it and beginning on it: then it is made anew.
+    match launch_once(app, caller, call) {
+        Err(AppendError::Closed) if call.named.is_some() => launch_once(app, caller, call),
+        other => other,
+    }
+    .map_err(Problem::from)
+}
+
+fn launch_once(app: &App, caller: &Caller, call: &Call) -> Result<Running, AppendError> {
+    let channel = match &call.named {
+        Some(id) => app.channels.open(caller.key(id.clone()))?,
+        None => app.channels.create(caller.owner.clone())?,
+    };
+    let plan = &call.plan;
+    let on_disconnect = if call.detached { OnDisconnect::Drain } else { plan.on_disconnect };
+    let order = Order {
+        channel: Arc::clone(&channel),
+        model: call.request.model().to_owned(),
+        attempts: call.attempts.clone(),
+        call: Arc::new(call.request.clone()),
+        failover: plan.failover,
+        health: Arc::clone(&app.health),
+        timeouts: plan.timeouts,
+        on_disconnect,
+    };
+    let launched = app.generations.launch(order)?;
+    Ok(Running { launched, channel })
+}
+
+impl Call {
+    /// Who is called first.
+    pub(super) fn first(&self) -> &Provider {
+        &self.attempts.first().expect("a call has an attempt").provider
+    }
+
+    /// What a provider was not told of this call.
+    pub(super) fn dropped<'a>(
+        &'a self,
+        provider: &'a str,
+        dialect: Dialect,
+    ) -> impl Iterator<Item = &'a str> {
+        let his =
+            self.omissions.iter().find(move |o| o.provider == provider && o.dialect == dialect);
+        his.into_iter().flat_map(|omission| &omission.paths).map(String::as_str)
+    }
+}

@@ -1,0 +1,143 @@
+//! Where apps call: one door for each dialect, and behind all of them the same way (`call`).
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Path, Request, State, rejection::PathRejection},
+    http::{HeaderMap, Uri},
+    response::Response,
+};
+
+use super::{
+    App,
+    access::Caller,
+    call::{self, Asking, misunderstood},
+    extract::Whole,
+    form::Form,
+    passthrough,
+    problem::Problem,
+};
+use crate::dialect::{AppDialect, AppRequest, BadRequest, anthropic, gemini, openai, responses};
+
+/// `POST /v1/chat/completions`.
+pub(super) async fn chat(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Result<Whole, Problem>,
+) -> Response {
+    let read = |body| openai::Request::read(body).map(AppRequest::OpenAi);
+    open(&app, &caller, &headers, AppDialect::OpenAi, body, read).await
+}
+
+/// `POST /v1/responses`.
+pub(super) async fn responses(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Result<Whole, Problem>,
+) -> Response {
+    let read = |body| responses::Request::read(body).map(AppRequest::Responses);
+    open(&app, &caller, &headers, AppDialect::Responses, body, read).await
+}
+
+/// `POST /v1/messages`.
+pub(super) async fn messages(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Result<Whole, Problem>,
+) -> Response {
+    let read = |body| anthropic::Request::read(body).map(AppRequest::Anthropic);
+    open(&app, &caller, &headers, AppDialect::Anthropic, body, read).await
+}
+
+async fn open(
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+    dialect: AppDialect,
+    body: Result<Whole, Problem>,
+    read: impl FnOnce(Bytes) -> Result<AppRequest, BadRequest>,
+) -> Response {
+    let form = Form::events(dialect, app.settings.sse_ids);
+    let asking = body.and_then(|Whole(body)| {
+        let request = read(body).map_err(|error| misunderstood(&error))?;
+        Ok(Asking { request, form })
+    });
+    call::take(app, caller, headers, dialect, asking).await
+}
+
+/// `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent`, and the same under Google's other
+/// versions; whatever else is asked of a model there is the provider's.
+pub(super) async fn gemini(
+    State(app): State<App>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let Some((model, streams)) = path.ok().and_then(|Path(path)| generates(&path)) else {
+        return passthrough::pass(State(app), request).await;
+    };
+    let form = match streams && !wants_events(request.uri()) {
+        true => Form::array(),
+        false => Form::events(AppDialect::Gemini, app.settings.sse_ids),
+    };
+    let headers = request.headers().clone();
+    let asking = Whole::from_request(request, &app).await.and_then(|Whole(body)| {
+        let request = gemini::Request::read(&model, streams, body);
+        let request = request.map_err(|error| misunderstood(&error))?;
+        Ok(Asking { request: AppRequest::Gemini(request), form })
+    });
+    call::take(&app, &caller, &headers, AppDialect::Gemini, asking).await
+}
+
+/// The model, and whether it is to stream, where a path under `models/` begins a generation. A model's name may hold
+/// slashes and colons.
+pub(super) fn generates(path: &str) -> Option<(String, bool)> {
+    let (model, verb) = path.rsplit_once(':').filter(|(model, _)| !model.is_empty())?;
+    match verb {
+        "generateContent" => Some((model.to_owned(), false)),
+        "streamGenerateContent" => Some((model.to_owned(), true)),
+        _ => None,
+    }
+}
+
+/// `alt=sse`.
+fn wants_events(uri: &Uri) -> bool {
+    let parameters = uri.query().unwrap_or_default().split('&');
+    parameters
+        .filter_map(|one| one.split_once('='))
+        .any(|(name, value)| name.eq_ignore_ascii_case("alt") && value.eq_ignore_ascii_case("sse"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_models_name_may_hold_anything_before_the_last_colon() {
+        for (path, expected) in [
+            ("gemini-2.5-pro:generateContent", Some(("gemini-2.5-pro", false))),
+            ("a/b:c:streamGenerateContent", Some(("a/b:c", true))),
+            ("a:countTokens", None),
+            ("a", None),
+            (":generateContent", None),
+        ] {
+            let expected = expected.map(|(model, streams)| (model.to_owned(), streams));
+            assert_eq!(generates(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn events_are_asked_for_in_the_query() {
+        for (uri, expected) in [
+            ("/x?alt=sse", true),
+            ("/x?key=1&alt=SSE", true),
+            ("/x?alt=json", false),
+            ("/x?malt=sse", false),
+            ("/x", false),
+        ] {
+            assert_eq!(wants_events(&uri.parse().expect("a URI")), expected, "{uri}");
+        }
+    }
+}
