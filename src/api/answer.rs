@@ -16,8 +16,10 @@ use serde_json::json;
 use super::{
     App,
     call::{Call, Running},
-    form, headers, llm,
-    relay::{Listener, Place, Relay, Rest},
+    form, headers,
+    index::Found,
+    llm,
+    relay::{Listener, Naming, Place, Relay, Rest},
 };
 use crate::{
     channel::{Channel, Ended, Signal, Step},
@@ -37,6 +39,12 @@ struct Answer {
 pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response {
     let channel = Arc::clone(&running.channel);
     let generation = running.launched.id.clone();
+    app.index().note(&Found {
+        id: generation.clone(),
+        channel: Arc::clone(&channel),
+        place: Place::of(&running.launched),
+        asks_usage: call.request.asked().usage,
+    });
     let Answer { mut response, from } = if call.detached {
         Answer { response: accepted(&running), from: None }
     } else if call.request.streams() {
@@ -50,7 +58,8 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
     };
     let from = from.unwrap_or_else(first);
     let headers = response.headers_mut();
-    headers::identify(headers, &channel, &generation, &from);
+    headers::locate(headers, &channel, &generation);
+    headers::name_answerer(headers, &from);
     headers::tell_dropped(headers, call.dropped(&from.provider, from.dialect));
     response
 }
@@ -71,7 +80,7 @@ fn accepted(running: &Running) -> Response {
 /// alive; a refusal then comes as an error in the stream.
 async fn stream(app: &App, call: &Call, running: Running) -> Answer {
     let Running { launched, channel } = running;
-    let place = Place::of(&launched);
+    let (place, generation) = (Place::of(&launched), launched.id.clone());
     let mut caller = launched.caller;
     let dialect = call.request.dialect();
     let listener =
@@ -112,6 +121,7 @@ async fn stream(app: &App, call: &Call, running: Running) -> Answer {
         listener,
         form,
         settings: app.settings,
+        naming: (dialect == AppDialect::OpenAi).then(|| Naming { app: app.clone(), generation }),
         last_seq: 0,
     };
     let mut response = form.response(relay.into_stream());

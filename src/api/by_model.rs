@@ -21,7 +21,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    dialect::{AppDialect, Dialect, Named},
+    dialect::{AppDialect, Dialect, Named, gemini},
     provider::Provider,
     route::Target,
 };
@@ -52,7 +52,7 @@ pub(super) async fn find(
         if let Some((provider, target)) = routed(app, dialect, &model, request.uri())? {
             let (parts, body) = read(app, request).await?;
             let body = renamed_within(&body, &model, &target.model).unwrap_or(body);
-            let path = format!("{before}{}:{verb}", encoded(&target.model));
+            let path = format!("{before}{}:{verb}", gemini::resource(&target.model));
             let path = path_at(&provider, &path, &parts.uri);
             return Ok(Passing { provider, path, parts, body: Carried::Whole(body) });
         }
@@ -108,6 +108,13 @@ fn routed(
         );
         Problem::bad_request(message).about("model")
     })
+}
+
+/// Whether a model is routed, and to no provider that takes this dialect's routes.
+pub(super) fn nobody_takes(app: &App, dialect: AppDialect, model: &str) -> bool {
+    let Ok(plan) = app.routes.plan(model, rand::random()) else { return false };
+    let mut targets = plan.targets.iter().filter_map(|it| app.providers.get(&it.provider));
+    !targets.any(|provider| takes(provider, dialect))
 }
 
 /// The first provider that takes this dialect's routes.
@@ -166,8 +173,8 @@ fn is_key(parameter: &str) -> bool {
 
 /// What stands before the model in a path, the model, and what is asked of it.
 fn in_path(path: &str) -> Option<(&str, String, &str)> {
-    let at = path.find("/models/")? + "/models/".len();
-    let (model, verb) = path[at..].rsplit_once(':')?;
+    let at = path.find("/models/")? + 1;
+    let (model, verb) = path[at..].strip_prefix("models/")?.rsplit_once(':')?;
     let verb_is_one = !verb.is_empty() && verb.bytes().all(|byte| byte.is_ascii_alphabetic());
     let known = verb_is_one && llm::dialect_of(path, &Default::default()) == AppDialect::Gemini;
     known.then(|| (&path[..at], decoded(model), verb))
@@ -217,16 +224,6 @@ fn decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
-/// A model's name as it stands in a path: slashes are part of Google's names.
-fn encoded(model: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:@".contains(&byte);
-    let one = |byte: u8| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    model.bytes().map(one).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,8 +231,8 @@ mod tests {
     #[test]
     fn a_model_is_found_in_googles_paths() {
         for (path, expected) in [
-            ("/v1beta/models/a%2Fb:countTokens", Some(("/v1beta/models/", "a/b", "countTokens"))),
-            ("/v1beta/models/a:b:embedContent", Some(("/v1beta/models/", "a:b", "embedContent"))),
+            ("/v1beta/models/a%2Fb:countTokens", Some(("/v1beta/", "a/b", "countTokens"))),
+            ("/v1beta/models/a:b:embedContent", Some(("/v1beta/", "a:b", "embedContent"))),
             ("/v1/models/llama3:8b", None),
             ("/v1beta/models/a", None),
             ("/v1/files", None),
@@ -243,7 +240,6 @@ mod tests {
             let expected = expected.map(|(before, model, verb)| (before, model.to_owned(), verb));
             assert_eq!(in_path(path), expected, "{path}");
         }
-        assert_eq!(encoded("a/b c?é"), "a/b%20c%3F%C3%A9");
         assert_eq!(decoded("100%"), "100%");
     }
 

@@ -10,10 +10,11 @@ use axum::{
 use super::{
     App,
     access::Caller,
+    by_model,
     call::{self, Asking, misunderstood},
     extract::Whole,
-    form::Form,
-    passthrough,
+    form::{self, Form},
+    llm, passthrough,
     problem::Problem,
 };
 use crate::dialect::{AppDialect, AppRequest, BadRequest, anthropic, gemini, openai, responses};
@@ -75,20 +76,38 @@ pub(super) async fn gemini(
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    let Some((model, streams)) = path.ok().and_then(|Path(path)| generates(&path)) else {
-        return passthrough::pass(State(app), request).await;
+    let path = path.map_or(String::new(), |Path(path)| path);
+    let Some((model, streams)) = generates(&path) else {
+        return match path.strip_suffix(":countTokens") {
+            Some(model) if by_model::nobody_takes(&app, AppDialect::Gemini, model) => {
+                count(&app, model, request).await
+            }
+            _ => passthrough::pass(State(app), request).await,
+        };
     };
-    let form = match streams && !wants_events(request.uri()) {
-        true => Form::array(),
-        false => Form::events(AppDialect::Gemini, app.settings.sse_ids),
+    let (form, framing) = match streams && !wants_events(request.uri()) {
+        true => (Form::array(), gemini::AppFraming::Array),
+        false => (Form::events(AppDialect::Gemini, app.settings.sse_ids), gemini::AppFraming::Sse),
     };
     let headers = request.headers().clone();
     let asking = Whole::from_request(request, &app).await.and_then(|Whole(body)| {
         let request = gemini::Request::read(&model, streams, body);
-        let request = request.map_err(|error| misunderstood(&error))?;
+        let request = request.map_err(|error| misunderstood(&error))?.framed(framing);
         Ok(Asking { request: AppRequest::Gemini(request), form })
     });
     call::take(&app, &caller, &headers, AppDialect::Gemini, asking).await
+}
+
+/// `:countTokens` of a model whose providers count in no such way: an estimate.
+async fn count(app: &App, model: &str, request: Request) -> Response {
+    let counted = Whole::from_request(request, app).await.and_then(|Whole(body)| {
+        let call = gemini::Request::read(model, false, body).and_then(|request| request.call());
+        Ok(gemini::count_tokens(&call.map_err(|error| misunderstood(&error))?))
+    });
+    match counted {
+        Ok(body) => form::json(body),
+        Err(problem) => llm::refuse(AppDialect::Gemini, problem),
+    }
 }
 
 /// The model, and whether it is to stream, where a path under `models/` begins a generation. A model's name may hold

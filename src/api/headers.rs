@@ -145,32 +145,28 @@ pub(super) fn wants_async(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Tells the app where its generation can be found, and who answered.
-pub(super) fn identify(
-    headers: &mut HeaderMap,
-    channel: &Channel,
-    generation: &GenerationId,
-    from: &Answerer,
-) {
-    let (epoch, attempts) = (channel.epoch().to_string(), from.attempts.to_string());
-    for (name, value) in [
-        (CHANNEL, channel.key().id.as_str()),
-        (EPOCH, &epoch),
-        (GENERATION, generation.as_str()),
-        (PROVIDER, &from.provider),
-        (ATTEMPTS, &attempts),
-    ] {
-        // A provider's name comes from the operator and may hold what a header cannot.
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    }
+/// Tells the app where its generation can be found.
+pub(super) fn locate(headers: &mut HeaderMap, channel: &Channel, generation: &GenerationId) {
+    set(headers, CHANNEL, channel.key().id.as_str());
+    set(headers, EPOCH, &channel.epoch().to_string());
+    set(headers, GENERATION, generation.as_str());
+}
+
+/// Tells the app who answered, and how many it took.
+pub(super) fn name_answerer(headers: &mut HeaderMap, from: &Answerer) {
+    name_provider(headers, &from.provider);
+    set(headers, ATTEMPTS, &from.attempts.to_string());
 }
 
 /// Tells the app who answered, where there is no generation.
 pub(super) fn name_provider(headers: &mut HeaderMap, provider: &str) {
-    if let Ok(value) = HeaderValue::from_str(provider) {
-        headers.insert(PROVIDER, value);
+    set(headers, PROVIDER, provider);
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    // A provider's name comes from the operator and may hold what a header cannot.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
     }
 }
 

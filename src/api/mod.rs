@@ -14,6 +14,7 @@ mod events;
 mod extract;
 mod form;
 mod headers;
+mod index;
 mod llm;
 mod models;
 mod ops;
@@ -21,8 +22,11 @@ mod passthrough;
 mod poll;
 mod problem;
 mod relay;
+mod resume;
 mod sse;
 mod ui_message;
+
+use index::Index;
 
 pub use connect::{ConnectInfo, WebTransportInfo};
 
@@ -53,7 +57,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What every route can reach.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
+pub struct App(Arc<(Parts, Index)>);
 
 /// The parts that the composition root puts together.
 pub struct Parts {
@@ -96,14 +100,19 @@ impl Deref for App {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.0
     }
 }
 
 impl App {
     /// An app of these parts.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new((parts, Index::default())))
+    }
+
+    /// Where generations are.
+    fn index(&self) -> &Index {
+        &self.0.1
     }
 }
 
@@ -113,6 +122,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         // Their other methods are the provider's own business, like all routes that are not ours.
         .route("/v1/chat/completions", post(doors::chat).fallback(passthrough::pass))
+        .route("/v1/chat/completions/{id}", get(resume::chat).fallback(passthrough::pass))
         .route("/v1/responses", post(doors::responses).fallback(passthrough::pass))
         .route("/v1/messages", post(doors::messages).fallback(passthrough::pass))
         .merge(models_of("/v1"))

@@ -8,7 +8,10 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{App, llm, passthrough};
-use crate::{dialect::AppDialect, route::Listed};
+use crate::{
+    dialect::{AppDialect, gemini},
+    route::Listed,
+};
 
 /// A time before all models: since when a name means what it means is not known here.
 const CREATED: &str = "1970-01-01T00:00:00Z";
@@ -50,11 +53,8 @@ fn model(dialect: AppDialect, Listed { id, provider }: Listed<'_>) -> Value {
         AppDialect::Anthropic => {
             json!({ "type": "model", "id": id, "display_name": id, "created_at": CREATED })
         }
-        AppDialect::Gemini => json!({
-            "name": format!("models/{id}"),
-            "version": "1",
-            "displayName": id,
-            "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
-        }),
+        AppDialect::Gemini => {
+            serde_json::from_slice(&gemini::model_entry(id)).expect("written as JSON")
+        }
     }
 }

@@ -18,12 +18,13 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{Settings, form::Form};
+use super::{App, Settings, form::Form};
 use crate::{
     channel::{Channel, Reader, Signal, Step, Watch},
     dialect::{AppDialect, Asked, Dialect, Encoder, Wire},
     event::{Failed, FailureCode},
     generation::{Answerer, Head, Item, Launched, OnBreak, TeeReader},
+    ident::GenerationId,
     sequence::{Cursor, From},
     wire,
 };
@@ -44,6 +45,8 @@ pub(super) struct Relay<P> {
     pub(super) listener: Listener,
     pub(super) form: Form,
     pub(super) settings: Settings,
+    /// Where the id is remembered that the provider gives its answer, until it has been seen.
+    pub(super) naming: Option<Naming>,
     /// The seq after the last payload that was passed on.
     pub(super) last_seq: u64,
 }
@@ -66,11 +69,30 @@ impl Listener {
     }
 }
 
+/// A generation whose answer the app will know by its provider's id.
+pub(super) struct Naming {
+    pub(super) app: App,
+    pub(super) generation: GenerationId,
+}
+
+impl Naming {
+    /// Looks for the id in the first payload.
+    fn read(&self, data: &[u8]) {
+        #[derive(serde::Deserialize)]
+        struct Chunk {
+            id: String,
+        }
+        if let Ok(Chunk { id }) = serde_json::from_slice(data) {
+            self.app.index().alias(&self.generation, &id);
+        }
+    }
+}
+
 /// Where a generation is on its channel.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) index: u32,
-    first_seq: u64,
+    pub(super) first_seq: u64,
 }
 
 impl Place {
@@ -193,6 +215,9 @@ impl<P> Relay<P> {
                 let bytes = payloads.iter().map(|it| it.name.len() + it.data.len() + FRAMING);
                 out.reserve(bytes.sum());
                 for payload in payloads {
+                    if let Some(naming) = self.naming.take() {
+                        naming.read(&payload.data);
+                    }
                     self.last_seq = payload.cursor.seq;
                     if self.listener.asked.usage || !payload.usage_only {
                         self.form.write(out, payload.cursor, &payload.name, &payload.data);

@@ -84,6 +84,9 @@ impl Http {
         let sent = client.request(method, url).headers(headers).body(body).send().await;
         let response = sent.map_err(|error| call_error(error, connect_timeout))?;
         let (status, headers) = (response.status(), response.headers().clone());
+        if let Some(key) = key {
+            self.keys.answered(key, status, &headers, Instant::now());
+        }
         let body = response.bytes_stream();
         let body = body.map(move |chunk| chunk.map_err(|error| call_error(error, connect_timeout)));
         Ok(Response { status, headers, key, body: body.boxed() })

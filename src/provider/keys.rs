@@ -1,13 +1,22 @@
 //! A provider's keys: which one the next call goes with.
 //!
 //! The first key is used as long as it may be, since providers keep prompts in caches by key; one that the provider limits
-//! rests, and the one that has been in peace for longest takes its place.
+//! (429) rests as long as the answer's `retry-after` says, and the one that has been in peace for longest takes its place.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use parking_lot::Mutex;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{
+    StatusCode,
+    header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+};
 use tokio::time::Instant;
+
+/// Where the provider does not say: most limits are for a minute, and fill again while it passes.
+const REST: Duration = Duration::from_secs(10);
+
+/// A day's limit is worth a call an hour, to see whether it was raised.
+const REST_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// One of a provider's keys, by its place in the config. Says nothing of the key itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +40,19 @@ impl Keys {
     pub(super) fn pick(&self, now: Instant) -> Option<(KeyIndex, &(HeaderName, HeaderValue))> {
         let key = self.rests.lock().pick(now)?;
         Some((key, &self.headers[key.0]))
+    }
+
+    /// An answer to a call with this key came.
+    pub(super) fn answered(
+        &self,
+        key: KeyIndex,
+        status: StatusCode,
+        headers: &HeaderMap,
+        now: Instant,
+    ) {
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            self.rest(key, now + retry_after(headers).unwrap_or(REST).min(REST_MAX));
+        }
     }
 
     pub(super) fn rest(&self, key: KeyIndex, until: Instant) {
@@ -75,6 +97,12 @@ impl Rests {
     }
 }
 
+/// In seconds, which some write with decimals. As a date (RFC 9110, section 10.2.3) no provider is known to say it.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
 fn is_resting(until: Option<Instant>, now: Instant) -> bool {
     until.is_some_and(|until| until > now)
 }
@@ -109,6 +137,30 @@ mod tests {
         assert_eq!(rests.pick(now + secs(20)), Some(b), "whose rest is the longest ago");
         rests.rest(b, now + secs(1));
         assert_eq!(rests.0[1], Some(now + secs(5)), "a later word does not shorten a rest");
+    }
+
+    #[test]
+    fn a_limited_key_rests_as_long_as_the_answer_says() {
+        let now = Instant::now();
+        for (status, retry_after, rest) in [
+            (200, Some("30"), None),
+            (503, Some("30"), None),
+            (429, Some("30"), Some(secs(30))),
+            (429, Some(" 0.5 "), Some(Duration::from_millis(500))),
+            (429, None, Some(REST)),
+            (429, Some("Sun, 06 Nov 1994 08:49:37 GMT"), Some(REST)),
+            (429, Some("-1"), Some(REST)),
+            (429, Some("NaN"), Some(REST)),
+            (429, Some("86400"), Some(REST_MAX)),
+        ] {
+            let header = (HeaderName::from_static("x-api-key"), HeaderValue::from_static("k"));
+            let keys = Keys::new(vec![header]);
+            let headers = retry_after.map(|value| (RETRY_AFTER, HeaderValue::from_static(value)));
+            let status = StatusCode::from_u16(status).expect("a status");
+            keys.answered(KeyIndex(0), status, &headers.into_iter().collect(), now);
+            let until = keys.rests.lock().0[0];
+            assert_eq!(until, rest.map(|rest| now + rest), "{status} {retry_after:?}");
+        }
     }
 
     #[test]

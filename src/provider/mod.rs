@@ -152,7 +152,8 @@ impl Provider {
         }
     }
 
-    /// Leaves a key alone until then, because the provider limits it. The next calls go with another, if there is one.
+    /// Leaves a key alone until then, and the next calls go with another, if there is one. After a 429 this has been done,
+    /// by its `retry-after`; who knows better says so here. A rest never becomes shorter.
     pub fn rest_key(&self, key: KeyIndex, until: Instant) {
         if let Endpoint::Http(http) = &self.endpoint {
             http.keys.rest(key, until);

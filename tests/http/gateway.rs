@@ -54,6 +54,17 @@ models:
   sim: {{ targets: [ {{ provider: sim, model: sim-text }} ], timeouts: {{ {timeouts} }} }}
 "#
         );
+        Self::of(&yaml, adjust).await
+    }
+
+    /// A gateway with a config of the test's own, which begins with its providers.
+    pub(crate) async fn of(yaml: &str, adjust: impl FnOnce(&mut Config)) -> Self {
+        let yaml = match yaml.contains("version:") {
+            true => yaml.to_owned(),
+            false => format!(
+                "version: 1\nlisten: {{ http: \"127.0.0.1:0\", webtransport: \"127.0.0.1:0\" }}\n{yaml}"
+            ),
+        };
         let environment = Environment::default();
         let mut config = Config::parse("test.yaml", &yaml, &environment).expect("a valid config");
         // What a provider does is told as it is, unless the test is about trying again.

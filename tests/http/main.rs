@@ -9,8 +9,10 @@
     reason = "a test reads its own settings and owns its own tasks"
 )]
 
+mod come_back;
 #[path = "../common/mod.rs"]
 mod common;
+mod dialects;
 mod ends;
 mod failover;
 mod fault;
@@ -28,6 +30,7 @@ mod shutdown;
 mod slow;
 mod splice;
 mod sse;
+mod through;
 mod transcripts;
 mod ui_message;
 mod upstream;

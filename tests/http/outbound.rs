@@ -77,16 +77,14 @@ async fn a_key_that_the_provider_limits_rests_while_another_is_used() {
         called.answer(status, "", "{}").await;
         answer.await.expect("no panic").key.expect("it was called with a key")
     };
-    let first = call("429 Too Many Requests", "sk-first").await;
-    assert_eq!(call("200 OK", "sk-first").await, first, "who calls says what a 429 means");
-    let (now, minute) = (Instant::now(), Duration::from_secs(60));
-    provider.rest_key(first, now + minute);
-    assert!(provider.has_rested_key(now));
+    let first = call("200 OK", "sk-first").await;
+    assert_eq!(call("429 Too Many Requests", "sk-first").await, first);
     let second = call("429 Too Many Requests", "sk-second").await;
     assert_ne!(first, second);
-    provider.rest_key(second, now + 2 * minute);
+    let (now, minute) = (Instant::now(), Duration::from_secs(60));
     assert!(!provider.has_rested_key(now) && provider.has_rested_key(now + minute));
-    assert_eq!(call("200 OK", "sk-first").await, first, "the first that will be well again");
+    provider.rest_key(first, now + minute);
+    assert_eq!(call("200 OK", "sk-second").await, second, "the first that will be well again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,6 +129,27 @@ async fn a_provider_in_the_clear_is_asked_of_its_proxy_by_its_whole_address() {
     called.answer("200 OK", "content-type: application/json\r\n", ANSWER).await;
     let answer = body(call.await.expect("a response")).await;
     assert_eq!(answer["choices"][0]["message"]["content"], "Hi");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_refuses_or_is_not_there_is_told_without_its_password() {
+    let (proxy, directory) = (Upstream::bind().await, tempfile::tempdir().expect("a directory"));
+    let further = format!("proxy: \"http://me:sk-proxy@{}\"", proxy.addr());
+    let gateway = gateway("https://provider.invalid/v1", &further, directory.path()).await;
+    let call = sent(gateway.chat(asked(false)));
+    let called = proxy.head().await;
+    assert_eq!(called.line(), "CONNECT provider.invalid:443 HTTP/1.1");
+    called.answer("407 Proxy Authentication Required", "", "me:sk-proxy is not known").await;
+    let refused = call.await.expect("a response");
+    assert_eq!(refused.status(), 502);
+    let refused = body(refused).await.to_string();
+    assert!(refused.contains("cannot connect") && !refused.contains("sk-proxy"), "{refused}");
+    drop(proxy);
+    let absent = send(gateway.chat(asked(false))).await;
+    assert_eq!(absent.status(), 502);
+    let absent = body(absent).await.to_string();
+    assert!(absent.contains("refused") && !absent.contains("sk-proxy"), "{absent}");
     gateway.stop().await;
 }
 

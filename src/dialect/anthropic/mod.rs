@@ -1,123 +1,72 @@
-//! Anthropic's Messages, both ways.
+//! Anthropic's Messages, both ways, as spoken by Anthropic, on Vertex and in Bedrock's InvokeModel, and by everybody who
+//! calls themselves compatible.
+//!
+//! In: [`Decoder`] for a stream, [`decode_whole`] for a body, [`failure`] for an HTTP error. Out: [`Encoder`] for a
+//! stream, [`encode_whole`] for a body, [`error_body`] for an HTTP error. [`Request`] reads what an app asks, [`write()`]
+//! writes what a provider is asked, [`count_body`] and [`count_answer`] are for `count_tokens`.
+//!
+//! What the events' words cannot say of a message travels as `native`: a block that is no text, thought or tool call, or
+//! that is empty, as `content_block.TYPE`, also in front of a tool call that has more than an id, a name and arguments;
+//! members of the message's end as `message_delta.NAME`; whole events that nobody knows under their own type.
 
-use bytes::Bytes;
+mod blocks;
+mod completion;
+mod content;
+mod count;
+mod decode;
+mod encode;
+mod error;
+mod fields;
+mod finish;
+mod read;
+mod request;
+mod shapes;
+mod steps;
+mod strip;
+mod thinking;
+mod turns;
+mod usage;
+mod write;
 
-use super::{Asked, BadRequest, Call, Decoded, Ending, Streaming, Unsayable, Upstream, Wire};
-use crate::{
-    event::{Event, Failed, FailureCode, Kind},
-    provider::sse::Payload,
-};
+pub use completion::encode_whole;
+pub use count::{count_answer, count_body, count_estimate};
+pub use decode::{Decoder, decode_whole};
+pub use encode::Encoder;
+pub use error::{error_body, error_wire, failure, tells_failure};
+pub use request::Request;
+pub use thinking::takes_prefill;
+pub use write::write;
 
-/// Decodes one generation's stream.
-#[derive(Debug)]
-pub struct Decoder;
+/// The dialect's word in events.
+const NAME: &str = "anthropic";
 
-impl Decoder {
-    /// A decoder at the beginning of a stream.
-    pub fn new(_generation: &str) -> Self {
-        Self
-    }
+/// Under the provider's origin.
+const PATH: &str = "/v1/messages";
 
-    /// Reads one payload.
-    pub fn decode(&mut self, _payload: &Payload, _out: &mut Vec<Event>) -> Decoded {
-        Decoded::default()
-    }
+/// The header that every call needs, and its only value since 2023.
+const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
-    /// Says the last events.
-    pub fn finish(self, _ending: Ending, out: &mut Vec<Event>) {
-        out.push(Event::new(Kind::Failed(Failed::new(FailureCode::UpstreamError, "SCAFFOLD"))));
-    }
-}
+/// The name of a `native` event that is a payload, but no event of the dialect.
+const STRAY: &str = "stray";
 
-/// Says what a whole body says.
-pub fn decode_whole(_generation: &str, _body: Bytes, out: &mut Vec<Event>) {
-    Decoder.finish(Ending::Eof, out);
-}
+/// What the name of a `native` event that is a content block begins with.
+const BLOCK: &str = "content_block.";
 
-/// Whether an SDK raises an error on this payload.
-pub fn tells_failure(_data: &[u8]) -> bool {
-    false
-}
+/// The name of a `native` event that is a piece of a block too long for one event: a JSON string, to be joined with those
+/// that follow.
+const BLOCK_PART: &str = "content_block_part";
 
-/// The failure that an HTTP error means.
-pub fn failure(status: u16, _body: &[u8]) -> Failed {
-    Failed { status, ..Failed::new(FailureCode::UpstreamError, "SCAFFOLD") }
-}
+/// The name of a `native` event that is the last such piece.
+const BLOCK_LAST: &str = "content_block_last";
 
-/// Writes a call for a provider, to be streamed.
-pub fn write(_call: &Call, _model: &str) -> Result<Upstream, Unsayable> {
-    Err(Unsayable { path: "$".to_owned(), dialect: "anthropic", why: "SCAFFOLD".to_owned() })
-}
+/// What the name of a `native` event that is a piece of a block of unknown kind begins with.
+const DELTA: &str = "content_block_delta.";
 
-/// An app's request that has been looked at.
-#[derive(Clone, Debug)]
-pub struct Request;
+/// What the name of a `native` event that is a member of the message's end begins with.
+const END: &str = "message_delta.";
 
-impl Request {
-    /// Looks at a body.
-    pub fn read(_body: Bytes) -> Result<Self, BadRequest> {
-        Err(BadRequest::of("$", "SCAFFOLD"))
-    }
+/// A text block in which nothing was said, or in which what follows is said.
+const EMPTY_TEXT: &str = r#"{"type":"text","text":""}"#;
 
-    /// The public model name it asks for.
-    pub fn model(&self) -> &str {
-        ""
-    }
-
-    /// Whether the app wants a stream.
-    pub fn streams(&self) -> bool {
-        false
-    }
-
-    /// What its answer depends on.
-    pub fn asked(&self) -> Asked {
-        Asked::default()
-    }
-
-    /// The call in words that all dialects share.
-    pub fn call(&self) -> Result<Call, BadRequest> {
-        Err(BadRequest::of("$", "SCAFFOLD"))
-    }
-
-    /// The call for a provider of this dialect.
-    pub fn upstream(&self, _model: &str, _streaming: Streaming) -> Upstream {
-        Upstream {
-            path: String::new(),
-            headers: Vec::new(),
-            body: Bytes::new(),
-            dropped: super::call::Dropped::default(),
-        }
-    }
-}
-
-/// Writes one generation's stream for one app.
-#[derive(Debug)]
-pub struct Encoder;
-
-impl Encoder {
-    /// An encoder for a generation whose events are given from the first on.
-    pub fn new(_asked: &Asked) -> Self {
-        Self
-    }
-
-    /// Adds the payloads that say `event` to `out`.
-    pub fn encode(&mut self, _event: &Event, _out: &mut Vec<Wire>) {}
-}
-
-/// The body for an app that asked without streaming.
-pub fn encode_whole<'a>(
-    _events: impl IntoIterator<Item = &'a Event>,
-    _asked: &Asked,
-) -> Result<Bytes, Failed> {
-    Err(Failed::new(FailureCode::UpstreamError, "SCAFFOLD"))
-}
-
-/// The payload that tells an app within its stream that the generation failed.
-pub fn error_wire(_failed: &Failed) -> Wire {
-    Wire::unnamed("SCAFFOLD")
-}
-
-/// The JSON body of an answer with this HTTP status.
-pub fn error_body(_status: u16, _error: super::ErrorBody<'_>) -> Bytes {
-    Bytes::from_static(b"SCAFFOLD")
-}
+/// A thinking block in which nothing was said, or in which what follows is said.
+const EMPTY_THINKING: &str = r#"{"type":"thinking","thinking":"","signature":""}"#;

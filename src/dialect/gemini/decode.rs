@@ -4,8 +4,6 @@
 //! may also come in the middle, with more after it; then only what comes after counts. An error in the stream ends it.
 //! Usage is cumulative and in every chunk: the last is said, at the end.
 
-use std::collections::HashSet;
-
 use bytes::Bytes;
 use serde_json::{Value, value::RawValue};
 
@@ -57,7 +55,7 @@ struct Progress {
     announced: Option<Finished>,
     /// Members that were passed, because mostly they come again as they were.
     members: Vec<(&'static str, Bytes)>,
-    cited: HashSet<String>,
+    cited: sources::Said,
 }
 
 impl Decoder {
@@ -308,7 +306,7 @@ impl Progress {
                 None => self.members.push((name, copy(raw))),
             }
             for source in sources::of(name, raw) {
-                if sources::is_new(&mut self.cited, source.get()) {
+                if self.cited.is_new(source.get()) {
                     to.say(Kind::Citation(copy(source)));
                 }
             }

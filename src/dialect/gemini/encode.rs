@@ -89,7 +89,12 @@ impl Encoder {
             usage.map(|usage| format!("\"usageMetadata\":{},", usage.get())).unwrap_or_default();
         let (model, id) = (json(&self.speech.head.model), json(&self.speech.head.id));
         let chunk = format!("{{{members}{usage}\"modelVersion\":{model},\"responseId\":{id}}}");
-        out.push(Wire::unnamed(chunk));
+        // What a provider pretty-printed: a line end can only be between values, and Google's SDKs read a payload as one
+        // line.
+        out.push(Wire::unnamed(match memchr::memchr2(b'\n', b'\r', chunk.as_bytes()) {
+            Some(_) => chunk.replace(['\n', '\r'], " "),
+            None => chunk,
+        }));
     }
 }
 

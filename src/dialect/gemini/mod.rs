@@ -17,6 +17,8 @@ mod models;
 mod patch;
 mod pending;
 mod read;
+#[cfg(test)]
+mod recordings;
 mod request;
 mod schema;
 mod sources;

@@ -66,6 +66,12 @@ impl Pending {
         }
     }
 
+    /// About what it takes while it is held.
+    pub(super) fn bytes(&self) -> usize {
+        let Self { id, name, arguments, signature, .. } = self;
+        size_of::<Self>() + id.len() + name.len() + arguments.len() + signature.len()
+    }
+
     /// Whether the arguments are a JSON object, which is all that Google's words can say.
     pub(super) fn is_object(&self) -> bool {
         let raw = serde_json::from_str::<&RawValue>(&self.arguments);

@@ -1,6 +1,9 @@
 //! Sources: Google's lists become citations, and other providers' citations become Google's.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use serde_json::value::RawValue;
 
@@ -25,12 +28,19 @@ pub(super) fn of<'a>(member: &str, raw: &'a RawValue) -> Vec<&'a RawValue> {
     }
 }
 
-/// Whether a source has not been said yet; remembers it. Some come again in every chunk.
-pub(super) fn is_new(said: &mut HashSet<String>, source: &str) -> bool {
-    if said.len() >= REMEMBERED_MAX {
-        return !said.contains(source);
+/// The sources that were said: some come again in every chunk.
+#[derive(Debug, Default)]
+pub(super) struct Said(HashSet<u64>);
+
+impl Said {
+    /// Whether a source has not been said yet; remembers it.
+    pub(super) fn is_new(&mut self, source: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        source.hash(&mut hasher);
+        let hash = hasher.finish();
+        let has_room = self.0.len() < REMEMBERED_MAX;
+        if has_room { self.0.insert(hash) } else { !self.0.contains(&hash) }
     }
-    said.insert(source.to_owned())
 }
 
 /// A citation of any dialect as one of Google's `groundingChunks`; `None` if it points nowhere.

@@ -140,7 +140,9 @@ impl Speech {
             Kind::ToolCall(call) if call.run_by == RunBy::Client => {
                 let state = self.choices.entry(choice).or_default();
                 let pending = Pending::new(call, std::mem::take(&mut state.signature));
+                let bytes = pending.bytes();
                 state.calls.push(pending);
+                self.hold(bytes, out);
             }
             Kind::ToolArguments(part) => {
                 let state = self.choices.entry(choice).or_default();
@@ -241,7 +243,7 @@ impl Speech {
     fn calls(&mut self, choice: u32, out: &mut Vec<Piece>) {
         let state = self.choices.entry(choice).or_default();
         while let Some(call) = state.calls.next_complete() {
-            self.held_bytes = self.held_bytes.saturating_sub(call.arguments.len());
+            self.held_bytes = self.held_bytes.saturating_sub(call.bytes());
             state.thinking = false;
             out.push(Piece::Part(choice, call.part()));
         }
@@ -288,7 +290,7 @@ impl Speech {
         let state = self.choices.entry(choice).or_default();
         let mut broken = None;
         while let Some(call) = state.calls.take() {
-            self.held_bytes = self.held_bytes.saturating_sub(call.arguments.len());
+            self.held_bytes = self.held_bytes.saturating_sub(call.bytes());
             match call.arguments.trim().is_empty() || call.is_object() {
                 true => out.push(Piece::Part(choice, call.part())),
                 false => broken = Some(call.name),

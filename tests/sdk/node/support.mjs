@@ -47,10 +47,10 @@ export async function startGateway(...args) {
     child.kill("SIGTERM");
     await ended;
   };
-  return { url: `http://${http}/v1`, stop };
+  return { origin: `http://${http}`, url: `http://${http}/v1`, stop };
 }
 
-/** Starts a gateway whose only provider is the player; `more` is added to its config. */
+/** Starts a gateway whose every provider is the player, in a dialect each; each dialect is a model's name. */
 export async function startPlayedGateway(player) {
   const folder = await mkdtemp(join(tmpdir(), "tokenway-"));
   const config = join(folder, "tokenway.yaml");
@@ -58,10 +58,18 @@ export async function startPlayedGateway(player) {
     config,
     `version: 1
 providers:
-  player: { dialect: openai, base_url: "${player.url}", api_key: sk-of-the-gateway }
+  player: { dialect: openai, base_url: "${player.origin}/v1", api_key: sk-of-the-gateway }
+  openai: { dialect: openai, base_url: "${player.origin}/v1", api_key: sk-of-the-gateway }
+  responses: { dialect: responses, base_url: "${player.origin}/v1", api_key: sk-of-the-gateway }
+  anthropic: { dialect: anthropic, base_url: "${player.origin}", api_key: sk-of-the-gateway }
+  gemini: { dialect: gemini, base_url: "${player.origin}", api_key: sk-of-the-gateway }
 models:
   played: { targets: [ { provider: player, model: played-model } ] }
   embedder: { targets: [ { provider: player, model: embedder } ] }
+  openai: { targets: [ { provider: openai, model: played-model } ] }
+  responses: { targets: [ { provider: responses, model: played-model } ] }
+  anthropic: { targets: [ { provider: anthropic, model: played-model } ] }
+  gemini: { targets: [ { provider: gemini, model: played-model } ] }
 channels:
   on_disconnect: { policy: cancel }
 `,
@@ -71,7 +79,7 @@ channels:
     await gateway.stop();
     await rm(folder, { recursive: true });
   };
-  return { url: gateway.url, stop };
+  return { ...gateway, stop };
 }
 
 /** Starts the provider that plays recordings. */
@@ -87,7 +95,7 @@ export async function startPlayer() {
     child.stdin.end();
     await ended;
   };
-  return { url: `${origin}/v1`, recordings, seen, stop };
+  return { origin, url: `${origin}/v1`, recordings: recordings.openai, seen, stop };
 }
 
 /** A message that tells the player what to do. */

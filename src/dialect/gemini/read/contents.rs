@@ -75,7 +75,8 @@ impl Reader<'_> {
                 self.thought(said, &signature, &path);
                 return Ok(());
             }
-            if !said.is_empty() || signature.is_empty() {
+            // A stream's last part is empty; other dialects refuse such.
+            if !said.is_empty() {
                 self.say(PartKind::Text(said), &path);
             }
             self.signature(&signature, &path);
@@ -179,7 +180,9 @@ impl Reader<'_> {
 
 /// A seal's content, or a signature of this dialect's own.
 fn open(signature: &str) -> Thought {
-    match unseal(signature) {
+    // Google's SDKs decode signatures, and write them again in the URL-safe alphabet.
+    let sealed = unseal(signature).or_else(|| unseal(&base64::standard(signature)?));
+    match sealed {
         Some((origin, Sealed::Signature, signature)) => {
             Thought { signature, origin: Some(origin), ..Thought::default() }
         }

@@ -189,16 +189,16 @@ impl Writer<'_> {
             }
         }
         let text = texts.join("\n");
-        // An object is what it gave; anything else goes under Google's documented keys.
-        let is_object =
-            serde_json::from_str::<&RawValue>(&text).is_ok_and(|raw| raw.get().starts_with('{'));
-        let response = match (is_object, is_error) {
-            (true, false) => text,
-            (true, true) => format!("{{\"error\":{text}}}"),
-            (false, _) => {
-                let key = if *is_error { "error" } else { "output" };
-                format!("{{\"{key}\":{}}}", json(&text))
-            }
+        // An object is what it gave; anything else goes under Google's documented keys. An app of this dialect gave
+        // values; others give text, which stays text.
+        let value = serde_json::from_str::<&RawValue>(&text).ok().map(RawValue::get);
+        let object = value.filter(|value| value.starts_with('{'));
+        let value = value.filter(|value| self.is_own() && !value.starts_with('"')).or(object);
+        let key = if *is_error { "error" } else { "output" };
+        let response = match (object, value) {
+            (Some(object), _) if !is_error => object.to_owned(),
+            (_, Some(value)) => format!("{{\"{key}\":{value}}}"),
+            (_, None) => format!("{{\"{key}\":{}}}", json(&text)),
         };
         let mut function = Members::default();
         function.set_some("id", (!id.is_empty()).then(|| json(id)));

@@ -74,7 +74,7 @@ fn a_generation_becomes_the_chunks_that_openai_would_send() {
         [
             choice(r#"{"role":"assistant","content":""}"#),
             choice(
-                r#"{"reasoning_content":"hm","reasoning_details":[{"type":"reasoning.text","signature":"s+/=="}]}"#
+                r#"{"reasoning_content":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","signature":"s+/==","format":"anthropic","index":0}]}"#
             ),
             choice(r#"{"content":"Hi \"you\""}"#),
             choice(
@@ -177,7 +177,7 @@ fn a_folded_generation_is_one_completion() {
         concat!(
             r#"{"id":"chatcmpl-gen_x","object":"chat.completion","created":1790000000,"model":"fast","#,
             r#""choices":[{"index":0,"message":{"role":"assistant","content":"Hi \"you\"","refusal":null,"#,
-            r#""reasoning_content":"hm","reasoning_details":[{"type":"reasoning.text","signature":"s+/=="}],"#,
+            r#""reasoning_content":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","signature":"s+/==","format":"anthropic","index":0}],"#,
             r#""tool_calls":[{"id":"call_add","type":"function","function":{"name":"add","arguments":"{\"x\":1}"}}]},"#,
             r#""logprobs":null,"finish_reason":"tool_calls"}],"#,
             r#""usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12,"#,

@@ -1,0 +1,129 @@
+//! `GET /v1/chat/completions/{id}?stream=true&starting_after=SEQ`: an app comes back for its answer, in Chat's dialect.
+//!
+//! The id is `chatcmpl-` and the generation's, as the encoder writes it, the generation's alone (`tokenway-generation`),
+//! or, for a stream, the one that the provider gave. The numbers are the channel's: those of the `id:` lines, with or
+//! without their epoch. Whatever dialect the generation began in, it is told in this one.
+//!
+//! Without `stream` the answer is the whole completion. While it runs that is 409 with `retry-after`, which OpenAI's SDKs
+//! follow by asking again.
+
+use axum::{
+    extract::{Path, Query, Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use serde::Deserialize;
+
+use super::{
+    App,
+    access::Caller,
+    answer,
+    form::Form,
+    headers,
+    index::Found,
+    llm, passthrough,
+    problem::Problem,
+    relay::{Listener, Relay, Rest},
+};
+use crate::{
+    dialect::{AppDialect, Asked},
+    generation::OnBreak,
+    sequence::Cursor,
+};
+
+/// How soon to ask again for an answer that is not whole yet, in seconds.
+const ASK_AGAIN_S: u64 = 1;
+
+#[derive(Debug, Deserialize)]
+struct Coming {
+    #[serde(default)]
+    stream: bool,
+    starting_after: Option<String>,
+}
+
+pub(super) async fn chat(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let coming: Coming = match Query::try_from_uri(request.uri()) {
+        Ok(Query(coming)) => coming,
+        Err(error) => {
+            return llm::refuse(AppDialect::OpenAi, Problem::bad_request(error.body_text()));
+        }
+    };
+    let ours = id.strip_prefix("chatcmpl-").unwrap_or(&id);
+    let index = app.index();
+    let found = match coming.stream {
+        true => index.find(&caller.owner, ours).or_else(|| index.find_by_any(&caller.owner, &id)),
+        // A provider that stores what it said is asked for it under its own id.
+        false => index.find(&caller.owner, ours),
+    };
+    let answered = match found {
+        Some(found) if coming.stream => stream(&app, &found, coming.starting_after.as_deref()),
+        Some(found) => whole(&found).await,
+        None if ours.starts_with("gen_") => {
+            let message = "there is no such completion here, or not any more";
+            Err(Problem::new(StatusCode::NOT_FOUND, "not_found", message))
+        }
+        None => return passthrough::pass(State(app), request).await,
+    };
+    answered.unwrap_or_else(|problem| llm::refuse(AppDialect::OpenAi, problem))
+}
+
+fn stream(app: &App, found: &Found, after: Option<&str>) -> Result<Response, Problem> {
+    let channel = &found.channel;
+    let last_seq = after.map_or(Ok(0), |after| seq(found, after))?;
+    let asked = Asked { usage: found.asks_usage, ..Asked::default() };
+    let form = Form::events(AppDialect::OpenAi, app.settings.sse_ids);
+    let relay = Relay {
+        rest: Rest::Log,
+        _presence: channel.attend(),
+        channel: channel.clone(),
+        place: found.place,
+        listener: Listener { dialect: AppDialect::OpenAi, asked, on_break: OnBreak::Fail },
+        form,
+        settings: app.settings,
+        naming: None,
+        last_seq,
+    };
+    let mut response = form.response(relay.into_stream());
+    headers::locate(response.headers_mut(), channel, &found.id);
+    Ok(response)
+}
+
+/// The seq that `starting_after` means.
+fn seq(found: &Found, after: &str) -> Result<u64, Problem> {
+    let (epoch, head) = (found.channel.epoch(), found.channel.head());
+    let about = |problem: Problem| problem.about("starting_after");
+    let seq = match after.parse::<u64>() {
+        Ok(seq) => seq,
+        Err(_) => {
+            let cursor: Cursor = after.parse().map_err(|error| about(Problem::from(error)))?;
+            if cursor.epoch != epoch {
+                let message = format!("the channel's epoch is {epoch} now; ask from its beginning");
+                return Err(about(Problem::new(StatusCode::CONFLICT, "epoch_changed", message)));
+            }
+            cursor.seq
+        }
+    };
+    if seq > head {
+        let message = format!("starting_after is {seq}, and nothing was said after {head} yet");
+        return Err(about(Problem::bad_request(message)));
+    }
+    Ok(seq)
+}
+
+async fn whole(found: &Found) -> Result<Response, Problem> {
+    if found.channel.is_running_at(found.place.index) {
+        let message = "the completion is still running; ask again, or with stream=true";
+        let problem = Problem::new(StatusCode::CONFLICT, "generation_running", message);
+        return Err(Problem { retry_after: Some(ASK_AGAIN_S), ..problem });
+    }
+    let asked = Asked { usage: true, ..Asked::default() };
+    let (channel, place) = (&found.channel, found.place);
+    let mut response = answer::when_ended(channel, place, AppDialect::OpenAi, &asked).await;
+    headers::locate(response.headers_mut(), channel, &found.id);
+    Ok(response)
+}
