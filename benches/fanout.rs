@@ -46,7 +46,7 @@ fn scene(sessions: usize) -> (Producer, Vec<Session>) {
             Session::new(settings, Arc::clone(&channels), Owner::default(), Form::Frame);
         let from = Some(subscribe::From::Tail(proto::Nothing {}));
         let channel = "chat".into();
-        let wanted = proto::Subscribe { alias: 1, channel, from, times: false };
+        let wanted = proto::Subscribe { alias: 1, channel, from, times: false, delivery: 0 };
         let hello =
             proto::Hello { protocol: 1, subscriptions: vec![wanted], ..proto::Hello::default() };
         session.receive(proto::ClientMessage { request: 0, body: Some(Request::Hello(hello)) });

@@ -299,7 +299,8 @@ async fn a_client_that_grants_too_few_streams_is_told_so() {
     let channels = channels(1 << 20);
     named(&channels, "chat").publish(Custom::default()).expect("open");
     let from = Some(proto::subscribe::From::Beginning(proto::Nothing {}));
-    let wanted = proto::Subscribe { alias: 1, channel: "chat".into(), from, times: false };
+    let wanted =
+        proto::Subscribe { alias: 1, channel: "chat".into(), from, times: false, delivery: 0 };
     let hello =
         proto::Hello { protocol: 1, subscriptions: vec![wanted], ..proto::Hello::default() };
     let run =
@@ -355,7 +356,8 @@ async fn a_writer_on_another_thread_never_leaves_a_session_asleep() {
         let shutdown = Shutdown { begins: CancellationToken::new(), grace: Duration::ZERO };
         let running = tokio::spawn(session::run(gateway, session, shutdown));
         let from = Some(proto::subscribe::From::Beginning(proto::Nothing {}));
-        let wanted = proto::Subscribe { alias: 1, channel: "chat".into(), from, times: false };
+        let wanted =
+            proto::Subscribe { alias: 1, channel: "chat".into(), from, times: false, delivery: 0 };
         let hello = proto::Hello {
             protocol: 1,
             frame_interval_ms: Some(interval_ms),

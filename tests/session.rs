@@ -108,7 +108,7 @@ impl Scene {
 
     fn subscribe(&mut self, alias: u32, channel: &str, from: Option<subscribe::From>) {
         let channel = channel.into();
-        let wanted = proto::Subscribe { alias, channel, from, times: false };
+        let wanted = proto::Subscribe { alias, channel, from, times: false, delivery: 0 };
         self.say(alias.into(), Request::Subscribe(wanted));
     }
 

@@ -165,7 +165,8 @@ async fn a_tick_is_one_message_and_requests_may_come_in_one_too() {
         let channel = named(&channels, id);
         begin(&channel, "gen").append(&mut [Event::text("hi"), finished()]).expect("open");
         let from = Some(proto::subscribe::From::Beginning(proto::Nothing {}));
-        let subscribe = proto::Subscribe { alias, channel: id.into(), from, times: true };
+        let subscribe =
+            proto::Subscribe { alias, channel: id.into(), from, times: true, delivery: 0 };
         wanted.push(request(alias.into(), Request::Subscribe(subscribe)));
     }
     let mut client = Client::connect(&gateway).await;
@@ -224,7 +225,8 @@ async fn a_client_that_does_not_read_costs_little_and_is_told_the_rest_later() {
     let mut producer = begin(&channel, "gen");
     let mut client = Client::connect(&gateway).await;
     let from = Some(proto::subscribe::From::Beginning(proto::Nothing {}));
-    let subscribe = proto::Subscribe { alias: 1, channel: "big".into(), from, times: false };
+    let subscribe =
+        proto::Subscribe { alias: 1, channel: "big".into(), from, times: false, delivery: 0 };
     client.send(&[hello(), request(1, Request::Subscribe(subscribe))]).await;
     for _ in 0..400 {
         let mut events: Vec<Event> = (0..16).map(|_| Event::text("x".repeat(2_048))).collect();

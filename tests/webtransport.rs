@@ -275,8 +275,13 @@ async fn a_reader_that_stops_delays_nobody_and_later_gets_a_snapshot() {
     begin(&channel, "gen_first").append(&mut [finished()]).expect("open");
     let mut slow = gateway.dial().await;
     let beginning = Some(proto::subscribe::From::Beginning(proto::Nothing {}));
-    let wanted =
-        proto::Subscribe { alias: 1, channel: "noisy".into(), from: beginning, times: false };
+    let wanted = proto::Subscribe {
+        alias: 1,
+        channel: "noisy".into(),
+        from: beginning,
+        times: false,
+        delivery: 0,
+    };
     slow.send(&hello(vec![wanted]));
     // Its first event has come; from here on it reads nothing.
     while !matches!(slow.next().await.expect("connected"), Message::Frame(_)) {}

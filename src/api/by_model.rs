@@ -177,7 +177,7 @@ fn in_path(path: &str) -> Option<(&str, String, &str)> {
     let (model, verb) = path[at..].strip_prefix("models/")?.rsplit_once(':')?;
     let verb_is_one = !verb.is_empty() && verb.bytes().all(|byte| byte.is_ascii_alphabetic());
     let known = verb_is_one && llm::dialect_of(path, &Default::default()) == AppDialect::Gemini;
-    known.then(|| (&path[..at], decoded(model), verb))
+    known.then(|| (&path[..at], llm::decoded(model), verb))
 }
 
 /// A body in which the model is named again, as Google's embeddings and token counts do; `None` if it is not.
@@ -203,27 +203,6 @@ fn rename(object: &mut Value, model: &str, target: &str) -> bool {
     is_it
 }
 
-/// A path's segment, decoded; what is no UTF-8 stays as it is.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let digits = after.first_chunk::<2>().filter(|_| byte == b'%');
-        let value = digits.and_then(|digits| str::from_utf8(digits).ok());
-        match value.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(value) => {
-                bytes.push(value);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +219,6 @@ mod tests {
             let expected = expected.map(|(before, model, verb)| (before, model.to_owned(), verb));
             assert_eq!(in_path(path), expected, "{path}");
         }
-        assert_eq!(decoded("100%"), "100%");
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(super) fn is_llm_call(method: &Method, path: &str) -> bool {
 
 /// What an app speaks that calls this path with these headers.
 pub(super) fn dialect_of(path: &str, headers: &HeaderMap) -> AppDialect {
+    let path = &decoded(path);
     let Some((version, rest)) = versioned(path) else { return AppDialect::OpenAi };
     let of_gemini = rest.strip_prefix("models/").is_some_and(|rest| rest.contains(':'));
     let first = rest.split('/').next().unwrap_or_default();
@@ -67,12 +68,34 @@ fn versioned(path: &str) -> Option<(&str, &str)> {
 
 /// Whether a path begins a generation here, and so is always JSON. What passes to the provider may be an upload.
 pub(super) fn is_generation(path: &str) -> bool {
+    let path = &*decoded(path);
     match path {
         "/v1/chat/completions" | "/v1/responses" | "/v1/messages" => true,
         _ => versioned(path)
             .and_then(|(_, rest)| rest.strip_prefix("models/"))
             .is_some_and(|rest| doors::generates(rest).is_some()),
     }
+}
+
+/// A path, decoded as the routes are; what is no UTF-8 stays as it is.
+pub(super) fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after.first_chunk::<2>().filter(|_| byte == b'%');
+        let value = digits.and_then(|digits| str::from_utf8(digits).ok());
+        match value.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(value) => {
+                bytes.push(value);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 /// What a provider speaks.
@@ -162,12 +185,20 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_decoded_once_and_what_is_no_text_stays() {
+        assert_eq!(decoded("/a%2Fb%3a%25"), "/a/b:%");
+        assert_eq!(decoded("100%"), "100%");
+        assert_eq!(decoded("%ff"), "%ff");
+    }
+
+    #[test]
     fn generations_are_told_from_what_passes() {
         for path in [
             "/v1/messages",
             "/v1/responses",
             "/v1beta/models/m:generateContent",
             "/v1/models/m:streamGenerateContent",
+            "/v1/models/m%3AgenerateContent",
         ] {
             assert!(is_generation(path), "{path}");
         }

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -34,10 +34,11 @@ pub(super) async fn list(State(app): State<App>, request: Request) -> Json<Value
 /// One of those that are listed; any other is the provider's to know.
 pub(super) async fn one(
     State(app): State<App>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let dialect = llm::dialect_of(request.uri().path(), request.headers());
+    let Ok(Path(id)) = path else { return passthrough::pass(State(app), request).await };
     let listed = app.routes.models().find(|listed| listed.id == id);
     match listed {
         Some(listed) => Json(model(dialect, listed)).into_response(),

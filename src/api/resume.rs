@@ -8,7 +8,7 @@
 //! follow by asking again.
 
 use axum::{
-    extract::{Path, Query, Request, State},
+    extract::{Path, Query, Request, State, rejection::PathRejection},
     http::StatusCode,
     response::Response,
 };
@@ -44,9 +44,10 @@ struct Coming {
 pub(super) async fn chat(
     State(app): State<App>,
     caller: Caller,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
+    let Ok(Path(id)) = path else { return passthrough::pass(State(app), request).await };
     let coming: Coming = match Query::try_from_uri(request.uri()) {
         Ok(Query(coming)) => coming,
         Err(error) => {

@@ -39,6 +39,8 @@ pub struct Channel {
     bytes_max: usize,
     /// The last seq that readers may see. Written under the lock, read without it.
     head: AtomicU64,
+    /// The seq of the last terminal event; 0 while there is none.
+    last_end: AtomicU64,
     inner: Mutex<Inner>,
     viewers: watch::Sender<usize>,
 }
@@ -96,6 +98,7 @@ impl Channel {
             past: Vec::new(),
             bytes_max,
             head: AtomicU64::new(0),
+            last_end: AtomicU64::new(0),
             inner: Mutex::new(Inner {
                 log: Log::new(clock::now_ms()),
                 writer: tenure.writer,
@@ -327,6 +330,9 @@ impl Channel {
             let appended = inner.log.append(event, now_ms)?;
             let (first_seq, events) = (appended.seq, appended.element);
             inner.writer.append(&Batch { first_seq, count: 1, events })?;
+            if event.is_terminal() {
+                self.last_end.store(first_seq, Ordering::Release);
+            }
         }
         inner.log.trim(self.bytes_max);
         inner.last_event = Instant::now();
@@ -337,6 +343,11 @@ impl Channel {
     /// What a running generation has said cannot be given up; beyond this it can only end.
     fn is_full(&self, inner: &Inner) -> bool {
         inner.log.bytes() > self.bytes_max + 2 * SEGMENT_BYTES
+    }
+
+    /// The seq of the last event that ended a generation; 0 while there is none. Takes no lock.
+    pub fn last_end(&self) -> u64 {
+        self.last_end.load(Ordering::Acquire)
     }
 
     /// Lets readers see what the log holds, and tells them. The lowest bit says that nothing more will be said.

@@ -92,6 +92,18 @@ pub(super) struct Provider {
     /// The provider's key; best from the environment: `"${OPENAI_API_KEY}"`.
     #[schemars(with = "schema::Text")]
     pub(super) api_key: Given<String>,
+    /// The region of a `bedrock` provider, such as `us-east-1`.
+    #[schemars(with = "schema::Text")]
+    pub(super) region: Given<String>,
+    /// The id of an access key that signs requests to `bedrock`, in place of `api_key`.
+    #[schemars(with = "schema::Text")]
+    pub(super) access_key_id: Given<String>,
+    /// Its secret; best from the environment: `"${AWS_SECRET_ACCESS_KEY}"`.
+    #[schemars(with = "schema::Text")]
+    pub(super) secret_access_key: Given<String>,
+    /// What a temporary access key comes with.
+    #[schemars(with = "schema::Text")]
+    pub(super) session_token: Given<String>,
     /// Several keys in place of `api_key`. When the provider limits one (429), it rests and the next takes its place.
     #[schemars(length(min = 1))]
     pub(super) api_keys: Vec<At<String>>,

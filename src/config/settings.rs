@@ -149,6 +149,8 @@ pub struct Http {
     pub base_url: Url,
     /// Sent in the dialect's own header; of several, one at a time. Without one, none is sent.
     pub api_keys: Vec<Secret>,
+    /// Signs requests in place of a key, where the dialect is `bedrock`.
+    pub access_key: Option<AccessKey>,
     /// Sent with every request; the values are marked as sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The app's that are not passed on.
@@ -168,6 +170,7 @@ impl Http {
             dialect,
             base_url,
             api_keys: Vec::new(),
+            access_key: None,
             headers: Vec::new(),
             remove_headers: Vec::new(),
             proxy: None,
@@ -192,6 +195,19 @@ impl Default for Breaker {
     fn default() -> Self {
         Self { failures: BREAKER_FAILURES, window: BREAKER_WINDOW, open: BREAKER_OPEN }
     }
+}
+
+/// An access key of Amazon's, and where it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessKey {
+    /// The region, such as `us-east-1`.
+    pub region: String,
+    /// Its id, which is no secret.
+    pub id: String,
+    /// Its secret.
+    pub secret: Secret,
+    /// What temporary keys come with.
+    pub session_token: Option<Secret>,
 }
 
 /// The simulator's settings.

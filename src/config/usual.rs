@@ -180,11 +180,8 @@ fn ollama(host: &str) -> String {
 fn bedrock(environment: &Environment) -> Result<String, ConfigError> {
     let region = ["AWS_REGION", "AWS_DEFAULT_REGION"];
     let region = region.iter().find_map(|name| environment.filled(name));
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     match region {
-        Some(region) if region.bytes().all(allowed) => {
-            Ok(format!("https://bedrock-runtime.{region}.amazonaws.com"))
-        }
+        Some(region) if resolve::is_region(region) => Ok(resolve::base_url_in(region)),
         Some(_) => {
             let fault = "expected a region such as `us-east-1`";
             Err(ConfigError::one("environment: AWS_REGION", fault))

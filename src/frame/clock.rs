@@ -36,6 +36,11 @@ impl FrameClock {
         self.interval
     }
 
+    /// When frames left last.
+    pub fn last(&self) -> Option<Instant> {
+        self.last
+    }
+
     /// When to write, where `dirty` says that there is something. After a quiet interval that is now: the first token
     /// never waits for a tick.
     pub fn due(&self, dirty: bool, now: Instant) -> Due {

@@ -20,7 +20,7 @@ use crate::{
     config::{self, Config, Secret},
     dialect::Dialect,
     generation::Generations,
-    provider::{Endpoint, Http, HttpSettings, Provider, simulator},
+    provider::{Endpoint, Http, HttpSettings, Provider, sigv4::Signer, simulator},
     route::{Health, Routes},
     session::{self, Host},
     store::Memory,
@@ -186,7 +186,12 @@ fn install_crypto() {
 fn provider(config: &config::Provider) -> (String, Arc<Provider>) {
     let (endpoint, secrets) = match &config.endpoint {
         config::Endpoint::Http(http) => {
-            let endpoint = Http::new(http.base_url.as_str(), outbound(http));
+            let mut endpoint = Http::new(http.base_url.as_str(), outbound(http));
+            if let Some(key) = &http.access_key {
+                let token = key.session_token.as_ref().map(|token| token.expose().to_owned());
+                let signer = Signer::new(&key.region, &key.id, key.secret.expose(), token);
+                endpoint = endpoint.signed(signer);
+            }
             (Endpoint::Http(Box::new(endpoint)), secrets(http))
         }
         config::Endpoint::Simulator(settings) => {
@@ -219,7 +224,10 @@ fn secrets(http: &config::Http) -> Vec<String> {
     let keys = http.api_keys.iter().map(|key| key.expose().to_owned());
     let proxy = http.proxy.as_ref().and_then(|url| reqwest::Url::parse(url.expose()).ok());
     let password = proxy.and_then(|url| url.password().map(str::to_owned));
-    keys.chain(password).chain(http.headers.iter().filter_map(credential)).collect()
+    let signing = http.access_key.iter();
+    let signing = signing.flat_map(|key| [Some(&key.secret), key.session_token.as_ref()]);
+    let signing = signing.flatten().map(|secret| secret.expose().to_owned());
+    keys.chain(signing).chain(password).chain(http.headers.iter().filter_map(credential)).collect()
 }
 
 /// Where a dialect's providers look for their key.

@@ -90,7 +90,9 @@ pub(super) fn failure_in(events: &[Event]) -> Option<&Failed> {
 pub(super) fn call_failed(error: &CallError) -> Failed {
     tracing::info!(%error, "the provider could not be called");
     match error {
-        CallError::Connect(_) => Failed::new(FailureCode::UpstreamError, error.to_string()),
+        CallError::Connect(_) | CallError::Unsigned(_) => {
+            Failed::new(FailureCode::UpstreamError, error.to_string())
+        }
         CallError::Broken(_) => Failed::new(FailureCode::UpstreamCut, error.to_string()),
         CallError::ConnectTimeout(_) => Failed {
             phase: Some(TimeoutPhase::Connect),

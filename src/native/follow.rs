@@ -114,7 +114,7 @@ impl Follow {
             (None, From::Snapshot) => subscribe::From::Snapshot(proto::Nothing {}),
         };
         let channel = channel.to_owned();
-        proto::Subscribe { alias, channel, from: Some(from), times: self.times }
+        proto::Subscribe { alias, channel, from: Some(from), times: self.times, delivery: 0 }
     }
 
     /// The gateway has taken the subscription.

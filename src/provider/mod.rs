@@ -3,6 +3,7 @@
 //! Knows URLs, headers, connections and the built-in simulator. Knows no dialect: what the bytes mean is `dialect`'s.
 
 pub mod framing;
+pub mod sigv4;
 pub mod simulator;
 pub mod sse;
 
@@ -79,6 +80,9 @@ pub enum CallError {
     /// The connection broke before or while the body came.
     #[error("the provider's connection broke: {0}")]
     Broken(String),
+    /// It was not sent, because it could not be signed.
+    #[error(transparent)]
+    Unsigned(#[from] sigv4::Unsigned),
 }
 
 /// A configured provider.

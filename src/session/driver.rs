@@ -154,6 +154,7 @@ impl<T: Transport> Driver<T> {
             self.shutdown = None;
             return Poll::Ready(Event::Shutdown);
         }
+        self.take_datagrams(cx);
         let first = match self.ticked_last {
             true => self.poll_recv(cx),
             false => self.poll_tick(cx),
@@ -171,6 +172,16 @@ impl<T: Transport> Driver<T> {
         match self.transport.poll_flush(cx) {
             Poll::Ready(Err(gone)) => Poll::Ready(Event::Gone(gone)),
             _ => Poll::Pending,
+        }
+    }
+
+    /// Takes acknowledgements in. They change what a tick repeats, and wake nobody.
+    fn take_datagrams(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(datagram) = self.transport.poll_datagram(cx) {
+            // One that cannot be understood is as good as lost.
+            if let Ok(proto::Acks { acks }) = proto::Acks::decode(datagram) {
+                acks.iter().for_each(|ack| self.session.acknowledge(ack));
+            }
         }
     }
 
@@ -260,5 +271,17 @@ impl<T: Transport> Outbox for Port<'_, '_, T> {
 
     fn finish(&mut self, lane: Lane) {
         self.transport.finish(lane);
+    }
+
+    fn datagram_max(&self) -> usize {
+        self.transport.datagram_max()
+    }
+
+    fn datagram(&mut self, datagram: Bytes) {
+        self.transport.send_datagram(datagram);
+    }
+
+    fn rtt(&self) -> Duration {
+        self.transport.rtt()
     }
 }

@@ -19,6 +19,10 @@ pub use lanes::{OWN_LANES_MAX, PROTOCOL};
 pub use refusals::Closing;
 pub use state::{HELLO_WAIT, SUBSCRIPTIONS_MAX, Session, Settings};
 
+use std::time::Duration;
+
+use bytes::Bytes;
+
 use crate::{frame::Outgoing, transport::Lane};
 
 /// Where a session writes. It asks before each frame, and keeps for itself what is not taken.
@@ -28,6 +32,19 @@ pub trait Outbox {
 
     /// Writes a frame on a lane that takes one.
     fn put(&mut self, lane: Lane, frame: Outgoing);
+
+    /// The largest datagram, in bytes; 0 where the carrier has none.
+    fn datagram_max(&self) -> usize {
+        0
+    }
+
+    /// Sends a datagram, or loses it.
+    fn datagram(&mut self, _datagram: Bytes) {}
+
+    /// How long a round trip takes, as far as is known.
+    fn rtt(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Ends the lane's stream after what was written.
     fn finish(&mut self, lane: Lane);

@@ -5,6 +5,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use bytes::BytesMut;
 use tokio::time::Instant;
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     channel::{Channels, Signal},
-    frame::{Due, Form, FrameClock, Press},
+    frame::{DATAGRAM_BYTES_MAX, Due, Form, FrameClock, Press},
     ident::{Owner, random_id},
     sequence::From,
     transport::Lane,
@@ -33,6 +34,9 @@ pub const HELLO_WAIT: Duration = Duration::from_secs(5);
 
 /// How often clients are asked to ping.
 const HEARTBEAT: Duration = Duration::from_millis(250);
+
+/// What was sent by datagram is repeated no sooner, also for clients that want each event as it comes.
+const REPEAT_MIN: Duration = Duration::from_millis(16);
 
 /// After so many bytes a tick leaves the rest to the next one, so that a thousand snapshots hold nobody else up.
 const TICK_BYTES_MAX: usize = 1024 * 1024;
@@ -73,6 +77,9 @@ pub struct Session {
     backlog: VecDeque<proto::Subscribe>,
     /// A subscription came or goes.
     changed: bool,
+    /// As the carrier said at the last tick.
+    datagram_max: usize,
+    rtt: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +110,8 @@ impl Session {
             answers: Answers::default(),
             backlog: VecDeque::new(),
             changed: false,
+            datagram_max: 0,
+            rtt: Duration::ZERO,
         }
     }
 
@@ -212,7 +221,29 @@ impl Session {
 
     /// When the next tick is due. `raised` says whether the signal is.
     pub fn due(&self, raised: bool, now: Instant) -> Due {
-        self.clock.due(raised || self.changed, now)
+        let news = self.clock.due(raised || self.changed, now);
+        match (news, self.repetition()) {
+            (Due::Now, _) | (_, None) => news,
+            (_, Some(at)) if at <= now => Due::Now,
+            (Due::At(news), Some(at)) => Due::At(news.min(at)),
+            (Due::Never, Some(at)) => Due::At(at),
+        }
+    }
+
+    /// When something that was sent by datagram is to be sent again, or by the stream.
+    fn repetition(&self) -> Option<Instant> {
+        let (repeat, rtt) = (self.clock.interval().max(REPEAT_MIN), self.rtt);
+        let last = self.clock.last()?;
+        let datagrams = self.subscriptions.iter().filter_map(Subscription::open);
+        datagrams.filter_map(|open| open.due(last, repeat, rtt)).min()
+    }
+
+    /// The client has everything of a datagram subscription up to a seq.
+    pub fn acknowledge(&mut self, ack: &proto::Ack) {
+        let one = self.place(ack.alias).map(|place| &mut self.subscriptions[place]);
+        if let Some(open) = one.and_then(Subscription::datagrams) {
+            open.acknowledge(ack.seq);
+        }
     }
 
     /// Whether a lane that refused a frame now takes one.
@@ -227,6 +258,9 @@ impl Session {
         let mut wrote = 0;
         let mut refused = None;
         let mut ended = Vec::new();
+        self.datagram_max = outbox.datagram_max().min(DATAGRAM_BYTES_MAX);
+        self.rtt = outbox.rtt();
+        let datagram_max = self.datagram_max;
         // Rounds of one frame each, so that a long catch-up on a shared lane takes turns with the others.
         let mut round: Vec<usize> = self.in_turn().filter(|at| self.has_news(*at)).collect();
         while !round.is_empty() {
@@ -242,8 +276,9 @@ impl Session {
                     self.changed = true;
                     return false;
                 }
-                let (frame, goes_on) = match one.next(&mut self.press) {
+                let (frame, goes_on) = match one.next(&mut self.press, datagram_max) {
                     Next::Nothing => return false,
+                    Next::Datagram => return one.has_news(),
                     Next::Frame(frame) => (frame, true),
                     Next::Last(frame) => (frame, false),
                 };
@@ -256,6 +291,7 @@ impl Session {
             });
         }
         ended.iter().for_each(|alias| self.remove(*alias, outbox));
+        wrote += self.send_datagrams(now, outbox);
         self.turn = refused.and_then(|alias| self.place(alias)).unwrap_or(0);
         if wrote > 0 || refused.is_some() {
             self.clock.ticked(now);
@@ -264,6 +300,34 @@ impl Session {
         if wrote > 0 && !self.clock.interval().is_zero() {
             self.signal.hush();
         }
+    }
+
+    /// Sends what is open by datagram, and by the stream what was not acknowledged in time. Says how many bytes.
+    fn send_datagrams(&mut self, now: Instant, outbox: &mut impl Outbox) -> usize {
+        let (max, rtt) = (self.datagram_max, self.rtt);
+        let (mut wrote, mut datagram) = (0, BytesMut::new());
+        for one in &mut self.subscriptions {
+            let (alias, lane) = (one.alias, one.lane);
+            let Some(open) = one.datagrams() else { continue };
+            if !open.write(alias, max, now, &mut datagram) && !datagram.is_empty() {
+                // Perhaps only because of the others': the next one is its own.
+                wrote += datagram.len();
+                outbox.datagram(datagram.split().freeze());
+                open.write(alias, max, now, &mut datagram);
+            }
+            while outbox.takes(lane)
+                && let Some(slice) = open.pop_overdue(now, rtt)
+            {
+                let frame = self.press.events(alias, slice, false);
+                wrote += frame.len();
+                outbox.put(lane, frame);
+            }
+        }
+        if !datagram.is_empty() {
+            wrote += datagram.len();
+            outbox.datagram(datagram.freeze());
+        }
+        wrote
     }
 
     fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
@@ -335,6 +399,10 @@ impl Session {
                 format!("a session carries at most {SUBSCRIPTIONS_MAX} subscriptions"),
             ));
         }
+        // Only a carrier whose frames have streams of their own has datagrams, too.
+        let by_datagram = wanted.delivery() == proto::Delivery::Datagram
+            && self.form == Form::Frame
+            && !wanted.times;
         let from = reach::parse_from(wanted.from)?;
         let channel = self.reach.find(&wanted.channel)?;
         // Watched before it is read: what is said in between raises the signal.
@@ -343,6 +411,7 @@ impl Session {
         let begins_after = reader.seq();
         let lane = self.lanes.assign();
         let one = Subscription::new(wanted.alias, lane, reader, watch, wanted.times);
+        let one = if by_datagram { one.by_datagram() } else { one };
         self.subscriptions.push(one);
         self.changed = true;
         let status = channel.status();
@@ -356,6 +425,7 @@ impl Session {
             // A tail begins after this one, whatever was said in the meantime.
             last_seq: if from == From::Tail { begins_after } else { status.last_seq },
             generations: heads.collect(),
+            delivery: i32::from(by_datagram),
         })
     }
 

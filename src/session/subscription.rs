@@ -1,8 +1,8 @@
 //! One channel on one session: a reader, a lane, and what has to be said before it goes. No I/O.
 
 use crate::{
-    channel::{self, Ended, Reader, Step, Watch},
-    frame::{Outgoing, Press},
+    channel::{self, Ended, Reader, Slice, Step, Watch},
+    frame::{Outgoing, Press, Unacknowledged},
     transport::Lane,
     wire::{
         self,
@@ -20,6 +20,10 @@ pub(super) struct Subscription {
     reader: Reader,
     times: bool,
     leaving: bool,
+    /// What was sent by datagram, where that is how events go.
+    datagrams: Option<Unacknowledged>,
+    /// The channel has ended; what was sent by datagram goes by the stream first.
+    ending: Option<Reason>,
     _watch: Watch,
 }
 
@@ -28,6 +32,8 @@ pub(super) struct Subscription {
 pub(super) enum Next {
     /// A frame.
     Frame(Outgoing),
+    /// Events that go with the tick's datagram.
+    Datagram,
     /// Its last frame.
     Last(Outgoing),
     /// Nothing yet.
@@ -36,12 +42,37 @@ pub(super) enum Next {
 
 impl Subscription {
     pub(super) fn new(alias: u32, lane: Lane, reader: Reader, watch: Watch, times: bool) -> Self {
-        Self { alias, lane, blocked: false, reader, times, leaving: false, _watch: watch }
+        Self {
+            alias,
+            lane,
+            blocked: false,
+            reader,
+            times,
+            leaving: false,
+            datagrams: None,
+            ending: None,
+            _watch: watch,
+        }
+    }
+
+    /// Lets events go by datagram.
+    pub(super) fn by_datagram(self) -> Self {
+        Self { datagrams: Some(Unacknowledged::default()), ..self }
+    }
+
+    /// What was sent by datagram and is still open.
+    pub(super) fn open(&self) -> Option<&Unacknowledged> {
+        self.datagrams.as_ref()
+    }
+
+    /// What was sent by datagram, where that is how events go.
+    pub(super) fn datagrams(&mut self) -> Option<&mut Unacknowledged> {
+        self.datagrams.as_mut()
     }
 
     /// Whether there may be something to write. Takes no lock.
     pub(super) fn has_news(&self) -> bool {
-        self.leaving || self.reader.has_news()
+        self.leaving || self.ending.is_some() || self.reader.has_news()
     }
 
     /// The client leaves: an End is all that is still to be written.
@@ -49,13 +80,16 @@ impl Subscription {
         self.leaving = true;
     }
 
-    /// What to write now.
-    pub(super) fn next(&mut self, press: &mut Press) -> Next {
+    /// What to write now, where a datagram has at most `datagram_max` bytes.
+    pub(super) fn next(&mut self, press: &mut Press, datagram_max: usize) -> Next {
         if self.leaving {
             return self.end(Reason::Unsubscribed, press);
         }
+        if let Some(reason) = self.ending {
+            return self.end(reason, press);
+        }
         match self.reader.step() {
-            Step::Slice(slice) => Next::Frame(press.events(self.alias, slice, self.times)),
+            Step::Slice(slice) => self.events(slice, press, datagram_max),
             Step::Snapshot(snapshot) => {
                 let news = News::Snapshot(snapshot_to_wire(&snapshot));
                 Next::Frame(press.news(self.alias, news))
@@ -75,7 +109,33 @@ impl Subscription {
         }
     }
 
-    fn end(&self, reason: Reason, press: &mut Press) -> Next {
+    fn events(&mut self, slice: Slice, press: &mut Press, datagram_max: usize) -> Next {
+        let Some(datagrams) = &mut self.datagrams else {
+            return Next::Frame(press.events(self.alias, slice, self.times));
+        };
+        // How a generation ended goes both ways: whoever waits for it does not wait for a repetition.
+        let tells_end =
+            (slice.first_seq..=slice.last_seq).contains(&self.reader.channel().last_end());
+        let by_stream = match tells_end {
+            true => {
+                let copy = slice.clone();
+                datagrams.push(slice, datagram_max).or(Some(copy))
+            }
+            false => datagrams.push(slice, datagram_max),
+        };
+        match by_stream {
+            Some(slice) => Next::Frame(press.events(self.alias, slice, self.times)),
+            None => Next::Datagram,
+        }
+    }
+
+    fn end(&mut self, reason: Reason, press: &mut Press) -> Next {
+        if reason != Reason::Unsubscribed
+            && let Some(slice) = self.datagrams.as_mut().and_then(Unacknowledged::pop)
+        {
+            self.ending = Some(reason);
+            return Next::Frame(press.events(self.alias, slice, self.times));
+        }
         let last_seq = self.reader.channel().head();
         let end = proto::End { reason: reason as i32, last_seq };
         Next::Last(press.news(self.alias, News::End(end)))

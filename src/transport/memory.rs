@@ -21,6 +21,9 @@ use tokio::time::{Instant, Sleep};
 use super::{Gone, Lane, Transport};
 use crate::frame::{Form, Outgoing};
 
+/// The largest datagram of this carrier, in bytes.
+const DATAGRAM_BYTES: usize = 1_200;
+
 /// How the path behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditions {
@@ -61,11 +64,14 @@ pub fn connect(conditions: Conditions) -> (Memory, MemoryClient) {
         down: BTreeMap::new(),
         lanes: HashMap::new(),
         opened: 0,
+        datagrams_down: BTreeMap::new(),
+        datagrams_up: BTreeMap::new(),
+        sent: 0,
         gateway: None,
         client: None,
     }));
     let timer = || Box::pin(tokio::time::sleep(Duration::ZERO));
-    let gateway = Memory { link: Arc::clone(&link), timer: timer() };
+    let gateway = Memory { link: Arc::clone(&link), timer: timer(), datagram_timer: timer() };
     (gateway, MemoryClient { link, timer: timer() })
 }
 
@@ -74,6 +80,7 @@ pub fn connect(conditions: Conditions) -> (Memory, MemoryClient) {
 pub struct Memory {
     link: Arc<Mutex<Link>>,
     timer: Pin<Box<Sleep>>,
+    datagram_timer: Pin<Box<Sleep>>,
 }
 
 /// The client's end. Dropping it cuts the connection.
@@ -90,6 +97,8 @@ pub struct Arrival {
     pub stream: u64,
     /// Whether it is the control stream.
     pub is_control: bool,
+    /// Whether it is no stream's, but a whole datagram.
+    pub is_datagram: bool,
     /// The next of its bytes.
     pub bytes: Bytes,
 }
@@ -103,6 +112,10 @@ struct Link {
     down: BTreeMap<u64, Stream>,
     lanes: HashMap<Lane, u64>,
     opened: u64,
+    /// Datagrams on their way, in the order of their arrival.
+    datagrams_down: BTreeMap<(Instant, u64), Bytes>,
+    datagrams_up: BTreeMap<(Instant, u64), Bytes>,
+    sent: u64,
     gateway: Option<Waker>,
     client: Option<Waker>,
 }
@@ -168,6 +181,14 @@ impl Link {
         self.client.take().into_iter().for_each(Waker::wake);
     }
 
+    /// When a datagram sent now arrives, if it does; it may overtake others.
+    fn datagram(&mut self) -> Option<(Instant, u64)> {
+        let Conditions { latency, jitter, loss, .. } = self.conditions;
+        self.sent += 1;
+        let at = Instant::now() + latency + jitter.mul_f64(self.random.random());
+        (!self.random.random_bool(loss)).then_some((at, self.sent))
+    }
+
     fn stream(&mut self, lane: Lane) -> &mut Stream {
         let id = *self.lanes.entry(lane).or_insert_with(|| {
             self.opened += 1;
@@ -181,6 +202,8 @@ impl Link {
         self.cut = true;
         self.down.clear();
         self.up = Stream::default();
+        self.datagrams_down.clear();
+        self.datagrams_up.clear();
         self.client.take().into_iter().for_each(Waker::wake);
         self.gateway.take().into_iter().for_each(Waker::wake);
     }
@@ -243,6 +266,38 @@ impl Transport for Memory {
         }
     }
 
+    fn datagram_max(&self) -> usize {
+        DATAGRAM_BYTES
+    }
+
+    fn send_datagram(&mut self, datagram: Bytes) {
+        let mut link = self.link.lock();
+        if let Some(place) = link.datagram().filter(|_| !link.cut) {
+            link.datagrams_down.insert(place, datagram);
+            link.client.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn poll_datagram(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let mut link = self.link.lock();
+        link.gateway = Some(cx.waker().clone());
+        match link.datagrams_up.first_entry() {
+            Some(first) if first.key().0 <= Instant::now() => Poll::Ready(first.remove()),
+            Some(first) => {
+                let at = first.key().0;
+                drop(link);
+                self.datagram_timer.as_mut().reset(at);
+                let _ = self.datagram_timer.as_mut().poll(cx);
+                Poll::Pending
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    fn rtt(&self) -> Duration {
+        2 * self.link.lock().conditions.latency
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         let mut link = self.link.lock();
         link.gateway = Some(cx.waker().clone());
@@ -291,20 +346,39 @@ impl MemoryClient {
         if link.cut {
             return Poll::Ready(None);
         }
+        if let Some(first) = link.datagrams_down.first_entry()
+            && first.key().0 <= Instant::now()
+        {
+            let bytes = first.remove();
+            let arrival = Arrival { stream: 0, is_control: false, is_datagram: true, bytes };
+            return Poll::Ready(Some(arrival));
+        }
+        let datagram = link.datagrams_down.keys().next().map(|(at, _)| *at);
         let streams = link.down.iter_mut();
         let next = streams.filter_map(|(id, stream)| Some((stream.next()?, *id, stream)));
         match next.min_by_key(|(at, id, _)| (*at, *id)) {
             Some((at, id, stream)) if at <= Instant::now() => {
                 let (bytes, is_control) = (stream.take(), stream.is_control);
                 link.gateway.take().into_iter().for_each(Waker::wake);
-                Poll::Ready(Some(Arrival { stream: id, is_control, bytes }))
+                Poll::Ready(Some(Arrival { stream: id, is_control, is_datagram: false, bytes }))
             }
-            Some((at, ..)) => {
-                self.timer.as_mut().reset(at);
-                let _ = self.timer.as_mut().poll(cx);
+            other => {
+                let stream = other.map(|(at, ..)| at);
+                if let Some(at) = stream.into_iter().chain(datagram).min() {
+                    self.timer.as_mut().reset(at);
+                    let _ = self.timer.as_mut().poll(cx);
+                }
                 Poll::Pending
             }
-            None => Poll::Pending,
+        }
+    }
+
+    /// Sends a datagram, which may be lost.
+    pub fn send_datagram(&self, datagram: Bytes) {
+        let mut link = self.link.lock();
+        if let Some(place) = link.datagram().filter(|_| !link.cut) {
+            link.datagrams_up.insert(place, datagram);
+            link.gateway.take().into_iter().for_each(Waker::wake);
         }
     }
 

@@ -7,7 +7,10 @@ pub mod memory;
 pub mod websocket;
 pub mod webtransport;
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -64,6 +67,24 @@ pub trait Transport: Send {
 
     /// Ends a lane's stream after what was written. The lane may be used again, for a new stream.
     fn finish(&mut self, lane: Lane);
+
+    /// The largest datagram that the path takes now, in bytes; 0 where the carrier has none.
+    fn datagram_max(&self) -> usize {
+        0
+    }
+
+    /// Sends a datagram, or loses it.
+    fn send_datagram(&mut self, _datagram: Bytes) {}
+
+    /// The client's next datagram.
+    fn poll_datagram(&mut self, _cx: &mut Context<'_>) -> Poll<Bytes> {
+        Poll::Pending
+    }
+
+    /// How long a round trip takes, as far as is known.
+    fn rtt(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Pushes out what was written. Ready when nothing is left in this process's own buffers.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;

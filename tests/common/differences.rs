@@ -74,7 +74,14 @@ pub(crate) fn differences(recording: &Recording, folded: &Folded, of_log: bool) 
     match &folded.end {
         Some(Err(failed)) => {
             let body = &error["body"];
-            same("error", failed.message.clone().into(), message(body).into());
+            let told = if body.is_null() { words(&error["message"]) } else { message(body) };
+            // Without the body, the SDK's own words around the provider's are all there is.
+            let is_part = body.is_null() && told.contains(&failed.message);
+            same(
+                "error",
+                failed.message.clone().into(),
+                if is_part { failed.message.clone() } else { told.to_owned() }.into(),
+            );
             same("error code", failed.code.as_str().into(), "upstream_error".into());
             let number = |value: &Value| value.as_u64().filter(|code| (400..600).contains(code));
             let told = [&error["status_code"], &body["status_code"], &body["code"]];
@@ -93,7 +100,7 @@ pub(crate) fn differences(recording: &Recording, folded: &Folded, of_log: bool) 
         }
         None => same("end", "none".into(), "one".into()),
     }
-    usage(folded, expected, &mut same);
+    usage(recording, folded, &mut same);
     let other = |choice: &super::Choice| {
         let end = choice.finished.as_ref().and_then(|end| end.native_reason.clone());
         json!([choice.text, end])
@@ -123,7 +130,8 @@ fn signed(recording: &Recording, folded: &Folded, same: &mut impl FnMut(&str, Va
 }
 
 /// Harmonised over here: everything in the totals.
-fn usage(folded: &Folded, expected: &Value, same: &mut impl FnMut(&str, Value, Value)) {
+fn usage(recording: &Recording, folded: &Folded, same: &mut impl FnMut(&str, Value, Value)) {
+    let expected = &recording.expected;
     let theirs = &expected["usage"];
     same("usage there", folded.usage.is_some().into(), (!theirs.is_null()).into());
     let Some(usage) = &folded.usage else { return };
@@ -132,7 +140,7 @@ fn usage(folded: &Folded, expected: &Value, same: &mut impl FnMut(&str, Value, V
     let reasoning = count(&theirs["reasoning"]);
     let mut input = count(&theirs["input"]);
     let mut output = count(&theirs["output"]);
-    if note.contains("excludes reasoning") {
+    if note.contains("excludes reasoning") || recording.dialect == Dialect::Gemini {
         output += reasoning;
     }
     if note.contains("excludes cache") {

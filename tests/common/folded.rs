@@ -58,26 +58,24 @@ pub(crate) fn fold(events: &[Event]) -> Folded {
     let mut folded = Folded::default();
     let mut calls: BTreeMap<u32, Vec<(RunBy, Call)>> = BTreeMap::new();
     // Long signatures come in several events, one right after the other.
-    let (mut signing, mut encrypting) = (false, false);
+    let mut signing = false;
     for event in events {
         assert_eq!(folded.end, None, "nothing after the last event: {event:?}");
         let of = event.choice;
         let begun = calls.entry(of).or_default();
         let choice = folded.choices.entry(of).or_default();
-        let (was_signing, was_encrypting) = (signing, encrypting);
-        (signing, encrypting) = (false, false);
+        let was_signing = std::mem::take(&mut signing);
         match &event.kind {
             Kind::Text(text) => choice.text += text,
             Kind::Reasoning(part) => {
                 choice.reasoning += &part.text;
                 signing = !part.signature.is_empty();
-                encrypting = !part.encrypted.is_empty();
                 append(
                     &mut choice.signatures,
                     &part.signature,
                     was_signing && part.text.is_empty(),
                 );
-                append(&mut choice.encrypted, &part.encrypted, was_encrypting);
+                append(&mut choice.encrypted, &part.encrypted, false);
             }
             Kind::Refusal(text) => choice.refusal += text,
             Kind::ToolCall(call) => {

@@ -56,7 +56,7 @@ const WRONG: &[Wrong] = &[
     ),
     wrong_together(
         "providers: { a: { dialect: bedrock } }\nmodels: { m: { targets: [{ provider: a }] } }",
-        "gateway.yaml:2:14: `a` has no `base_url`, and `dialect: bedrock` no default",
+        "gateway.yaml:2:14: `a` has neither `region` nor `base_url`",
     ),
     wrong(
         "providers: { a: {} }\nmodels: { m: { targets: [{ provider: a }] } }",

@@ -117,7 +117,7 @@ impl Stage {
         let environment = Environment::default();
         let mut config = Config::parse("test.yaml", &yaml, &environment).expect("a valid config");
         adjust(&mut config);
-        Self { gateway: Tokenway::of(config).await, seen, players }
+        Self { gateway: Tokenway::serving(config).await, seen, players }
     }
 
     /// A streamed call; the gateway's answer must be a stream.

@@ -70,11 +70,11 @@ models:
         // What a provider does is told as it is, unless the test is about trying again.
         config.models.iter_mut().for_each(|model| model.failover.retries = 0);
         adjust(&mut config);
-        Self::of(config).await
+        Self::serving(config).await
     }
 
     /// A gateway of any config.
-    pub(crate) async fn of(config: Config) -> Self {
+    pub(crate) async fn serving(config: Config) -> Self {
         let state_dir = tempfile::tempdir().expect("a directory");
         let gateway = Gateway::bind(config, state_dir.path().to_owned()).await.expect("it binds");
         let addr = gateway.http_addr();

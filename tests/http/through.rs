@@ -117,7 +117,8 @@ async fn tokens_are_counted_by_the_models_provider() {
 async fn without_a_provider_of_the_dialect_there_is_no_such_route_and_no_such_method() {
     let up = Upstream::bind().await;
     let yaml = format!(
-        "providers:\n  one: {{ dialect: openai, base_url: \"http://{}/v1\" }}\nmodels: {{}}\n",
+        "providers:\n  one: {{ dialect: openai, base_url: \"http://{}/v1\" }}\n\
+         models: {{ a: {{ targets: [{{ provider: one }}] }} }}\n",
         up.addr()
     );
     let gateway = Tokenway::of(&yaml, |_| {}).await;

@@ -240,6 +240,7 @@ fn answers() -> Vec<Vector> {
                 first_seq: 1,
                 last_seq: 214,
                 generations: vec![head],
+                delivery: 0,
             }),
             json!({ "subscribed": { "alias": 1, "epoch": "9f3a6c1e", "firstSeq": 1, "lastSeq": 214,
                 "generations": [ { "index": 1, "started": { "id": "gen_2", "createdMs": 5 } } ] } }),
@@ -305,6 +306,7 @@ fn requests() -> Vec<Vector> {
         channel: "chat-42".into(),
         from,
         times: alias == 1,
+        delivery: 0,
     };
     let cursor = proto::Cursor { epoch: "9f3a6c1e".into(), seq: 17 };
     let subscriptions = vec![

@@ -1,6 +1,7 @@
 //! From the file as written to settings: puts the environment in, gives scalars their meaning, checks what belongs
 //! together. Goes on after a fault, so that one run tells all of them.
 
+mod bedrock;
 mod channels;
 mod doors;
 mod model;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use reqwest::Url;
 
+pub(super) use bedrock::{base_url_in, is_region};
 pub(super) use doors::exposure;
 pub(super) use provider::{base_url, is_header_value};
 

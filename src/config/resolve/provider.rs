@@ -70,6 +70,7 @@ impl Resolver<'_> {
         self.foreign("base_url", place(&provider.base_url), "simulator");
         self.foreign("api_key", place(&provider.api_key), "simulator");
         self.foreign("headers", headers, "simulator");
+        self.foreign_to_bedrock(provider, "simulator");
         for (key, place) in outbound::places(provider) {
             self.foreign(key, place, "simulator");
         }
@@ -96,18 +97,20 @@ impl Resolver<'_> {
         let word = dialect.as_str();
         self.foreign("tokens_per_second", place(&provider.tokens_per_second), word);
         self.foreign("seed", place(&provider.seed), word);
-        let default = default_base_url(dialect);
-        if default.is_none() && provider.base_url.0.is_none() {
-            let message =
-                format!("`{}` has no `base_url`, and `dialect: {word}` no default", name.value);
-            self.wrong(Some(name.place), message);
-        }
+        let (default, access_key) = match dialect {
+            Dialect::Bedrock => self.bedrock(name, provider),
+            _ => {
+                self.foreign_to_bedrock(provider, word);
+                (default_base_url(dialect).map(str::to_owned), None)
+            }
+        };
         let base_url = self.read(&provider.base_url, base_url).unwrap_or_else(|| {
-            // Reported above where there is none; the place is never called.
-            let url = default.unwrap_or("http://localhost");
+            // Reported where there is none; the place is never called.
+            let url = default.as_deref().unwrap_or("http://localhost");
             Url::parse(url).expect("a default base URL is a URL")
         });
         let mut http = Http::at(dialect, base_url);
+        http.access_key = access_key;
         self.outbound(provider, &mut http);
         http
     }

@@ -8,12 +8,13 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::{
-    BLOCK, BLOCK_LAST, BLOCK_PART, DELTA, EMPTY_TEXT, EMPTY_THINKING, NAME,
-    shapes::{Block, Delta, members, said, string},
+    DELTA, EMPTY_TEXT, EMPTY_THINKING,
+    held::Held,
+    shapes::{Block, Delta, MEMBERS_MAX, arguments, first_members, said},
+    voice::Voice,
 };
 use crate::{
-    dialect::{TooLarge, split},
-    event::{Event, Failed, FailureCode, Kind, Native, Reasoning, RunBy, ToolArguments, ToolCall},
+    event::{Failed, FailureCode, Kind, Reasoning, RunBy, ToolArguments, ToolCall},
     provider::sse,
 };
 
@@ -22,12 +23,6 @@ const OPEN_MAX: usize = 64;
 
 /// The most bytes of blocks that are held at once: as many as a single event may have.
 const HELD_BYTES_MAX: usize = sse::EVENT_BYTES_MAX;
-
-/// How much of a long block goes into one event: as a JSON string it is at most twice as long.
-const PART_BYTES_MAX: usize = 96 * 1024;
-
-/// Longer blocks go in parts.
-const WHOLE_BYTES_MAX: usize = 240 * 1024;
 
 /// A message's blocks, as far as they have come.
 #[derive(Debug, Default)]
@@ -142,10 +137,10 @@ impl Blocks {
             "" => format!("{}_{index}", self.id_stem),
             id => id.to_owned(),
         };
-        let input = said(block.input).map(RawValue::get).unwrap_or_default();
         let hollow = |it: &str| it.strip_prefix('{').is_some_and(|it| it.trim_ascii() == "}");
-        let whole = if hollow(input) { "" } else { input }.to_owned();
-        let members = members(raw);
+        let whole = said(block.input).map(arguments).filter(|input| !hollow(input));
+        let whole = whole.unwrap_or_default();
+        let members = first_members(raw, MEMBERS_MAX);
         let known = |name: &str| matches!(name, "type" | "id" | "name" | "input");
         let plain = matches!(kind, "tool_use" | "server_tool_use")
             && members.iter().all(|(name, value)| known(name) || value.get() == "null");
@@ -271,109 +266,7 @@ impl Shape {
             Self::Plain { signature, .. } => signature.len(),
             Self::Call { whole, .. } => whole.len(),
             Self::Done => 0,
-            Self::Held { held, .. } => held.length,
-        }
-    }
-}
-
-/// A block that is said when it is whole.
-#[derive(Debug)]
-struct Held {
-    start: Box<RawValue>,
-    /// Its members, once a piece has come.
-    members: Vec<(String, Value)>,
-    length: usize,
-}
-
-#[derive(Debug)]
-enum Value {
-    Raw(Box<RawValue>),
-    Text(String),
-}
-
-impl Held {
-    fn new(raw: &RawValue) -> Self {
-        Self { start: raw.to_owned(), members: Vec::new(), length: raw.get().len() }
-    }
-
-    /// Adds a piece: its strings go on where the block's strings of the same name end, its other members replace.
-    fn add(&mut self, delta: &RawValue) {
-        if self.members.is_empty() {
-            let begun = members(&self.start).into_iter();
-            self.members = begun.map(|(name, raw)| (name, Value::Raw(raw.to_owned()))).collect();
-        }
-        self.length += delta.get().len();
-        for (name, raw) in members(delta).into_iter().filter(|(name, _)| name != "type") {
-            let is_text = raw.get().starts_with('"');
-            let at = self.members.iter().position(|(known, _)| *known == name);
-            let at = at.unwrap_or_else(|| {
-                self.members.push((name, Value::Text(String::new())));
-                self.members.len() - 1
-            });
-            let value = &mut self.members[at].1;
-            match value {
-                Value::Text(text) if is_text => text.push_str(&string(raw)),
-                Value::Raw(begun) if is_text => {
-                    *value = Value::Text(string(begun).into_owned() + &string(raw));
-                }
-                _ => *value = Value::Raw(raw.to_owned()),
-            }
-        }
-    }
-
-    fn written(&self) -> String {
-        if self.members.is_empty() {
-            return self.start.get().to_owned();
-        }
-        let text = |text: &str| serde_json::Value::from(text).to_string();
-        let member = |(name, value): &(String, Value)| match value {
-            Value::Raw(raw) => format!("{}:{}", text(name), raw.get()),
-            Value::Text(said) => format!("{}:{}", text(name), text(said)),
-        };
-        let members: Vec<_> = self.members.iter().map(member).collect();
-        format!("{{{}}}", members.join(","))
-    }
-}
-
-/// Where a message's words go.
-#[derive(Debug)]
-pub(super) struct Voice<'o> {
-    pub out: &'o mut Vec<Event>,
-    /// The first event that was too large to say.
-    pub too_large: Option<TooLarge>,
-}
-
-impl<'o> Voice<'o> {
-    pub(super) fn new(out: &'o mut Vec<Event>) -> Self {
-        Self { out, too_large: None }
-    }
-
-    pub(super) fn say(&mut self, kind: Kind) {
-        let refused = split(Event::new(kind), self.out).err();
-        self.too_large = self.too_large.or(refused);
-    }
-
-    /// What the other words cannot say, under its name.
-    pub(super) fn native(&mut self, name: impl Into<String>, data: &str) {
-        let (dialect, name) = (NAME.to_owned(), name.into());
-        self.say(Kind::Native(Native {
-            dialect,
-            name,
-            data: Bytes::copy_from_slice(data.as_bytes()),
-        }));
-    }
-
-    /// A whole block; in parts where it is too long for one event.
-    fn block(&mut self, kind: &str, json: &str) {
-        if json.len() <= WHOLE_BYTES_MAX {
-            return self.native(format!("{BLOCK}{kind}"), json);
-        }
-        let mut rest = json;
-        while !rest.is_empty() {
-            let (part, after) = rest.split_at(rest.floor_char_boundary(PART_BYTES_MAX));
-            rest = after;
-            let name = if rest.is_empty() { BLOCK_LAST } else { BLOCK_PART };
-            self.native(name, &serde_json::Value::from(part).to_string());
+            Self::Held { held, .. } => held.length(),
         }
     }
 }

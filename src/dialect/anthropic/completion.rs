@@ -7,7 +7,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{
     encode::{block_json, end_members, id},
     shapes::members,
-    steps::{Block, Delta, End, Step, Steps},
+    step::{Block, Delta, End, Step},
+    steps::Steps,
 };
 use crate::{
     dialect::Asked,

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     fields::{Fields, list_of, text_of, wrong},
-    shapes::string,
+    shapes::{arguments, string},
 };
 use crate::dialect::{
     BadRequest, Dialect, Sealed,
@@ -68,7 +68,7 @@ pub(super) fn part(
         "tool_use" => PartKind::ToolCall(PastCall {
             id: fields.needed("id")?,
             name: fields.needed("name")?,
-            arguments: fields.take("input").map_or("{}", RawValue::get).to_owned(),
+            arguments: fields.take("input").map_or_else(|| "{}".to_owned(), arguments),
         }),
         "tool_result" => PartKind::ToolResult(result(&mut fields, reader)?),
         "thinking" => {

@@ -10,10 +10,11 @@ use serde_json::value::RawValue;
 
 use super::{
     END, STRAY,
-    blocks::{Blocks, Voice, list},
+    blocks::{Blocks, list},
     error, finish,
     shapes::{End, Frame, Message, said},
     usage::Counted,
+    voice::Voice,
 };
 use crate::{
     dialect::{Decoded, Ending, Flow},
@@ -127,6 +128,8 @@ impl Decoder {
     /// Reads one event; says whether it is a ping.
     fn frame(&mut self, frame: &Frame<'_>, text: &str, name: &str, to: &mut Voice<'_>) -> bool {
         let kind = match frame.kind.as_str() {
+            // By which of the two the SDKs tell an error.
+            _ if name == "error" => "error",
             "" if said(frame.error).is_some() => "error",
             "" => name,
             kind => kind,

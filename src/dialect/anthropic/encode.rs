@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::{
     error::error_wire,
-    steps::{Block, Delta, End, Step, Steps},
+    step::{Block, Delta, End, Step},
+    steps::Steps,
     usage,
 };
 use crate::{

@@ -10,6 +10,7 @@
 //! members of the message's end as `message_delta.NAME`; whole events that nobody knows under their own type.
 
 mod blocks;
+mod braces;
 mod completion;
 mod content;
 mod count;
@@ -18,14 +19,17 @@ mod encode;
 mod error;
 mod fields;
 mod finish;
+mod held;
 mod read;
 mod request;
 mod shapes;
+mod step;
 mod steps;
 mod strip;
 mod thinking;
 mod turns;
 mod usage;
+mod voice;
 mod write;
 
 pub use completion::encode_whole;

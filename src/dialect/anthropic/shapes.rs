@@ -3,9 +3,12 @@
 //! Whatever may be missing, null or of an unexpected type is read as nothing rather than refused; what is needed seldom,
 //! or must stay as it came, stays raw.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 /// One event of a stream, a whole message, or an error.
@@ -162,29 +165,49 @@ pub(super) fn said(raw: Option<&RawValue>) -> Option<&RawValue> {
     raw.filter(|raw| raw.get() != "null")
 }
 
-/// The members of an object, in their order; of anything else none.
+/// A call's arguments as they were: under `INVALID_JSON` Anthropic keeps those that were cut.
+pub(super) fn arguments(input: &RawValue) -> String {
+    let cut = match &first_members(input, 2)[..] {
+        [(name, value)] if name == "INVALID_JSON" => string(value).into_owned(),
+        _ => String::new(),
+    };
+    if cut.is_empty() { input.get().to_owned() } else { cut }
+}
+
+/// The most members of a provider's object that are looked at: none has more than a few dozen.
+pub(super) const MEMBERS_MAX: usize = 256;
+
+/// The members of an app's object, in their order; of anything else none.
 pub(super) fn members(raw: &RawValue) -> Vec<(String, &RawValue)> {
-    struct Members;
-    impl<'de> serde::de::Visitor<'de> for Members {
-        type Value = Vec<(String, &'de RawValue)>;
+    first_members(raw, usize::MAX)
+}
 
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: serde::de::MapAccess<'de>>(
-            self,
-            mut map: A,
-        ) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(member) = map.next_entry()? {
-                members.push(member);
-            }
-            Ok(members)
-        }
-    }
+/// The first `most` members of an object, in their order; of anything else none.
+pub(super) fn first_members(raw: &RawValue, most: usize) -> Vec<(String, &RawValue)> {
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    Deserializer::deserialize_map(&mut deserializer, Members).unwrap_or_default()
+    Deserializer::deserialize_map(&mut deserializer, Members { most }).unwrap_or_default()
+}
+
+struct Members {
+    most: usize,
+}
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while members.len() < self.most {
+            let Some(member) = map.next_entry()? else { return Ok(members) };
+            members.push(member);
+        }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(members)
+    }
 }
 
 #[cfg(test)]
@@ -203,6 +226,16 @@ mod tests {
         assert_eq!(string(raw(r#""\ude00\ud83d\n""#)), "\u{fffd}\u{fffd}\n");
         assert_eq!(string(raw(r#""\ud83d\ude00\\ud83d""#)), "😀\\ud83d");
         assert_eq!(string(raw("17")), "");
+    }
+
+    #[test]
+    fn members_come_in_order_up_to_a_bound() {
+        let names = |most| {
+            let found = first_members(raw(r#"{"b":1,"a":{},"c":null}"#), most);
+            found.into_iter().map(|(name, _)| name).collect::<String>()
+        };
+        assert_eq!((names(2).as_str(), names(9).as_str()), ("ba", "bac"));
+        assert!(members(raw("[1]")).is_empty());
     }
 
     proptest! {

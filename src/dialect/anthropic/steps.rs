@@ -10,15 +10,16 @@ use serde::Deserialize;
 
 use super::{
     BLOCK, BLOCK_LAST, BLOCK_PART, DELTA, END, NAME, STRAY,
+    braces::Braces,
     finish::{self, Signs},
     shapes::Text,
+    step::{Block, Delta, End, Step},
     usage,
 };
 use crate::{
     dialect::{Dialect, Sealed, seal},
     event::{
-        Event, Failed, Finished, Kind, Native, Reasoning, RunBy, Started, ToolArguments, ToolCall,
-        Usage,
+        Event, Finished, Kind, Native, Reasoning, RunBy, Started, ToolArguments, ToolCall, Usage,
     },
 };
 
@@ -30,60 +31,6 @@ const CITATIONS: [&str; 5] = [
     "web_search_result_location",
     "search_result_location",
 ];
-
-/// What a message says next.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
-    /// The message begins.
-    Begin,
-    /// A block begins; they are counted from 0.
-    Open(u32, Block),
-    /// The block goes on.
-    Delta(u32, Delta),
-    /// The block ends.
-    Close(u32),
-    /// The message ends.
-    End(End),
-    /// An event that nobody knows.
-    Foreign(Bytes),
-    /// The generation failed.
-    Failed(Failed),
-}
-
-/// How a block begins.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Block {
-    Text,
-    Thinking,
-    Redacted(String),
-    Tool {
-        id: String,
-        name: String,
-        run_by: RunBy,
-    },
-    /// As the provider wrote it. Arguments may follow it.
-    Raw(Bytes),
-}
-
-/// How a block goes on.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Delta {
-    Text(String),
-    Thinking(String),
-    Signature(String),
-    Arguments(String),
-    Citation(Bytes),
-    Raw(Bytes),
-}
-
-/// How a message ends.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct End {
-    pub reason: String,
-    /// The provider's other members, by name: `stop_sequence`, `container`.
-    pub members: Vec<(String, Bytes)>,
-    pub usage: Bytes,
-}
 
 /// Turns one generation's events into steps.
 #[derive(Debug, Default)]
@@ -102,6 +49,8 @@ pub(super) struct Steps {
     parts: String,
     usage: Option<Usage>,
     refused: bool,
+    /// Another provider went on: what it calls the end and how it counts may be another dialect's.
+    resumed: bool,
     members: Vec<(String, Bytes)>,
 }
 
@@ -159,14 +108,16 @@ impl Steps {
             Kind::Native(native) if native.dialect == NAME && self.own() => {
                 self.native(native, out);
             }
-            Kind::Resumed(_) => {
+            Kind::Resumed(resumed) => {
                 // Calls that were not told yet are void; whoever goes on begins its thoughts anew.
+                self.resumed = true;
                 self.waiting.clear();
                 self.announced = None;
                 self.parts.clear();
                 if matches!(&self.open, Some(Open { holds: Holds::Thinking(_), .. })) {
                     self.close(out);
                 }
+                self.origin = Dialect::parse(&resumed.dialect).or(self.origin);
             }
             Kind::Finished(end) => {
                 self.begin(out);
@@ -386,8 +337,9 @@ impl Steps {
     }
 
     fn end(&mut self, end: &Finished) -> End {
-        let signs = Signs { own: self.own(), refused: self.refused };
-        let usage = usage::object(self.usage.as_ref(), self.own());
+        let own = self.own() && !self.resumed;
+        let signs = Signs { own, refused: self.refused };
+        let usage = usage::object(self.usage.as_ref(), own);
         End {
             reason: finish::word(end, signs).to_owned(),
             members: std::mem::take(&mut self.members),
@@ -408,35 +360,4 @@ fn kind_of(json: &[u8]) -> String {
 
 fn is_own(citation: &[u8]) -> bool {
     CITATIONS.contains(&kind_of(citation).as_str())
-}
-
-/// Tells whether fragments of JSON text have come to the end of an object, without keeping them.
-#[derive(Debug, Default)]
-struct Braces {
-    depth: usize,
-    opened: bool,
-    in_string: bool,
-    escaped: bool,
-}
-
-impl Braces {
-    fn read(&mut self, text: &str) {
-        for byte in text.bytes() {
-            match (byte, self.in_string) {
-                _ if self.escaped => self.escaped = false,
-                (b'\\', true) => self.escaped = true,
-                (b'"', _) => self.in_string = !self.in_string,
-                (b'{' | b'[', false) => {
-                    self.depth += 1;
-                    self.opened = true;
-                }
-                (b'}' | b']', false) => self.depth = self.depth.saturating_sub(1),
-                _ => {}
-            }
-        }
-    }
-
-    fn closed(&self) -> bool {
-        self.opened && self.depth == 0 && !self.in_string
-    }
 }

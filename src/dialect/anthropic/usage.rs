@@ -6,11 +6,8 @@
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-use super::shapes::{Number, members};
+use super::shapes::{MEMBERS_MAX, Number, first_members};
 use crate::event::Usage;
-
-/// The most members that are kept: a usage object has a dozen.
-const MEMBERS_MAX: usize = 64;
 
 /// A generation's counts, as far as they have come.
 #[derive(Debug, Default)]
@@ -23,7 +20,7 @@ pub(super) struct Counted {
 impl Counted {
     /// Takes a usage object.
     pub(super) fn add(&mut self, raw: &RawValue) {
-        for (name, value) in members(raw) {
+        for (name, value) in first_members(raw, MEMBERS_MAX) {
             match self.members.iter().position(|(known, _)| *known == name) {
                 _ if value.get() == "null" => {}
                 Some(at) => self.members[at].1 = value.to_owned(),
@@ -130,15 +127,18 @@ pub(super) fn object(usage: Option<&Usage>, own: bool) -> Box<RawValue> {
     struct Thinking {
         thinking_tokens: u64,
     }
-    let native = usage.filter(|_| own).and_then(|usage| serde_json::from_slice(&usage.native).ok());
-    native.filter(|raw: &Box<RawValue>| raw.get().starts_with('{')).unwrap_or_else(|| {
+    let native = usage.filter(|usage| own && usage.native.starts_with(b"{"));
+    let native = native.and_then(|usage| serde_json::from_slice(&usage.native).ok());
+    native.unwrap_or_else(|| {
         let written = usage.map_or_else(Written::default, |usage| {
-            let cached = usage.cached_input.saturating_add(usage.cache_write);
+            // Some count more from the cache than they count at all; their total is what holds.
+            let read = usage.cached_input.min(usage.input);
+            let written = usage.cache_write.min(usage.input - read);
             let thinking = Thinking { thinking_tokens: usage.reasoning };
             Written {
-                input_tokens: usage.input.saturating_sub(cached),
-                cache_creation_input_tokens: usage.cache_write,
-                cache_read_input_tokens: usage.cached_input,
+                input_tokens: usage.input - read - written,
+                cache_creation_input_tokens: written,
+                cache_read_input_tokens: read,
                 output_tokens: usage.output,
                 output_tokens_details: (usage.reasoning > 0).then_some(thinking),
             }
@@ -189,6 +189,11 @@ mod tests {
             r#"{"input_tokens":10,"cache_creation_input_tokens":30,"cache_read_input_tokens":60,"output_tokens":9,"output_tokens_details":{"thinking_tokens":4}}"#
         );
         assert_eq!(object(Some(&usage), true).get(), "{\"prompt_tokens\":100}");
+        let odd = Usage { input: 7, cached_input: 161, ..Usage::default() };
+        assert_eq!(
+            object(Some(&odd), false).get(),
+            r#"{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":7,"output_tokens":0}"#
+        );
     }
 
     #[test]

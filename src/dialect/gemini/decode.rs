@@ -162,9 +162,10 @@ impl Decoder {
                            call generateContent or streamGenerateContent";
             return self.fail(fail::failed(Some(message.to_owned())));
         }
-        // Some front ends put the answer into an envelope.
+        // Some front ends put the answer into an envelope; one, for nobody may nest them without end.
         if chunk.get("candidates").is_none()
-            && let Some(inner) = chunk.get("response").filter(|raw| raw.get().starts_with('{'))
+            && let Some(inner) = chunk.get("response")
+            && Fields::of(inner).is_some_and(|inner| inner.get("candidates").is_some())
         {
             return self.chunk(inner, out);
         }

@@ -49,10 +49,9 @@ pub(super) fn error(raw: &RawValue) -> Option<&RawValue> {
 /// The failure that an error means; `raw` is the error or what holds it.
 pub(super) fn read(raw: &RawValue) -> Failed {
     let Some(&first) = elements(raw).first() else { return failed(None) };
-    if let Some(inner) = error(first) {
-        return read(inner);
-    }
-    let Some(error) = Fields::of(first) else { return failed(text(first)) };
+    // Not deeper: nobody may nest errors without end.
+    let error = error(first).unwrap_or(first);
+    let Some(error) = Fields::of(error) else { return failed(text(error)) };
     let message = error.text("message").filter(|text| !text.is_empty());
     let mut found = failed(message.or_else(|| error.text("status")));
     let code = error.count("code").filter(|code| (400..600).contains(code));

@@ -5,9 +5,18 @@ use serde_json::value::RawValue;
 use super::fields::{Fields, elements, text};
 use crate::dialect::body::json;
 
+/// How deep a schema is read. Google's own bound is lower; what is deeper is left as it is.
+const DEPTH_MAX: usize = 64;
+
 /// The JSON Schema that means the same.
 pub(super) fn to_json_schema(raw: &RawValue) -> String {
-    let Some(schema) = Fields::of(raw) else { return raw.get().to_owned() };
+    convert(raw, DEPTH_MAX)
+}
+
+fn convert(raw: &RawValue, depth: usize) -> String {
+    let schema = if depth == 0 { None } else { Fields::of(raw) };
+    let Some(schema) = schema else { return raw.get().to_owned() };
+    let convert = |raw: &RawValue| convert(raw, depth - 1);
     let nullable = schema.is_true("nullable");
     let mut members = Vec::new();
     for (name, value) in schema.iter() {
@@ -19,11 +28,10 @@ pub(super) fn to_json_schema(raw: &RawValue) -> String {
                 None => continue,
             },
             "format" if text(value).as_deref() == Some("enum") => continue,
-            "properties" | "defs" | "$defs" => each(value),
-            "items" => to_json_schema(value),
-            "additionalProperties" => to_json_schema(value),
+            "properties" | "defs" | "$defs" => each(value, convert),
+            "items" | "additionalProperties" => convert(value),
             "anyOf" | "oneOf" | "allOf" | "prefixItems" => {
-                let all: Vec<_> = elements(value).into_iter().map(to_json_schema).collect();
+                let all: Vec<_> = elements(value).into_iter().map(convert).collect();
                 format!("[{}]", all.join(","))
             }
             "minItems" | "maxItems" | "minLength" | "maxLength" | "minProperties"
@@ -41,11 +49,11 @@ pub(super) fn to_json_schema(raw: &RawValue) -> String {
 }
 
 /// The members' names are the app's own.
-fn each(raw: &RawValue) -> String {
+fn each(raw: &RawValue, convert: impl Fn(&RawValue) -> String) -> String {
     let Some(properties) = Fields::verbatim(raw) else { return raw.get().to_owned() };
     let each: Vec<_> = properties
         .iter()
-        .map(|(name, schema)| format!("{}:{}", json(name), to_json_schema(schema)))
+        .map(|(name, schema)| format!("{}:{}", json(name), convert(schema)))
         .collect();
     format!("{{{}}}", each.join(","))
 }
@@ -62,6 +70,13 @@ fn kind(raw: &RawValue, nullable: bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_schema_without_bottom_is_left_as_it_is_where_it_is_too_deep() {
+        let schema = format!("{}1{}", r#"{"items":"#.repeat(100_000), "}".repeat(100_000));
+        let raw = RawValue::from_string(schema.clone()).expect("JSON");
+        assert_eq!(to_json_schema(&raw), schema);
+    }
 
     #[test]
     fn capitals_and_nullables_become_json_schema() {

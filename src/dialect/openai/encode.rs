@@ -15,13 +15,19 @@ use super::{
     super::{Asked, Dialect, Wire},
     CHUNK, NAME, STRAY,
     cite::{Cited, Place, cited},
-    details::{Detail, Details},
+    details::Details,
     error::error_payload,
     media::base64,
 };
 use crate::event::{
     Event, FinishReason, Finished, Kind, Media, Native, Reasoning, RunBy, Started, Usage,
 };
+
+mod shape;
+
+use shape::{ChoicePart, Chunk, Delta, Function, Tool};
+
+pub(super) use shape::Extra;
 
 #[cfg(test)]
 mod tests;
@@ -61,81 +67,6 @@ struct Choice {
     /// Of the answer so far.
     characters: u64,
     annotations: u32,
-}
-
-#[derive(Serialize)]
-struct Chunk<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [ChoicePart<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<&'a RawValue>,
-    #[serde(flatten)]
-    more: HashMap<&'a str, &'a RawValue>,
-}
-
-#[derive(Serialize)]
-struct ChoicePart<'a> {
-    index: u32,
-    delta: Delta<'a>,
-    finish_reason: Option<&'static str>,
-}
-
-#[derive(Default, Serialize)]
-struct Delta<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refusal: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_details: Option<Vec<Detail>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<[Tool<'a>; 1]>,
-    #[serde(flatten)]
-    more: HashMap<&'a str, &'a RawValue>,
-}
-
-#[derive(Serialize)]
-struct Tool<'a> {
-    index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    r#type: Option<&'static str>,
-    function: Function<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extra_content: Option<Extra<'a>>,
-}
-
-/// What a call has that only Google's own compatible endpoint knows: the signature that must come back with it.
-#[derive(Serialize)]
-pub(super) struct Extra<'a> {
-    google: Google<'a>,
-}
-
-#[derive(Serialize)]
-struct Google<'a> {
-    thought_signature: &'a str,
-}
-
-impl<'a> Extra<'a> {
-    pub(super) fn of(signature: &'a str) -> Option<Self> {
-        let google = Google { thought_signature: signature };
-        (!signature.is_empty()).then_some(Self { google })
-    }
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    arguments: &'a str,
 }
 
 impl Encoder {

@@ -4,27 +4,27 @@
 //! said then, and what only the last payload says at the end. The end is that payload; an error in the stream is one too,
 //! though the failed response may still follow it.
 
+mod item;
+mod whole;
+
 use bytes::Bytes;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
 use super::{
     NAME, fail,
-    frame::{
-        self, Details, Frame, Item, Part, Raw, Response, copy, list, number, read, text, word,
-    },
-    items::{self, BASE64, Sort},
+    frame::{self, Frame, Part, Raw, copy, list, number, read, text, word},
+    items::{BASE64, Sort},
     said::Said,
     usage,
 };
 use crate::{
     dialect::{Decoded, Ending, Flow, TooLarge, split},
-    event::{
-        Event, Failed, FailureCode, FinishReason, Finished, Kind, Media, Native, Reasoning, RunBy,
-        ToolArguments, ToolCall,
-    },
+    event::{Event, Failed, FailureCode, Finished, Kind, Media, Native, Reasoning, ToolArguments},
     provider::sse::Payload,
 };
 use base64::Engine;
+
+pub use whole::decode_whole;
 
 #[cfg(test)]
 mod tests;
@@ -365,120 +365,6 @@ impl Decoder {
         &mut parts[known].1
     }
 
-    /// An item begins.
-    fn begin(&mut self, index: u64, raw: Raw<'_>, out: &mut Vec<Event>) -> usize {
-        let item: Item<'_> = read(raw);
-        let sort = Sort::of(&item);
-        let known = self.slots.iter().rposition(|slot| slot.index == index && !slot.done);
-        let at = match known.filter(|&at| self.slots[at].sort == sort) {
-            // Its deltas came before it, or it came twice.
-            Some(at) => at,
-            None => self.open(index, sort),
-        };
-        if self.slots[at].call.is_some() {
-            return at;
-        }
-        if matches!(sort, Sort::Message | Sort::Reasoning | Sort::Function | Sort::Custom) {
-            self.introduce(&item, out);
-        }
-        if matches!(sort, Sort::Function | Sort::Custom | Sort::Server) {
-            self.call(at, &item, out);
-        }
-        at
-    }
-
-    /// Tells an item's own id, and what else of it only its dialect knows.
-    fn introduce(&mut self, item: &Item<'_>, out: &mut Vec<Event>) {
-        let members = [("type", item.kind), ("id", item.id), ("phase", item.phase)];
-        let given = members.into_iter().filter_map(|(name, raw)| {
-            let json = raw.filter(|raw| raw.get().starts_with('"'))?.get();
-            Some(format!("\"{name}\":{json}"))
-        });
-        let given: Vec<_> = given.collect();
-        self.native(&word(item.kind), format!("{{{}}}", given.join(",")), out);
-    }
-
-    fn call(&mut self, at: usize, item: &Item<'_>, out: &mut Vec<Event>) {
-        let run_by = self.slots[at].sort.run_by().unwrap_or_default();
-        let index = self.calls;
-        self.calls += 1;
-        self.asks_tools |= run_by == RunBy::Client;
-        self.slots[at].call = Some(index);
-        let id = text(item.call_id).or_else(|| text(item.id));
-        let id = id.unwrap_or_else(|| format!("{}_{index}", self.id_stem));
-        let call = ToolCall { index, id, name: items::tool(item), run_by };
-        self.say(Kind::ToolCall(call), out);
-    }
-
-    /// An item is given whole: what was not said of it is said now.
-    fn complete(&mut self, index: u64, raw: Raw<'_>, out: &mut Vec<Event>) {
-        let Some(whole) = raw else { return };
-        let item: Item<'_> = read(raw);
-        let sort = Sort::of(&item);
-        let known = self.slots.iter().rposition(|slot| slot.index == index && slot.sort == sort);
-        let at = known.unwrap_or_else(|| self.begin(index, raw, out));
-        if self.slots[at].done {
-            return;
-        }
-        if matches!(sort, Sort::Special | Sort::Other | Sort::Server) {
-            self.native(&word(item.kind), items::told(whole, &item), out);
-        }
-        if sort.run_by().is_some() && self.slots[at].call.is_none() {
-            self.call(at, &item, out);
-        }
-        match sort {
-            Sort::Message => {
-                for (content, part) in (0..).zip(list(item.content)) {
-                    self.part(at, content, Some(part), out);
-                }
-            }
-            Sort::Reasoning => self.reasoning(at, &item, out),
-            Sort::Function | Sort::Custom | Sort::Special | Sort::Server => {
-                if let Some(arguments) = items::arguments(&item) {
-                    let rest = self.said(at, Place::Arguments).rest(&arguments).to_owned();
-                    self.voice(at, Place::Arguments, rest, out);
-                }
-                if let Some((mime, data)) = items::image(&item) {
-                    let index = self.media;
-                    self.media += 1;
-                    self.say(Kind::Media(Media { mime, data, index, part: 0, last: true }), out);
-                }
-            }
-            Sort::Other => {}
-        }
-        let slot = &mut self.slots[at];
-        slot.done = true;
-        self.texts -= slot.texts.len() + slot.annotations.len();
-        slot.texts = Vec::new();
-        slot.annotations = Vec::new();
-    }
-
-    /// The same thought may come as content and as summary: the one that was streamed is told, else the summary. Only
-    /// the finished item's encrypted content lasts.
-    fn reasoning(&mut self, at: usize, item: &Item<'_>, out: &mut Vec<Event>) {
-        let texts = &self.slots[at].texts;
-        let said = |wanted: fn(&Place) -> bool| {
-            texts.iter().any(|(place, said)| wanted(place) && !said.nothing())
-        };
-        let thought = said(|place| matches!(place, Place::Thought(_)));
-        let summary = said(|place| matches!(place, Place::Summary(_)));
-        let summaries = list(item.summary);
-        if summary || (!thought && !summaries.is_empty()) {
-            for (number, part) in (0..).zip(summaries) {
-                let part: Part<'_> = read(Some(part));
-                self.rest(at, Place::Summary(number), part.text, out);
-            }
-        } else {
-            for (number, part) in (0..).zip(list(item.content)) {
-                let part: Part<'_> = read(Some(part));
-                self.rest(at, Place::Thought(number), part.text, out);
-            }
-        }
-        if let Some(encrypted) = text(item.encrypted_content) {
-            self.say(Kind::Reasoning(Reasoning { encrypted, ..Reasoning::default() }), out);
-        }
-    }
-
     fn sound(&mut self, frame: &Frame<'_>, payload: &Payload, out: &mut Vec<Event>) {
         let Some(Ok(data)) = text(frame.delta).map(|delta| BASE64.decode(delta.trim())) else {
             return self.stray("response.audio.delta", payload, out);
@@ -496,58 +382,6 @@ impl Decoder {
         if let Some((index, part)) = self.sound.take() {
             let (mime, data) = ("audio/pcm".to_owned(), Bytes::new());
             out.push(Event::new(Kind::Media(Media { mime, data, index, part, last: true })));
-        }
-    }
-
-    /// The whole response: what was not said of its output, its usage, and how it ended. `kind` is the event's; empty
-    /// where the response came without one.
-    fn respond(&mut self, kind: &str, raw: Raw<'_>, out: &mut Vec<Event>) {
-        let response: Response<'_> = read(raw);
-        let output = list(response.output);
-        let begun = self.slots.len();
-        for (index, item) in (0..).zip(&output) {
-            let known = self.slots.iter().any(|slot| slot.index == index);
-            // Where as many items were streamed as there are, one that is not known by its place is one of them.
-            if known || begun < output.len() {
-                self.again(index, item, out);
-            }
-        }
-        let usage = response.usage.filter(|usage| usage.get().starts_with('{'));
-        self.usage = usage.map(copy).or(self.usage.take());
-
-        let status = word(response.status);
-        let status = if status.is_empty() || kind == "failed" { kind } else { &*status };
-        let error = response.error.filter(|error| !frame::is_empty(error));
-        match status {
-            "failed" => self.fail(fail::of_error(error)),
-            "cancelled" => self.fail(fail::failed("the provider says that it was cancelled", 0)),
-            _ if error.is_some() => self.fail(fail::of_error(error)),
-            "incomplete" => {
-                let details: Details<'_> = read(response.incomplete_details);
-                let reason = word(details.reason);
-                let unified = match &*reason {
-                    "content_filter" => FinishReason::ContentFilter,
-                    "steered" => FinishReason::Pause,
-                    _ => FinishReason::Length,
-                };
-                let separator = if reason.is_empty() { "" } else { ":" };
-                let native_reason = Some(format!("incomplete{separator}{reason}"));
-                self.end = Some(Finished { reason: unified, native_reason });
-            }
-            "queued" | "in_progress" if kind.is_empty() => {
-                self.end = finished(FinishReason::Pause, status)
-            }
-            "" => {}
-            _ if self.asks_tools => self.end = finished(FinishReason::ToolCalls, "completed"),
-            _ => self.end = finished(FinishReason::Stop, "completed"),
-        }
-    }
-
-    /// An item of the whole response. A stream that began in its middle has no slot for what came before.
-    fn again(&mut self, index: u64, raw: &RawValue, out: &mut Vec<Event>) {
-        let done = self.slots.iter().any(|slot| slot.index == index && slot.done);
-        if !done {
-            self.complete(index, Some(raw), out);
         }
     }
 
@@ -588,20 +422,9 @@ impl Place {
     }
 }
 
-/// Says what a whole body says, its last events included.
-pub fn decode_whole(generation: &str, body: Bytes, out: &mut Vec<Event>) {
-    let mut decoder = Decoder::new(generation);
-    decoder.decode(&Payload::of(body), out);
-    decoder.finish(Ending::Eof, out);
-}
-
 fn too_many_texts() -> Failed {
     let message = format!("the provider began more than {TEXTS_MAX} texts in a response");
     Failed::new(FailureCode::Limit, message)
-}
-
-fn finished(reason: FinishReason, word: &str) -> Option<Finished> {
-    Some(Finished { reason, native_reason: Some(word.to_owned()) })
 }
 
 fn raw(payload: &Payload) -> Raw<'_> {

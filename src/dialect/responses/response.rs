@@ -105,6 +105,11 @@ impl Response {
         self.speaker = Dialect::parse(&started.dialect);
     }
 
+    /// A provider of this dialect speaks from here on.
+    pub(super) fn follow(&mut self, dialect: &str) {
+        self.speaker = Dialect::parse(dialect).or(self.speaker);
+    }
+
     /// Whether the provider spoke this dialect.
     pub(super) fn own(&self) -> bool {
         self.speaker.is_some_and(|dialect| dialect.as_str() == NAME)
@@ -121,9 +126,9 @@ fn text(asked: Option<&RawValue>) -> Box<RawValue> {
     const PLAIN: &str = r#"{"type":"text"}"#;
     let mut members: serde_json::Map<String, serde_json::Value> =
         asked.and_then(|asked| serde_json::from_str(asked.get()).ok()).unwrap_or_default();
-    let format = members.get("format").is_some_and(|format| !format.is_null());
-    if asked.is_some() && format {
-        return asked.expect("seen").to_owned();
+    let has_format = members.get("format").is_some_and(|format| !format.is_null());
+    if let Some(asked) = asked.filter(|_| has_format) {
+        return asked.to_owned();
     }
     members.insert("format".to_owned(), serde_json::from_str(PLAIN).expect("JSON"));
     to_raw_value(&members).expect("JSON")

@@ -1,5 +1,7 @@
 //! Token counts, in and out.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -59,7 +61,8 @@ pub(super) fn read_native(native: Bytes) -> Usage {
     Usage { native: native.clone(), ..read_counts(&native) }
 }
 
-/// The provider's own usage object where it spoke this dialect (`own`), else one of ours.
+/// The provider's own usage object where it spoke this dialect (`own`), with what it left out and strict SDKs want; else
+/// one of ours.
 pub(super) fn object(usage: &Usage, own: bool) -> Box<RawValue> {
     #[derive(Serialize)]
     struct Object {
@@ -78,20 +81,42 @@ pub(super) fn object(usage: &Usage, own: bool) -> Box<RawValue> {
     struct Output {
         reasoning_tokens: u64,
     }
-    let native = own.then(|| serde_json::from_slice(&usage.native).ok()).flatten();
-    native.unwrap_or_else(|| {
-        to_raw_value(&Object {
-            input_tokens: usage.input,
-            input_tokens_details: Input {
-                cached_tokens: usage.cached_input,
-                cache_write_tokens: usage.cache_write,
-            },
-            output_tokens: usage.output,
-            output_tokens_details: Output { reasoning_tokens: usage.reasoning },
-            total_tokens: usage.input.saturating_add(usage.output),
-        })
-        .expect("numbers become JSON")
+    let ours = to_raw_value(&Object {
+        input_tokens: usage.input,
+        input_tokens_details: Input {
+            cached_tokens: usage.cached_input,
+            cache_write_tokens: usage.cache_write,
+        },
+        output_tokens: usage.output,
+        output_tokens_details: Output { reasoning_tokens: usage.reasoning },
+        total_tokens: usage.input.saturating_add(usage.output),
     })
+    .expect("numbers become JSON");
+    let native = own.then(|| serde_json::from_slice::<&RawValue>(&usage.native).ok()).flatten();
+    native.and_then(|native| completed(native, &ours)).unwrap_or(ours)
+}
+
+/// An object, byte for byte in every member that it has, with the members of `ours` that it lacks; two levels deep.
+fn completed(native: &RawValue, ours: &RawValue) -> Option<Box<RawValue>> {
+    type Members = BTreeMap<String, Box<RawValue>>;
+    let read = |raw: &RawValue| serde_json::from_str::<Members>(raw.get()).ok();
+    let mut members = read(native)?;
+    let mut changed = false;
+    for (name, value) in read(ours)? {
+        let theirs = members.get(&name).filter(|theirs| theirs.get() != "null");
+        let both = theirs.map(|theirs| completed(theirs, &value));
+        let better = match (theirs, both) {
+            (Some(theirs), Some(Some(both))) if both.get() != theirs.get() => both,
+            (Some(_), _) => continue,
+            (None, _) => value,
+        };
+        members.insert(name, better);
+        changed = true;
+    }
+    match changed {
+        true => to_raw_value(&members).ok(),
+        false => Some(native.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +136,16 @@ mod tests {
             serde_json::from_str(object(&usage, false).get()).expect("JSON");
         assert_eq!(ours["total_tokens"], 150);
         assert_eq!(ours["output_tokens_details"]["reasoning_tokens"], 30);
+    }
+
+    #[test]
+    fn what_a_provider_leaves_out_of_its_object_is_added_and_the_rest_kept() {
+        let native = r#"{"input_tokens":3,"output_tokens":4,"total_tokens":7,"cost":1.10e-5,"output_tokens_details":null,"input_tokens_details":{"cached_tokens":1}}"#;
+        let usage = read_native(Bytes::from_static(native.as_bytes()));
+        assert_eq!(
+            object(&usage, true).get(),
+            r#"{"cost":1.10e-5,"input_tokens":3,"input_tokens_details":{"cache_write_tokens":0,"cached_tokens":1},"output_tokens":4,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":7}"#
+        );
     }
 
     #[test]

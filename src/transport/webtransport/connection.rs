@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use wtransport::{
     Connection, RecvStream, SendStream, VarInt,
@@ -34,6 +35,9 @@ const LEAVING_MAX: usize = 64;
 /// Own lanes, and the overflow lane after them.
 const SLOTS: usize = 65;
 
+/// Datagrams that wait to be looked at; each is at most a packet.
+const DATAGRAMS_MAX: usize = 64;
+
 type Opening = Pin<Box<dyn Future<Output = Result<SendStream, Gone>> + Send>>;
 
 /// A session's connection.
@@ -47,8 +51,10 @@ pub struct WebTransport {
     /// At most one stream is being opened: waiting opens are costly (measured: 10,000 took 3.5 s of CPU in 9 s).
     opening: Option<(usize, Instant, Opening)>,
     leaving: VecDeque<Writing>,
-    /// Takes in what this protocol has no use for; left alone, the library's small queues would fill and stall.
-    drain: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Takes datagrams in, and what this protocol has no use for: left alone, the library's small queues would fill and
+    /// stall. `None` once the connection has ended.
+    intake: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    datagrams: Arc<Mutex<VecDeque<Bytes>>>,
     acknowledged: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -105,8 +111,11 @@ fn slot(lane: Lane) -> Option<usize> {
 impl WebTransport {
     pub(super) fn new(connection: Connection, send: SendStream, receive: RecvStream) -> Self {
         let connection = Arc::new(connection);
+        let datagrams = Arc::<Mutex<VecDeque<Bytes>>>::default();
+        let intake = intake(Arc::clone(&connection), Arc::clone(&datagrams));
         Self {
-            drain: Box::pin(drain(Arc::clone(&connection))),
+            intake: Some(Box::pin(intake)),
+            datagrams,
             connection,
             receive,
             framing: Framing::new(HELLO_BYTES_MAX),
@@ -116,6 +125,14 @@ impl WebTransport {
             opening: None,
             leaving: VecDeque::new(),
             acknowledged: None,
+        }
+    }
+
+    fn take_in(&mut self, cx: &mut Context<'_>) {
+        if let Some(intake) = &mut self.intake
+            && intake.as_mut().poll(cx).is_ready()
+        {
+            self.intake = None;
         }
     }
 
@@ -182,7 +199,8 @@ impl Transport for WebTransport {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Gone>> {
-        if self.drain.as_mut().poll(cx).is_ready() {
+        self.take_in(cx);
+        if self.intake.is_none() {
             return Poll::Ready(Err(Gone::Lost("the connection is closed".into())));
         }
         loop {
@@ -217,6 +235,24 @@ impl Transport for WebTransport {
         if let Some(writing) = slot.and_then(Option::take) {
             self.leaving.push_back(writing);
         }
+    }
+
+    fn datagram_max(&self) -> usize {
+        self.connection.max_datagram_size().unwrap_or(0)
+    }
+
+    fn send_datagram(&mut self, datagram: Bytes) {
+        // One that the connection does not take is lost, which datagrams may be.
+        let _ = self.connection.send_datagram(datagram);
+    }
+
+    fn poll_datagram(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        self.take_in(cx);
+        self.datagrams.lock().pop_front().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn rtt(&self) -> Duration {
+        self.connection.rtt()
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
@@ -264,11 +300,21 @@ async fn open(connection: Arc<Connection>) -> Result<SendStream, Gone> {
     opening.await.map_err(|error| lost(&error))
 }
 
-/// Ends when the connection does.
-async fn drain(connection: Arc<Connection>) {
+/// Ends when the connection does. Of many datagrams the oldest are lost.
+async fn intake(connection: Arc<Connection>, datagrams: Arc<Mutex<VecDeque<Bytes>>>) {
     loop {
         let ended = tokio::select! {
-            datagram = connection.receive_datagram() => datagram.is_err(),
+            datagram = connection.receive_datagram() => match datagram {
+                Ok(datagram) => {
+                    let mut waiting = datagrams.lock();
+                    if waiting.len() >= DATAGRAMS_MAX {
+                        waiting.pop_front();
+                    }
+                    waiting.push_back(datagram.payload());
+                    false
+                }
+                Err(_) => true,
+            },
             stream = connection.accept_uni() => stream.is_err(),
             stream = connection.accept_bi() => stream.is_err(),
         };

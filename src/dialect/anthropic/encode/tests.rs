@@ -347,6 +347,25 @@ fn a_refusals_text_is_text_and_the_reason_says_refusal() {
 }
 
 #[test]
+fn after_another_provider_went_on_the_end_is_in_our_words() {
+    let (blocks, end) = blocks(&encode(&[
+        started("anthropic"),
+        Event::text("So "),
+        Event::new(Kind::Resumed(Resumed::default())),
+        Event::text("far."),
+        Event::new(Kind::Usage(Usage {
+            output: 7,
+            native: "{\"total\":7}".into(),
+            ..Usage::default()
+        })),
+        end(FinishReason::Stop, "STOP"),
+    ]));
+    assert_eq!(blocks, [json!({"type": "text", "text": "So far."})]);
+    assert_eq!(end["delta"]["stop_reason"], "end_turn");
+    assert_eq!(end["usage"]["output_tokens"], 7);
+}
+
+#[test]
 fn a_message_is_one_answer_and_an_empty_one_is_legal() {
     let (blocks, _) = blocks(&encode(&[
         started("openai"),

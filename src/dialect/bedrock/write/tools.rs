@@ -43,7 +43,7 @@ pub(super) fn config(
         tools.push(Object::of("toolSpec", spec(family, function, ledger)));
         match family {
             Family::Claude { .. } => {
-                tools.extend(function.cache.as_ref().map(|cache| cache_point(cache)));
+                tools.extend(function.cache.as_ref().map(cache_point));
             }
             _ => ledger.leave_out_cache(function.cache.as_ref(), &function.path),
         }

@@ -377,6 +377,18 @@ fn a_torn_payload_is_no_success() {
 }
 
 #[test]
+fn what_is_nested_without_end_is_read_to_a_depth() {
+    for member in ["response", "error", "candidates", "promptFeedback"] {
+        let nested = format!("{{\"{member}\":").repeat(100_000) + "1" + &"}".repeat(100_000);
+        kinds(&[&nested]);
+        crate::dialect::gemini::failure(500, nested.as_bytes());
+    }
+    let inner = &parts(r#"{"text":"Hi"}"#);
+    let wrapped = kinds(&[&format!("{{\"response\":{inner}}}"), &stop("STOP")]);
+    assert_eq!(wrapped[0], Kind::Text("Hi".into()));
+}
+
+#[test]
 fn what_is_too_large_for_an_event_is_split_or_the_limit() {
     let long = parts(&format!(r#"{{"text":"{}"}}"#, "é".repeat(EVENT_BYTES_MAX)));
     let sizes: Vec<_> = kinds(&[&long, &stop("STOP")])

@@ -187,3 +187,73 @@ fn a_folded_generation_is_one_completion() {
     );
     assert!(encode_whole(&events[..events.len() - 1]).is_err(), "an end is needed");
 }
+
+#[test]
+fn googles_signature_of_a_call_stands_with_the_call_and_only_there_if_the_call_follows() {
+    let sign = |signature: &str| {
+        let signature = signature.to_owned();
+        Event::new(Kind::Reasoning(Reasoning { signature, ..Reasoning::default() }))
+    };
+    let events = [
+        started("gemini"),
+        sign("T"),
+        Event::text("Hi"),
+        call(0, "f", RunBy::Client),
+        sign("G+/="),
+        call(1, "g", RunBy::Client),
+        arguments(1, "{}"),
+        end(FinishReason::ToolCalls),
+    ];
+    let google = r#""extra_content":{"google":{"thought_signature":"G+/="}}"#;
+    let payloads = encode(&events, false);
+    let with: Vec<_> = payloads.iter().filter(|payload| payload.contains(google)).collect();
+    assert!(matches!(with[..], [one] if one.contains(r#""name":"g""#)), "{payloads:#?}");
+    assert_eq!(payloads.iter().filter(|payload| payload.contains("extra_content")).count(), 1);
+    let details = payloads.iter().filter(|payload| payload.contains("reasoning_details")).count();
+    assert_eq!(details, 2, "and each is among the details");
+    let whole = encode_whole(&events).expect("it ended well");
+    let whole: serde_json::Value = serde_json::from_slice(&whole).expect("JSON");
+    let calls = &whole["choices"][0]["message"]["tool_calls"];
+    assert_eq!(calls[0].get("extra_content"), None);
+    assert_eq!(calls[1]["extra_content"]["google"]["thought_signature"], "G+/=");
+}
+
+#[test]
+fn a_source_of_another_dialect_is_a_numbered_annotation() {
+    let cite = |source: &'static str| Event::new(Kind::Citation(source.into()));
+    let events = [
+        started("anthropic"),
+        Event::text("né"),
+        cite(r#"{"type":"web_search_result_location","url":"https://a.example","title":"A"}"#),
+        cite(r#"{"type":"char_location","document_index":0}"#),
+        cite(r#"{"url":"https://b.example"}"#),
+        end(FinishReason::Stop),
+    ];
+    let whole = encode_whole(&events).expect("it ended well");
+    let whole: serde_json::Value = serde_json::from_slice(&whole).expect("JSON");
+    let annotations = whole["choices"][0]["message"]["annotations"].as_array().expect("a list");
+    assert_eq!(annotations.len(), 2, "one has no URL");
+    assert_eq!(annotations[0]["url_citation"]["url"], "https://a.example");
+    assert_eq!(annotations[0]["url_citation"]["end_index"], 2);
+    assert_eq!(annotations[1]["index"], 1);
+    let streamed = encode(&events, false);
+    let streamed = streamed.iter().filter(|payload| payload.contains("annotations"));
+    assert_eq!(streamed.count(), 2);
+}
+
+#[test]
+fn once_another_provider_goes_on_the_numbers_are_ours() {
+    let native = r#"{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}"#;
+    let usage = Usage { input: 5, output: 6, native: native.into(), ..Usage::default() };
+    let resumed = crate::event::Resumed::default();
+    let events = [
+        started("openai"),
+        Event::new(Kind::Resumed(resumed)),
+        Event::new(Kind::Usage(usage)),
+        end(FinishReason::Stop),
+    ];
+    let payloads = encode(&events, true);
+    let usage =
+        payloads.iter().find(|payload| payload.contains("usage")).expect("it was asked for");
+    assert!(usage.contains("\"total_tokens\":11"), "{usage}");
+}

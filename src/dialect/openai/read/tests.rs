@@ -1,10 +1,12 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::dialect::openai::{Encoder, encode_whole};
 use crate::dialect::{
-    Dialect,
+    Asked, Dialect,
     call::{Part, PartKind, Role, Source, Thought, Tool, ToolChoice},
 };
+use crate::event::{Event, FinishReason, Finished, Kind, Reasoning, Started};
 
 fn call(body: &Value) -> Call {
     read(&body.to_string().into()).unwrap_or_else(|error| panic!("{error}: {body}"))
@@ -173,11 +175,7 @@ fn what_somebody_signed_comes_back_in_its_place() {
             json!({ "role": "assistant", "content": "Hi", "reasoning": "hm", "reasoning_details": [
             { "type": "reasoning.encrypted", "data": "E" } ] })
         ),
-        [
-            format!("thought hm|||None"),
-            format!("thought ||E|{:?}", Some(Dialect::OpenAi)),
-            "Hi".into()
-        ]
+        ["thought hm|||None", "thought ||E|Some(OpenAi)", "Hi"]
     );
 }
 
@@ -300,5 +298,87 @@ fn what_is_wrong_is_named_and_never_quoted() {
         let error = refused(body);
         assert_eq!(error.param.as_deref(), Some(param), "{body}");
         assert!(!error.to_string().contains("canary"), "{error}");
+    }
+}
+
+/// What OpenAI's SDKs make of the deltas of `reasoning_details`: entries, joined by their index.
+fn joined(payloads: &[Value]) -> (String, Vec<Value>) {
+    let (mut text, mut entries) = (String::new(), Vec::<Value>::new());
+    for delta in payloads.iter().map(|payload| &payload["choices"][0]["delta"]) {
+        text += delta["reasoning_content"].as_str().unwrap_or_default();
+        for detail in delta["reasoning_details"].as_array().into_iter().flatten() {
+            let at = detail["index"].as_u64().expect("a number") as usize;
+            if at == entries.len() {
+                entries.push(detail.clone());
+                continue;
+            }
+            let entry = entries[at].as_object_mut().expect("an object");
+            for (name, value) in detail.as_object().expect("an object") {
+                match (entry.get(name).and_then(Value::as_str), value.as_str()) {
+                    (Some(before), Some(more)) if name != "type" => {
+                        let both = format!("{before}{more}");
+                        entry.insert(name.clone(), both.into());
+                    }
+                    _ => drop(entry.insert(name.clone(), value.clone())),
+                }
+            }
+        }
+    }
+    (text, entries)
+}
+
+proptest::proptest! {
+    /// Thinking over two turns: what a provider signed is given back to it as it was, by apps that stream and by those
+    /// that do not.
+    #[test]
+    fn signed_thoughts_survive_an_apps_next_turn(
+        blocks in proptest::collection::vec(("[a-zé ]{1,9}", "[a-z ]{0,5}", "[A-Z+/=]{1,9}", proptest::bool::ANY), 1..5)
+    ) {
+        let started = Started { dialect: "anthropic".into(), ..Started::default() };
+        let mut events = vec![Event::new(Kind::Started(started))];
+        let mut expected = Vec::new();
+        for (text, more, seal, redacted) in blocks {
+            let mut think = |text: &str, signature: &str, encrypted: &str| {
+                let (text, signature, encrypted) = (text.into(), signature.into(), encrypted.into());
+                events.push(Event::new(Kind::Reasoning(Reasoning { text, signature, encrypted })));
+            };
+            let mut thought = Thought { origin: Some(Dialect::Anthropic), ..Thought::default() };
+            if redacted {
+                think("", "", &seal);
+                thought.encrypted = seal;
+            } else {
+                think(&text, "", "");
+                think(&more, "", "");
+                think("", &seal, "");
+                thought.text = text + &more;
+                thought.signature = seal;
+            }
+            expected.push(thought);
+        }
+        events.push(Event::text("Hi"));
+        let finished = Finished { reason: FinishReason::Stop, native_reason: None };
+        events.push(Event::new(Kind::Finished(finished)));
+
+        let mut encoder = Encoder::new(&Asked::default());
+        let mut wires = Vec::new();
+        events.iter().for_each(|event| encoder.encode(event, &mut wires));
+        let chunks = wires.iter().filter(|wire| wire.data != "[DONE]");
+        let chunks: Vec<Value> =
+            chunks.map(|wire| serde_json::from_slice(&wire.data).expect("JSON")).collect();
+        let (text, entries) = joined(&chunks);
+        let streamed = json!({ "role": "assistant", "content": "Hi", "reasoning_content": text, "reasoning_details": entries });
+        let whole: Value =
+            serde_json::from_slice(&encode_whole(&events).expect("it ended well")).expect("JSON");
+        // OpenRouter's apps give back the details and nothing else.
+        let mut bare = streamed.clone();
+        bare.as_object_mut().expect("an object").remove("reasoning_content");
+        for message in [streamed, bare, whole["choices"][0]["message"].clone()] {
+            let call = asked(json!([message]), json!({}));
+            let thoughts: Vec<_> = call.turns[0].parts.iter().filter_map(|part| match &part.kind {
+                PartKind::Reasoning(thought) => Some(thought.clone()),
+                _ => None,
+            }).collect();
+            proptest::prop_assert_eq!(&thoughts, &expected);
+        }
     }
 }

@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::dialect::responses::trial::{Heard, hear, payloads, recordings};
+use crate::event::{FinishReason, RunBy};
 
 fn decode(payloads: &[Payload]) -> Vec<Event> {
     let mut decoder = Decoder::new("gen_AbCdEfGhIjKlMnOpQrStUv");
@@ -47,7 +48,7 @@ fn the_end_is_the_last_payload_and_its_absence_a_cut() {
     let delta = json!({"type":"response.output_text.delta","output_index":0,"delta":"Hi"});
     let end = heard(&[delta.clone(), completed(&[])]);
     assert_eq!((&*end.text, end.end), ("Hi", Ok((FinishReason::Stop, "completed".to_owned()))));
-    let cut = heard(&[delta.clone()]).end.expect_err("cut");
+    let cut = heard(&[delta]).end.expect_err("cut");
     assert_eq!(cut.code, FailureCode::UpstreamCut);
     let done = [Payload::of("[DONE]")];
     let cut = hear(&decode(&done)).end.expect_err("cut");
@@ -80,6 +81,15 @@ fn what_deltas_left_out_is_said_at_the_end_and_nothing_twice() {
     ] {
         assert_eq!(heard(&list).text, "Got it, then.", "{list:#?}");
     }
+}
+
+#[test]
+fn parts_that_are_counted_otherwise_are_not_said_twice() {
+    let delta = |content, text| json!({"type":"response.output_text.delta","output_index":0,"content_index":content,"delta":text});
+    let part = |text| json!({"type":"output_text","text":text,"annotations":[]});
+    let item = json!({"type":"response.output_item.done","output_index":0,
+        "item":{"type":"message","id":"msg_1","content":[part("one"), part("two.")]}});
+    assert_eq!(heard(&[delta(1, "one"), delta(2, "two"), item, completed(&[])]).text, "onetwo.");
 }
 
 #[test]

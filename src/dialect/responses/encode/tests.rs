@@ -7,14 +7,14 @@ use serde_json::json;
 use super::*;
 use crate::{
     dialect::{
-        Ending, Flow,
+        Dialect, Ending, Flow, Sealed,
         responses::{
             Decoder, encode_whole, items_of, snapshot,
             trial::{Heard, hear, recordings},
         },
         unseal,
     },
-    event::{Resumed, Started, ToolArguments, Usage},
+    event::{Media, Native, Reasoning, Resumed, Started, ToolArguments, ToolCall, Usage},
     provider::sse::Payload,
 };
 
