@@ -170,7 +170,10 @@ impl Speech {
             }
             Kind::Failed(failed) => self.fail(failed.clone(), out),
             Kind::Native(native) if native.dialect == NAME => self.native(choice, native, out),
-            Kind::Resumed(_) => self.void(),
+            Kind::Resumed(resumed) => {
+                self.void();
+                self.origin = Dialect::parse(&resumed.dialect);
+            }
             Kind::ToolCall(_) | Kind::Citation(_) | Kind::Custom(_) | Kind::Native(_) => {}
         }
     }
