@@ -17,7 +17,9 @@ use super::{
     llm, passthrough,
     problem::Problem,
 };
-use crate::dialect::{AppDialect, AppRequest, BadRequest, anthropic, gemini, openai, responses};
+use crate::dialect::{
+    AppDialect, AppRequest, BadRequest, Named, anthropic, gemini, openai, responses,
+};
 
 /// `POST /v1/chat/completions`.
 pub(super) async fn chat(
@@ -50,6 +52,24 @@ pub(super) async fn messages(
 ) -> Response {
     let read = |body| anthropic::Request::read(body).map(AppRequest::Anthropic);
     open(&app, &caller, &headers, AppDialect::Anthropic, body, read).await
+}
+
+/// `POST /v1/messages/count_tokens`: counted by the model's provider where that is Anthropic's, else an estimate.
+pub(super) async fn count_messages(State(app): State<App>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let whole = Request::from_parts(parts.clone(), body);
+    let body = match Whole::from_request(whole, &app).await {
+        Ok(Whole(body)) => body,
+        Err(problem) => return llm::refuse(AppDialect::Anthropic, problem),
+    };
+    let model = Named::read(body.clone());
+    if !model.is_some_and(|it| by_model::nobody_takes(&app, AppDialect::Anthropic, it.model())) {
+        return passthrough::pass(State(app), Request::from_parts(parts, body.into())).await;
+    }
+    match anthropic::Request::read(body).and_then(|request| request.call()) {
+        Ok(call) => form::json(anthropic::count_answer(anthropic::count_estimate(&call))),
+        Err(error) => llm::refuse(AppDialect::Anthropic, misunderstood(&error)),
+    }
 }
 
 async fn open(

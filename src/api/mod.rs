@@ -23,6 +23,7 @@ mod poll;
 mod problem;
 mod relay;
 mod resume;
+pub mod responses;
 mod sse;
 mod ui_message;
 
@@ -125,6 +126,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/chat/completions/{id}", get(resume::chat).fallback(passthrough::pass))
         .route("/v1/responses", post(doors::responses).fallback(passthrough::pass))
         .route("/v1/messages", post(doors::messages).fallback(passthrough::pass))
+        .route("/v1/messages/count_tokens", post(doors::count_messages).fallback(passthrough::pass))
         .merge(models_of("/v1"))
         .merge(models_of("/v1beta"))
         .merge(models_of("/v1alpha"))

@@ -205,8 +205,8 @@ impl Steps {
             out.push(Step::Delta(index, Delta::Thinking(part.text.clone())));
         }
         if !part.signature.is_empty() {
-            // Anthropic's models sign the thought before; others may sign what follows, so theirs stands alone.
-            if !matches!(self.origin, None | Some(Dialect::Anthropic | Dialect::Bedrock)) {
+            // A signature is of the thought before it; only Gemini's may be of what follows, so its own stands alone.
+            if self.origin == Some(Dialect::Gemini) {
                 self.close_all(out);
             }
             let index = self.enter_thinking(out);

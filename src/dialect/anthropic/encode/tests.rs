@@ -245,6 +245,9 @@ fn anthropics_own_signatures_pass_byte_for_byte_and_others_under_a_seal() {
         opened(&bedrock[0]["signature"]),
         (Dialect::Bedrock, Sealed::Signature, "s+/==".to_owned())
     );
+    let (openrouter, _) = blocks(&encode(&events("openai")));
+    assert_eq!(openrouter[0]["thinking"], "hm", "signed where it was thought, and once");
+    assert_eq!(opened(&openrouter[0]["signature"]).2, "s+/==");
     let (gemini, _) = blocks(&encode(&events("gemini")));
     assert_eq!(gemini[0]["thinking"], "hm");
     assert_eq!(gemini[1]["thinking"], "", "what may sign the next part stands alone");

@@ -1,0 +1,182 @@
+//! The index of responses: an id of ours or of the provider's to where its generation is.
+//!
+//! An id is only its owner's: to anybody else it does not exist. The index is bounded in entries and bytes, the oldest
+//! go first; an entry whose channel is gone is forgotten with it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::value::RawValue;
+
+use super::Numbers;
+use crate::{
+    dialect::Asked,
+    ident::{ChannelKey, Owner},
+};
+
+/// The most ids that one response may have: ours, and one of each provider that spoke.
+const IDS_MAX: usize = 8;
+
+/// How much may be remembered.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Responses.
+    pub entries: usize,
+    /// Bytes of requests, input items and numbers, all entries together.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    /// A day of a busy gateway's responses without their input, or thousands of long conversations with it.
+    fn default() -> Self {
+        Self { entries: 100_000, bytes: 256 * 1024 * 1024 }
+    }
+}
+
+/// A response.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where it is said. Its owner is the response's.
+    pub channel: ChannelKey,
+    /// The generation's index there.
+    pub generation: u32,
+    /// What a later turn begins with, earlier turns included; empty with `store: false`.
+    pub input: Vec<Box<RawValue>>,
+    /// Whether a later turn may go on from it.
+    pub stored: bool,
+    /// What its encoder must know.
+    pub asked: Asked,
+    /// The id that the app was told.
+    pub id: String,
+    /// Empty where the app was told the encoder's numbers.
+    pub numbers: Numbers,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        let input: usize = self.input.iter().map(|item| item.get().len()).sum();
+        let Self { asked, id, numbers, .. } = self;
+        size_of::<Self>() + input + asked.request.len() + id.len() + numbers.bytes()
+    }
+}
+
+/// All responses that are remembered.
+#[derive(Debug, Default)]
+pub struct Responses {
+    limits: Limits,
+    ids: HashMap<Owner, HashMap<String, u64>>,
+    /// By age.
+    entries: BTreeMap<u64, Held>,
+    bytes: usize,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    entry: Entry,
+    ids: Vec<String>,
+    bytes: usize,
+}
+
+impl Responses {
+    /// An index within these limits.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Remembers a response under the id that its app was told. One larger than all that may be remembered is not.
+    pub fn insert(&mut self, mut entry: Entry) {
+        if !entry.stored {
+            entry.input.clear();
+        }
+        let bytes = entry.bytes();
+        if bytes > self.limits.bytes || self.limits.entries == 0 {
+            return;
+        }
+        let (owner, id) = (entry.channel.owner.clone(), entry.id.clone());
+        self.remove(&owner, &id);
+        let number = self.next;
+        self.next += 1;
+        self.bytes += bytes;
+        self.ids.entry(owner).or_default().insert(id.clone(), number);
+        self.entries.insert(number, Held { entry, ids: vec![id], bytes });
+        self.make_room();
+    }
+
+    /// A second id for a response: the provider's, when its first payload has told it. One that is known already stays
+    /// what it is.
+    pub fn also(&mut self, owner: &Owner, id: &str, other: &str) {
+        let Some(number) = self.number(owner, id) else { return };
+        let Some(held) = self.entries.get_mut(&number) else { return };
+        let ids = self.ids.entry(owner.clone()).or_default();
+        if held.ids.len() < IDS_MAX && !ids.contains_key(other) {
+            ids.insert(other.to_owned(), number);
+            held.ids.push(other.to_owned());
+        }
+    }
+
+    /// Notes how far the channel was with a payload of the provider's that the app was served, and the id it was told.
+    pub fn note(&mut self, owner: &Owner, id: &str, sequence_number: u64, seq: u64) {
+        let Some(number) = self.number(owner, id) else { return };
+        let Some(held) = self.entries.get_mut(&number) else { return };
+        let before = held.entry.numbers.bytes();
+        held.entry.numbers.note(sequence_number, seq);
+        let more = held.entry.numbers.bytes() - before;
+        held.bytes += more;
+        self.bytes += more;
+        self.make_room();
+    }
+
+    /// The response of this id, if it is this owner's.
+    pub fn get(&self, owner: &Owner, id: &str) -> Option<&Entry> {
+        Some(&self.entries.get(&self.number(owner, id)?)?.entry)
+    }
+
+    /// Forgets a response, under all its ids.
+    pub fn remove(&mut self, owner: &Owner, id: &str) -> Option<Entry> {
+        let number = self.number(owner, id)?;
+        self.forget(number)
+    }
+
+    /// Forgets what was said on a channel that is gone.
+    pub fn forget_channel(&mut self, channel: &ChannelKey) {
+        let gone = self.entries.iter().filter(|(_, held)| held.entry.channel == *channel);
+        let gone: Vec<u64> = gone.map(|(number, _)| *number).collect();
+        for number in gone {
+            self.forget(number);
+        }
+    }
+
+    /// How many are remembered, and in how many bytes.
+    pub fn size(&self) -> (usize, usize) {
+        (self.entries.len(), self.bytes)
+    }
+
+    fn number(&self, owner: &Owner, id: &str) -> Option<u64> {
+        self.ids.get(owner)?.get(id).copied()
+    }
+
+    fn make_room(&mut self) {
+        while self.entries.len() > self.limits.entries || self.bytes > self.limits.bytes {
+            let Some((&oldest, _)) = self.entries.first_key_value() else { return };
+            self.forget(oldest);
+        }
+    }
+
+    fn forget(&mut self, number: u64) -> Option<Entry> {
+        let Held { entry, ids, bytes } = self.entries.remove(&number)?;
+        self.bytes -= bytes;
+        let owner = &entry.channel.owner;
+        if let Some(known) = self.ids.get_mut(owner) {
+            for id in ids {
+                known.remove(&id);
+            }
+            if known.is_empty() {
+                self.ids.remove(owner);
+            }
+        }
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests;
