@@ -18,6 +18,7 @@ mod ends;
 mod gateway;
 mod guard;
 mod keep_alive;
+mod matrix;
 mod named;
 mod outbound;
 mod pass;
