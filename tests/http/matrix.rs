@@ -87,6 +87,8 @@ async fn check(
     play(upstream.call().await, recording, random).await;
     let response = call.await.expect("a response");
     let channel = header(response.headers(), "tokenway-channel").to_owned();
+    // Ids that the provider left out are made from the generation's.
+    let generation = header(response.headers(), "tokenway-generation").to_owned();
     let status = response.status().as_u16();
     let body = crate::soon("the stream ends", response.bytes()).await.expect("a body");
     let ended = gateway.ended(&channel).await;
@@ -101,9 +103,18 @@ async fn check(
         return found;
     }
     let whole = [recording.body.clone()];
-    let said = common::fold(&common::decode(recording.dialect, recording.content_type(), whole));
-    let told: Folded =
-        common::fold(&common::decode(app.into(), "text/event-stream", [Bytes::from(body)]));
+    let said = common::fold(&common::decode_as(
+        &generation,
+        recording.dialect,
+        recording.content_type(),
+        whole,
+    ));
+    let told: Folded = common::fold(&common::decode_as(
+        &generation,
+        app.into(),
+        "text/event-stream",
+        [Bytes::from(body)],
+    ));
     for (member, difference) in common::seam(&said, &told) {
         if common::allowed(recording.dialect, app, member).is_none() {
             found.push(difference);
