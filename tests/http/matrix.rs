@@ -1,7 +1,6 @@
 //! Recorded streams of every dialect through every front door: whatever the app speaks, it reads what the provider said,
 //! and the channel tells viewers the same.
 
-use bytes::Bytes;
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use tokenway::dialect::{AppDialect, Dialect};
@@ -109,12 +108,8 @@ async fn check(
         recording.content_type(),
         whole,
     ));
-    let told: Folded = common::fold(&common::decode_as(
-        &generation,
-        app.into(),
-        "text/event-stream",
-        [Bytes::from(body)],
-    ));
+    let told: Folded =
+        common::fold(&common::decode_as(&generation, app.into(), "text/event-stream", [body]));
     for (member, difference) in common::seam(&said, &told) {
         if common::allowed(recording.dialect, app, member).is_none() {
             found.push(difference);
