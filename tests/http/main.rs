@@ -13,6 +13,7 @@ mod claude;
 mod come_back;
 #[path = "../common/mod.rs"]
 mod common;
+mod complaints;
 mod dialects;
 mod ends;
 mod failover;
