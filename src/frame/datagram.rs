@@ -236,10 +236,10 @@ mod tests {
                     events: vec![proto::Event::default(); (slice.last_seq - slice.first_seq + 1) as usize],
                     ..proto::Frame::default()
                 };
-                if let Some(slice) = slices.next() {
-                    if let Some(slice) = open.push(slice, MAX) {
-                        take(&by_stream(slice));
-                    }
+                if let Some(slice) = slices.next()
+                    && let Some(slice) = open.push(slice, MAX)
+                {
+                    take(&by_stream(slice));
                 }
                 let sent = datagram(&mut open, now);
                 if !losses.next().expect("it cycles") {
