@@ -182,6 +182,8 @@ pub struct Resumed {
     pub to: String,
     /// Why.
     pub reason: String,
+    /// The dialect of the provider that goes on: from here on it is the one that speaks.
+    pub dialect: String,
 }
 
 /// Why a generation or choice ended, in one vocabulary for all dialects.

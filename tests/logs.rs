@@ -74,7 +74,7 @@ fn at_debug_the_log_has_the_generations_id_and_neither_prompt_nor_key() {
         "version: 1\n\
          listen: {{ http: \"127.0.0.1:0\", webtransport: \"127.0.0.1:0\" }}\n\
          providers: {{ up: {{ dialect: openai, base_url: \"http://{}/v1\", api_key: {PROVIDER_KEY} }} }}\n\
-         models: {{ fast: {{ targets: [ {{ provider: up }} ] }} }}\n",
+         models: {{ fast: {{ targets: [ {{ provider: up }} ], failover: {{ retries: 0 }} }} }}\n",
         provider.local_addr().expect("an address")
     );
     std::fs::write(&config, yaml).expect("a file");

@@ -14,6 +14,7 @@ pub mod responses;
 
 mod app;
 mod body;
+mod continuation;
 mod ledger;
 mod named;
 mod object;
@@ -34,6 +35,7 @@ use crate::{
 pub use app::{AppDialect, AppRequest, Asked, Encoder, ErrorBody, Wire};
 pub use body::BadRequest;
 pub use call::{Call, Unsayable, Upstream};
+pub use continuation::{Continuation, Joint};
 pub use named::Named;
 pub use seal::{Sealed, seal, unseal};
 pub use split::{TooLarge, split};

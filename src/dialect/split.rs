@@ -91,7 +91,7 @@ fn length(kind: &Kind) -> usize {
         Kind::Started(start) => {
             start.id.len() + start.model.len() + start.provider.len() + start.dialect.len()
         }
-        Kind::Resumed(resumed) => resumed.from.len() + resumed.to.len() + resumed.reason.len(),
+        Kind::Resumed(it) => it.from.len() + it.to.len() + it.reason.len() + it.dialect.len(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::event::TimeoutPhase;
 pub struct Timeouts {
     /// Until the connection to the provider stands.
     pub connect: Duration,
-    /// From the start until the provider's first payload.
+    /// From the beginning of a call until the provider's first payload.
     pub first_token: Duration,
     /// Between two payloads.
     pub idle: Duration,
@@ -32,6 +32,8 @@ pub const LINGER: Duration = Duration::from_secs(2);
 pub struct Deadlines {
     timeouts: Timeouts,
     started: Instant,
+    /// When the call that runs began; `None` between two calls, when only the total counts.
+    called: Option<Instant>,
     last_payload: Option<Instant>,
     last_byte: Instant,
     pinged: bool,
@@ -53,11 +55,22 @@ impl Deadlines {
         Self {
             timeouts,
             started: now,
+            called: Some(now),
             last_payload: None,
             last_byte: now,
             pinged: false,
             finish_seen: None,
         }
+    }
+
+    /// A call ended, and another may follow.
+    pub fn on_setback(&mut self, now: Instant) {
+        *self = Self { started: self.started, called: None, ..Self::new(self.timeouts, now) };
+    }
+
+    /// A call begins. Its first token is awaited anew, the generation's total is not.
+    pub fn on_call(&mut self, now: Instant) {
+        *self = Self { started: self.started, ..Self::new(self.timeouts, now) };
     }
 
     /// Bytes came.
@@ -76,19 +89,24 @@ impl Deadlines {
         self.finish_seen = finish_seen.then(|| self.finish_seen.unwrap_or(now));
     }
 
+    /// Whether everything seen so far has its finish reason.
+    pub fn has_finished(&self) -> bool {
+        self.finish_seen.is_some()
+    }
+
     /// The next deadline, and what is due then.
     pub fn next(&self) -> (Instant, Due) {
         // What has finished cannot time out any more.
         if let Some(seen) = self.finish_seen {
             return (seen + LINGER, Due::Linger);
         }
-        let waiting = match self.last_payload {
-            None => (self.started + self.timeouts.first_token, TimeoutPhase::FirstToken),
-            Some(last) => (last + self.timeouts.idle, TimeoutPhase::Idle),
-        };
+        let first =
+            self.called.map(|at| (at + self.timeouts.first_token, TimeoutPhase::FirstToken));
+        let idle = self.last_payload.map(|at| (at + self.timeouts.idle, TimeoutPhase::Idle));
+        let waiting = idle.or(first);
         let total = (self.started + self.timeouts.total, TimeoutPhase::Total);
         let silent = (self.last_byte + self.timeouts.silent, TimeoutPhase::Silent);
-        let timeouts = [Some(waiting), Some(total), self.pinged.then_some(silent)];
+        let timeouts = [waiting, Some(total), self.pinged.then_some(silent)];
         let timeouts = timeouts.into_iter().flatten().map(|(at, phase)| (at, Due::Timeout(phase)));
         timeouts.min_by_key(|(at, _)| *at).expect("there is always a total")
     }
@@ -146,6 +164,21 @@ mod tests {
         assert_eq!(deadlines.next(), (start + seconds(305), Due::Timeout(TimeoutPhase::Idle)));
         deadlines.on_payload(start + seconds(3_500), false);
         assert_eq!(deadlines.next(), (start + seconds(3_600), Due::Timeout(TimeoutPhase::Total)));
+    }
+
+    #[test]
+    fn every_call_owes_a_first_token_of_its_own_and_all_share_the_total() {
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(TIMEOUTS, start);
+        deadlines.on_payload(start + seconds(5), true);
+        deadlines.on_setback(start + seconds(6));
+        let total = (start + seconds(3_600), Due::Timeout(TimeoutPhase::Total));
+        assert_eq!(deadlines.next(), total, "between two calls nothing else is awaited");
+        deadlines.on_call(start + seconds(10));
+        let first_token = (start + seconds(610), Due::Timeout(TimeoutPhase::FirstToken));
+        assert_eq!(deadlines.next(), first_token);
+        deadlines.on_call(start + seconds(3_500));
+        assert_eq!(deadlines.next(), total);
     }
 
     #[test]

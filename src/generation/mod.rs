@@ -3,14 +3,29 @@
 //! A task calls the provider, decodes what comes, appends the events to the channel and only then releases the
 //! provider's payloads to the calling app. It ends with exactly one terminal event, whatever happens. Knows no client:
 //! the app's response reads from the tee, viewers from the log.
+//!
+//! Until a provider has said something the call can be made again, there or elsewhere, and nobody has seen anything. What
+//! is tried next is `attempts`'s to decide, from what `trouble` makes of a setback. Where the model has `on_break: continue`,
+//! a generation also goes on after a break in mid-stream: `said` is what it goes on from, `overlap` takes out what is said
+//! twice, `held` keeps half a tool call from being said, and the app's stream is encoded from the log from its beginning,
+//! since two providers' payloads do not make one stream.
 
+mod attempt;
+mod attempts;
 mod deadlines;
 mod failover;
+mod held;
 mod ingest;
+mod overlap;
 mod presence;
+mod said;
+mod setback;
+mod tally;
 mod task;
 mod tee;
+mod trouble;
 mod vigil;
+mod voice;
 
 pub use deadlines::{Deadlines, Due, LINGER, Timeouts};
 pub use failover::{Failover, OnBreak};
@@ -94,7 +109,7 @@ pub struct Launched {
 
 /// The calling app's end of a generation.
 pub struct Caller {
-    /// Resolves when the provider has answered, or could not be called.
+    /// Resolves when a provider has said something, or none is left to be tried.
     pub head: oneshot::Receiver<Head>,
     /// The provider's payloads.
     pub tee: TeeReader,

@@ -1,12 +1,11 @@
-//! The task of one generation: call, decode, append, release; and one terminal event at the end.
+//! The task of one generation: one call after another until it has ended, and one terminal event at the end.
 //!
-//! What the bytes mean is `ingest`'s; what may end a wait is `vigil`'s.
+//! Which call comes next is `attempts`'s to say; a call is made in `attempt`; what it says is said by `voice`; what may end
+//! a wait is `vigil`'s.
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::BytesMut;
-use futures_util::StreamExt;
-use reqwest::{StatusCode, header};
+use reqwest::header::HeaderValue;
 use tokio::{
     sync::{oneshot, watch},
     time::Instant,
@@ -14,37 +13,50 @@ use tokio::{
 use tracing::Instrument;
 
 use super::{
-    Answerer, Head, Order,
-    ingest::{Carried, Ingest, Next},
-    tee::{Payload, Tee},
-    vigil::{Cut, Stop, Vigil},
+    Answerer, Attempt, Head, OnBreak, Order,
+    attempts::{Attempts, Next},
+    ingest::Ingest,
+    setback::{Answer, Setback},
+    tee::Tee,
+    trouble::Trouble,
+    vigil::{Stop, Vigil},
+    voice::Voice,
 };
 use crate::{
-    channel::{AppendError, Producer},
-    dialect::{Dialect, Ending},
-    event::{Event, Failed, FailureCode, Kind, TimeoutPhase},
+    channel::Producer,
+    dialect::{AppRequest, Ending, Joint},
+    event::{Failed, FailureCode, Resumed},
     ident::GenerationId,
-    provider::{CallError, Provider, Request, Response, framing::Framing},
-    sequence::Cursor,
+    provider::Request,
+    route::{Health, Outcome, Permit},
 };
 
-/// The largest whole body that is taken from a provider: a long answer with images.
-const WHOLE_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// How long the rest of a provider's response is awaited after its end was seen, so that the connection can be used
-/// again. Nobody waits for this.
-const TRAILER_WAIT: Duration = Duration::from_secs(1);
+/// How long a key rests that a provider limits without saying for how long: the span that most count requests over.
+const KEY_REST: Duration = Duration::from_secs(60);
 
 pub(super) struct Task {
-    id: GenerationId,
-    provider: Arc<Provider>,
-    dialect: Dialect,
-    request: Option<Request>,
-    producer: Producer,
-    head: Option<oneshot::Sender<Head>>,
-    tee: Tee,
-    ingest: Ingest,
-    vigil: Vigil,
+    pub(super) id: GenerationId,
+    pub(super) targets: Vec<Attempt>,
+    pub(super) attempts: Attempts,
+    pub(super) voice: Voice,
+    pub(super) ingest: Ingest,
+    pub(super) vigil: Vigil,
+    call: Arc<AppRequest>,
+    health: Arc<Health>,
+    mends: bool,
+    /// Of the call that runs.
+    permit: Option<Permit>,
+    joint: Option<Joint>,
+    /// The target that the channel was told of.
+    speaker: usize,
+    /// Something was said, and the one who said it broke.
+    broken: bool,
+    /// A target has refused a prefill.
+    no_prefill: bool,
+    /// Why the last call came to nothing.
+    why: String,
+    /// What the app is answered with if nothing better follows.
+    last: Option<Answer>,
 }
 
 impl Task {
@@ -55,30 +67,36 @@ impl Task {
         stop: Stop,
         (head, tee, caller): (oneshot::Sender<Head>, Tee, watch::Receiver<()>),
     ) -> Self {
-        let attempt = order.attempts.into_iter().next().expect("an order has an attempt");
+        let first = order.attempts.first().expect("an order has an attempt");
         let viewers = producer.channel().viewers();
-        let vigil = Vigil::new(stop, order.timeouts, order.on_disconnect, viewers, caller);
+        let mends = order.failover.on_break == OnBreak::Continue;
         Self {
-            ingest: Ingest::new(attempt.dialect, Arc::clone(&attempt.provider), id.as_str()),
+            ingest: Ingest::new(first.dialect, Arc::clone(&first.provider), id.as_str()),
             id,
-            provider: attempt.provider,
-            dialect: attempt.dialect,
-            request: Some(attempt.request),
-            producer,
-            head: Some(head),
-            tee,
-            vigil,
+            attempts: Attempts::new(order.failover, order.attempts.len(), Instant::now()),
+            targets: order.attempts,
+            voice: Voice::new(producer, head, tee, mends),
+            vigil: Vigil::new(stop, order.timeouts, order.on_disconnect, viewers, caller),
+            call: order.call,
+            health: order.health,
+            mends,
+            permit: None,
+            joint: None,
+            speaker: 0,
+            broken: false,
+            no_prefill: false,
+            why: String::new(),
+            last: None,
         }
     }
 
     pub(super) async fn run(mut self) {
-        let span =
-            tracing::info_span!("generation", id = %self.id, provider = self.provider.name());
+        let provider = self.targets[0].provider.name();
+        let span = tracing::info_span!("generation", id = %self.id, provider);
         async {
             tracing::debug!("started");
-            match self.generate().await {
-                Ok(()) => {}
-                Err(failed) => self.fail(failed),
+            if let Err(failed) = self.generate().await {
+                self.fail(failed);
             }
         }
         .instrument(span)
@@ -87,239 +105,179 @@ impl Task {
 
     /// Ok: the terminal event was appended. Err: it is still to be.
     async fn generate(&mut self) -> Result<(), Failed> {
-        let request = self.request.take().expect("a task runs once");
-        let provider = Arc::clone(&self.provider);
-        let answer = match self.vigil.unless_ended(provider.call(request)).await {
-            Ok(answer) => answer.map_err(call_failed)?,
-            Err(cut) => return Err(cut.failed()),
-        };
-        let framing = framing(self.dialect, &answer).filter(|_| answer.status.is_success());
-        match framing {
-            Some(_) if is_encoded(&answer.headers) => Err(encoded()),
-            Some(framing) => {
-                self.ingest.begin(framing);
-                self.stream(answer).await
+        let mut next = self.attempts.first();
+        loop {
+            let Next::Call { target, after, anyway } = next else { return self.give_up() };
+            if !after.is_zero() {
+                let pause = tokio::time::sleep(after);
+                self.vigil.unless_ended(pause).await.map_err(|cut| cut.failed())?;
             }
-            None => self.whole(answer).await,
+            let now = Instant::now();
+            next = match self.admit(target, now) {
+                Err(until) if !anyway => self.attempts.rests(until, now),
+                _ => match self.call(target, now).await? {
+                    None => return Ok(()),
+                    Some(setback) => self.after(target, setback),
+                },
+            };
+        }
+    }
+
+    /// Asks to call a target. Err: it rests, until when.
+    fn admit(&mut self, target: usize, now: Instant) -> Result<(), Option<Instant>> {
+        let Attempt { provider, model, .. } = &self.targets[target];
+        match self.health.admit(provider.name(), model, now) {
+            Ok(permit) => {
+                self.permit = Some(permit);
+                Ok(())
+            }
+            Err(resting) => {
+                self.permit = None;
+                self.why = format!("{} rests: {}", provider.name(), resting.why);
+                Err(resting.until)
+            }
+        }
+    }
+
+    /// Calls a target and says what it says.
+    async fn call(&mut self, target: usize, now: Instant) -> Result<Option<Setback>, Failed> {
+        let Some(request) = self.request(target) else {
+            self.permit = None;
+            let message = "what was said cannot be gone on with";
+            let failed = Failed::new(FailureCode::UpstreamError, message);
+            let setback = Setback::of_failure(failed, Vec::new());
+            return Ok(Some(Setback { trouble: Trouble::unsayable(), ..setback }));
+        };
+        let Attempt { provider, dialect, price, .. } = &self.targets[target];
+        if target != self.speaker || self.broken {
+            let resumed = Resumed {
+                from: self.targets[self.speaker].provider.name().to_owned(),
+                to: provider.name().to_owned(),
+                reason: self.why.clone(),
+                dialect: dialect.as_str().to_owned(),
+            };
+            tracing::info!(
+                from = resumed.from,
+                to = resumed.to,
+                reason = resumed.reason,
+                "goes on"
+            );
+            self.voice.resume(resumed)?;
+            (self.speaker, self.broken) = (target, false);
+        }
+        self.ingest = Ingest::new(*dialect, Arc::clone(provider), self.id.as_str());
+        self.voice.begin(*price, &request.body, self.joint);
+        self.vigil.deadlines.on_call(now);
+        self.attempts.called();
+        let ended = self.attempt(target, request).await;
+        match &ended {
+            Ok(None) => self.end_permit(Outcome::Good),
+            Ok(Some(Setback { trouble, .. })) => {
+                let provider = self.targets[target].provider.name();
+                tracing::info!(provider, why = trouble.why, "a call came to nothing");
+            }
+            // Whoever ended it says nothing of the target.
+            Err(_) => self.permit = None,
+        }
+        ended
+    }
+
+    /// The call as it goes to a target: as it came, or going on from what was said. `None`: that cannot be written for it.
+    fn request(&mut self, target: usize) -> Option<Request> {
+        let Attempt { model, dialect, request, .. } = &self.targets[target];
+        let (mut request, said) = (request.clone(), self.voice.said().text());
+        // White space alone is not gone on from, but not said twice either.
+        self.joint = (!said.is_empty()).then_some(Joint::Prefill);
+        if said.trim().is_empty() {
+            return Some(request);
+        }
+        let on = self.call.continued(said, *dialect, model, !self.no_prefill).ok()?;
+        self.joint = Some(on.joint);
+        request.path = on.upstream.path;
+        request.body = on.upstream.body;
+        for (name, value) in on.upstream.headers {
+            if let (false, Ok(value)) =
+                (request.headers.contains_key(name), HeaderValue::from_str(&value))
+            {
+                request.headers.insert(name, value);
+            }
+        }
+        Some(request)
+    }
+
+    /// What follows a setback.
+    fn after(&mut self, target: usize, setback: Setback) -> Next {
+        let Setback { trouble, key, status, said, answer } = setback;
+        let (now, random) = (Instant::now(), rand::random());
+        let Attempt { provider, .. } = &self.targets[target];
+        let mut at_once = false;
+        if let Some(key) = key.filter(|_| trouble.key) {
+            provider.rest_key(key, now + trouble.after.unwrap_or(KEY_REST));
+            at_once = provider.has_rested_key(now);
+        }
+        if self.joint == Some(Joint::Prefill) && status == 400 {
+            // Newer models take none.
+            (self.no_prefill, at_once) = (true, true);
+        }
+        self.vigil.deadlines.on_setback(now);
+        match at_once {
+            // One of its keys, or one way of asking, says nothing of the target.
+            true => self.permit = None,
+            false => self.end_permit(trouble.outcome),
+        }
+        self.why.clone_from(&trouble.why);
+        let goes_on = self.mends && self.voice.said().obstacle().is_none();
+        let next = match said {
+            false => self.attempts.refused(&trouble, at_once, random, now),
+            true if goes_on => self.attempts.broke(&trouble, random, now),
+            true => Next::GiveUp,
+        };
+        // Once something was said, it is the break that the app is told of, and not what could not mend it.
+        let counts = said || !self.voice.has_answered();
+        if !counts || next != Next::GiveUp {
+            self.voice.set_back();
+        }
+        if counts {
+            let later = !said && next != Next::GiveUp;
+            self.last = Some(if later { answer.without_stream() } else { answer });
+        }
+        self.broken |= said;
+        next
+    }
+
+    /// Nothing is left to be tried.
+    fn give_up(&mut self) -> Result<(), Failed> {
+        match self.last.take() {
+            Some(answer) => self.voice.end(answer),
+            None => Err(Failed {
+                status: 503,
+                ..Failed::new(
+                    FailureCode::UpstreamError,
+                    format!("no target takes calls: {}", self.why),
+                )
+            }),
         }
     }
 
     /// Says the last events of a generation that was ended from outside its stream.
     fn fail(&mut self, failed: Failed) {
         let (mut events, _) = self.ingest.finish(Ending::Stopped(failed.clone()));
-        if !events.last().is_some_and(Event::is_terminal) {
-            // The decoder has said its last already, and that could not be appended.
-            events.push(Event::new(Kind::Failed(failed.clone())));
-        }
-        // What cannot be appended any more, because the channel is gone or full, still ends; as the last resort the
-        // producer says so itself when it is dropped.
-        if self.append(&mut events).is_err() {
-            let _ = self.append(&mut [Event::new(Kind::Failed(failed.clone()))]);
-        }
-        // Only now: whoever is told of the end finds it on the channel.
-        self.answer(Head::Failed(failed.clone()));
-        self.tee.end(Some(failed));
+        self.voice.count(&mut events);
+        self.voice.set_back();
+        // It tells an end even where the channel takes none.
+        let _ = self.voice.end(Answer::Failed { failed, events });
     }
 
-    async fn stream(&mut self, answer: Response) -> Result<(), Failed> {
-        let Response { headers, mut body, .. } = answer;
-        let from = self.answerer();
-        self.answer(Head::Stream { from, headers });
-        loop {
-            let chunk = match self.vigil.unless_ended(body.next()).await {
-                Ok(chunk) => chunk,
-                Err(Cut::Failed(failed)) => return Err(failed),
-                Err(Cut::Linger) => return self.finish(Ending::Eof),
-            };
-            match chunk {
-                Some(Ok(bytes)) => {
-                    let now = Instant::now();
-                    match self.ingest.push(bytes, &mut self.vigil.deadlines, now) {
-                        Ok(Next::More) => self.say()?,
-                        Err(error) => {
-                            self.say()?;
-                            return Err(limit(error.to_string()));
-                        }
-                        Ok(Next::Ended) => {
-                            self.finish(Ending::Terminator)?;
-                            let rest = async { while let Some(Ok(_)) = body.next().await {} };
-                            // Whether or not it came in time, the generation is over.
-                            let _ = tokio::time::timeout(TRAILER_WAIT, rest).await;
-                            return Ok(());
-                        }
-                    }
-                }
-                Some(Err(error)) => {
-                    tracing::debug!(%error, "the provider's stream broke");
-                    return self.finish(Ending::Eof);
-                }
-                None => {
-                    let ending = self.ingest.end_of_stream();
-                    return self.finish(ending);
-                }
-            }
+    /// The call that runs has shown how its target is.
+    pub(super) fn end_permit(&mut self, outcome: Outcome) {
+        if let Some(permit) = self.permit.take() {
+            permit.end(outcome, Instant::now());
         }
     }
 
-    /// A body that is not a stream: an error, or an answer that was asked for whole.
-    async fn whole(&mut self, answer: Response) -> Result<(), Failed> {
-        let Response { status, headers, mut body, .. } = answer;
-        let mut whole = BytesMut::new();
-        loop {
-            match self.vigil.unless_ended(body.next()).await {
-                Ok(Some(Ok(bytes))) => whole.extend_from_slice(&bytes),
-                Ok(Some(Err(error))) => {
-                    let message = format!("the provider's answer broke off: {error}");
-                    return Err(Failed::new(FailureCode::UpstreamCut, message));
-                }
-                Ok(None) => break,
-                Err(cut) => return Err(cut.failed()),
-            }
-            if whole.len() > WHOLE_BYTES_MAX {
-                return Err(limit(format!(
-                    "the provider's answer exceeds {WHOLE_BYTES_MAX} bytes"
-                )));
-            }
-        }
-        let body = self.provider.scrub(whole.freeze());
-        let mut events = match status.is_success() {
-            // The app may know how to unpack it; its events are not to be had.
-            true if is_encoded(&headers) => self.ingest.finish(Ending::Stopped(encoded())).0,
-            true => self.ingest.whole(self.id.as_str(), &body),
-            false => {
-                let failed = self.refused(status, &body);
-                self.ingest.finish(Ending::Stopped(failed)).0
-            }
-        };
-        let appended = self.append(&mut events);
-        let from = self.answerer();
-        self.answer(Head::Whole { from, status, headers, body });
-        self.tee.end(None);
-        appended
+    pub(super) fn answerer(&self, target: usize) -> Answerer {
+        let Attempt { provider, dialect, .. } = &self.targets[target];
+        let provider = provider.name().to_owned();
+        Answerer { provider, dialect: *dialect, attempts: self.attempts.calls() }
     }
-
-    /// Appends what was decoded, then releases the payloads it came from.
-    fn say(&mut self) -> Result<(), Failed> {
-        let (mut events, payloads) = self.ingest.take();
-        self.release(&mut events, payloads)
-    }
-
-    fn release(&mut self, events: &mut [Event], payloads: Vec<Carried>) -> Result<(), Failed> {
-        if !events.is_empty() {
-            self.append(events)?;
-        }
-        let (last, count) = (self.producer.cursor(), events.len() as u64);
-        self.tee.push(payloads.into_iter().map(|payload| Payload {
-            name: payload.name,
-            data: payload.data,
-            usage_only: payload.usage_only,
-            cursor: Cursor { seq: last.seq - (count - payload.events_before), ..last },
-        }));
-        Ok(())
-    }
-
-    /// The stream is over: the decoder says what that means.
-    fn finish(&mut self, ending: Ending) -> Result<(), Failed> {
-        let by_payload = ending == Ending::Terminator;
-        let (mut events, mut payloads) = self.ingest.finish(ending);
-        let told =
-            by_payload && payloads.last().is_some_and(|last| self.ingest.tells_failure(last));
-        let untold = match events.last().map(|event| &event.kind) {
-            Some(Kind::Failed(failed)) if !told => Some(failed.clone()),
-            _ => None,
-        };
-        if untold.is_some() {
-            // The word for a good end would be believed.
-            payloads.pop_if(|last| last.data.trim_ascii() == b"[DONE]");
-        }
-        self.release(&mut events, payloads)?;
-        self.tee.end(untold);
-        Ok(())
-    }
-
-    fn append(&mut self, events: &mut [Event]) -> Result<(), Failed> {
-        match self.producer.append(events) {
-            Ok(_) => {
-                log_end(events);
-                Ok(())
-            }
-            Err(AppendError::Closed) => {
-                Err(Failed::new(FailureCode::Cancelled, "the channel was deleted"))
-            }
-            Err(AppendError::Store(error)) => {
-                Err(Failed::new(FailureCode::GatewayLost, error.to_string()))
-            }
-            Err(error) => Err(limit(error.to_string())),
-        }
-    }
-
-    fn answerer(&self) -> Answerer {
-        let provider = self.provider.name().to_owned();
-        Answerer { provider, dialect: self.dialect, attempts: 1 }
-    }
-
-    fn answer(&mut self, answer: Head) {
-        if let Some(head) = self.head.take() {
-            // The caller may be gone; the generation goes on.
-            let _ = head.send(answer);
-        }
-    }
-
-    /// A status that is no success. What a provider says of credentials may quote them, so that is not repeated.
-    fn refused(&self, status: StatusCode, body: &[u8]) -> Failed {
-        let failed = self.ingest.failure(status.as_u16(), body);
-        match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let message = format!("the provider refused the gateway's credentials ({status})");
-                Failed { message, ..failed }
-            }
-            _ => failed,
-        }
-    }
-}
-
-/// Says how it ended, once that is on the channel. A provider's own words are left out: they may quote the prompt.
-fn log_end(events: &[Event]) {
-    match events.last().map(|event| &event.kind) {
-        Some(Kind::Finished(end)) => tracing::debug!(reason = end.reason.as_str(), "finished"),
-        Some(Kind::Failed(failed)) => {
-            let Failed { code, status, phase, message } = failed;
-            let (code, phase) = (code.as_str(), phase.map(TimeoutPhase::as_str));
-            let ours = (failed.code != FailureCode::UpstreamError).then_some(message);
-            tracing::info!(code, status, phase, message = ours, "failed");
-        }
-        _ => {}
-    }
-}
-
-fn call_failed(error: CallError) -> Failed {
-    tracing::info!(%error, "the provider could not be called");
-    match error {
-        CallError::Connect(_) | CallError::Unsigned(_) => {
-            Failed::new(FailureCode::UpstreamError, error.to_string())
-        }
-        CallError::Broken(_) => Failed::new(FailureCode::UpstreamCut, error.to_string()),
-        CallError::ConnectTimeout(_) => Failed {
-            phase: Some(TimeoutPhase::Connect),
-            ..Failed::new(FailureCode::Timeout, error.to_string())
-        },
-    }
-}
-
-fn limit(message: String) -> Failed {
-    Failed::new(FailureCode::Limit, message)
-}
-
-fn is_encoded(headers: &header::HeaderMap) -> bool {
-    headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
-}
-
-fn encoded() -> Failed {
-    let message = "the provider compressed its answer, which it was not asked to";
-    Failed::new(FailureCode::UpstreamError, message)
-}
-
-fn framing(dialect: Dialect, answer: &Response) -> Option<Framing> {
-    let content_type = answer.headers.get(header::CONTENT_TYPE);
-    dialect.framing(content_type.and_then(|value| value.to_str().ok()).unwrap_or_default())
 }

@@ -96,7 +96,8 @@ impl Tee {
                 ring.payloads.push(payload);
             }
             if ring.bytes > TEE_BYTES_MAX && ring.payloads.len() > 1 {
-                *ring = Ring { overflowed: true, ended: ring.ended.take(), ..Ring::default() };
+                drop(ring);
+                return self.give_up();
             }
         }
         self.0.waker.wake();
@@ -104,6 +105,14 @@ impl Tee {
 }
 
 impl Tee {
+    /// The app is fed from the log.
+    pub(super) fn give_up(&self) {
+        let mut ring = self.0.ring.lock();
+        *ring = Ring { overflowed: true, ended: ring.ended.take(), ..Ring::default() };
+        drop(ring);
+        self.0.waker.wake();
+    }
+
     /// Nothing more will come. `untold` is a failure that no payload has told the app of.
     pub(super) fn end(&self, untold: Option<Failed>) {
         self.0.ring.lock().ended.get_or_insert(untold);

@@ -112,8 +112,9 @@ impl Health {
                 Resting { why: "circuit open".to_owned(), until: Some(until) }
             }
             Refused::Probing => {
+                // The probe may be slow, and it may be well: whoever has no other target calls it, too.
                 let why = "circuit half-open, and a call is probing it".to_owned();
-                Resting { why, until: None }
+                Resting { why, until: Some(now) }
             }
         })?;
         target.in_flight += 1;

@@ -84,10 +84,11 @@ fn kind_to_wire(kind: &Kind) -> Wire {
         Kind::Citation(data) => Wire::Citation(proto::Citation { data: data.clone() }),
         Kind::Media(media) => Wire::Media(media.into()),
         Kind::Usage(usage) => Wire::Usage(usage.into()),
-        Kind::Resumed(Resumed { from, to, reason }) => Wire::Resumed(proto::Resumed {
+        Kind::Resumed(Resumed { from, to, reason, dialect }) => Wire::Resumed(proto::Resumed {
             from: from.clone(),
             to: to.clone(),
             reason: reason.clone(),
+            dialect: dialect.clone(),
         }),
         Kind::ChoiceFinished(end) => Wire::ChoiceFinished(proto::ChoiceFinished {
             reason: finish_to_wire(end.reason) as i32,
@@ -116,8 +117,8 @@ fn kind_from_wire(kind: Wire) -> Result<Kind, BadEvent> {
         Wire::Citation(citation) => Kind::Citation(citation.data),
         Wire::Media(media) => Kind::Media(media.into()),
         Wire::Usage(usage) => Kind::Usage(usage.into()),
-        Wire::Resumed(proto::Resumed { from, to, reason }) => {
-            Kind::Resumed(Resumed { from, to, reason })
+        Wire::Resumed(proto::Resumed { from, to, reason, dialect }) => {
+            Kind::Resumed(Resumed { from, to, reason, dialect })
         }
         Wire::ChoiceFinished(proto::ChoiceFinished { reason, native_reason }) => {
             Kind::ChoiceFinished(Finished { reason: finish_from_wire(reason)?, native_reason })
@@ -365,7 +366,12 @@ mod tests {
                 native: json.clone(),
                 ..Usage::default()
             }),
-            Kind::Resumed(Resumed { from: "a".into(), to: "b".into(), reason: "cut".into() }),
+            Kind::Resumed(Resumed {
+                from: "a".into(),
+                to: "b".into(),
+                reason: "cut".into(),
+                dialect: "openai".into(),
+            }),
             Kind::ChoiceFinished(end.clone()),
             Kind::Finished(end),
             Kind::Failed(failed),

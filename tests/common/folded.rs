@@ -47,9 +47,9 @@ impl Folded {
     }
 }
 
-/// Sense, not spelling: arguments are compared as JSON where they are JSON; none at all are `{}`.
+/// Sense, not spelling: arguments are compared as JSON where they are JSON; none at all, or null, are `{}`.
 pub(crate) fn arguments(text: &str) -> Value {
-    let text = if text.is_empty() { "{}" } else { text };
+    let text = if ["", "null"].contains(&text) { "{}" } else { text };
     serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
 }
 
@@ -57,25 +57,18 @@ pub(crate) fn arguments(text: &str) -> Value {
 pub(crate) fn fold(events: &[Event]) -> Folded {
     let mut folded = Folded::default();
     let mut calls: BTreeMap<u32, Vec<(RunBy, Call)>> = BTreeMap::new();
-    // Long signatures come in several events, one right after the other.
-    let mut signing = false;
     for event in events {
         assert_eq!(folded.end, None, "nothing after the last event: {event:?}");
         let of = event.choice;
         let begun = calls.entry(of).or_default();
         let choice = folded.choices.entry(of).or_default();
-        let was_signing = std::mem::take(&mut signing);
         match &event.kind {
             Kind::Text(text) => choice.text += text,
             Kind::Reasoning(part) => {
                 choice.reasoning += &part.text;
-                signing = !part.signature.is_empty();
-                append(
-                    &mut choice.signatures,
-                    &part.signature,
-                    was_signing && part.text.is_empty(),
-                );
-                append(&mut choice.encrypted, &part.encrypted, false);
+                let opaque = |text: &String| (!text.is_empty()).then(|| text.clone());
+                choice.signatures.extend(opaque(&part.signature));
+                choice.encrypted.extend(opaque(&part.encrypted));
             }
             Kind::Refusal(text) => choice.refusal += text,
             Kind::ToolCall(call) => {
@@ -113,14 +106,6 @@ pub(crate) fn fold(events: &[Event]) -> Folded {
         }
     }
     folded
-}
-
-fn append(all: &mut Vec<String>, part: &str, goes_on: bool) {
-    match all.last_mut() {
-        _ if part.is_empty() => {}
-        Some(last) if goes_on => last.push_str(part),
-        _ => all.push(part.to_owned()),
-    }
 }
 
 /// What the channel's JSON says of a generation. Signatures and native payloads are only in the log.

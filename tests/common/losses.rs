@@ -16,12 +16,14 @@ pub(crate) enum Member {
     Encrypted,
     Refusal,
     ToolCalls,
+    UnparsedCalls,
     OtherChoices,
     Citations,
     Images,
     /// Blocks and calls of tools that the provider runs itself, and whatever else only its dialect knows.
     Natives,
     Finish(FinishReason),
+    NoUsage,
     Usage,
     CachedInput,
     CacheWrite,
@@ -39,11 +41,13 @@ impl Member {
             Self::Encrypted => "encrypted reasoning".into(),
             Self::Refusal => "the words of a refusal".into(),
             Self::ToolCalls => "tool calls".into(),
+            Self::UnparsedCalls => "tool calls whose arguments are no JSON".into(),
             Self::OtherChoices => "several choices".into(),
             Self::Citations => "citations".into(),
             Self::Images => "images".into(),
             Self::Natives => "what the provider's own tools do, and blocks only it knows".into(),
             Self::Finish(reason) => format!("end `{}`", reason.as_str()),
+            Self::NoUsage => "no usage, where none came".into(),
             Self::Usage => "usage: input and output".into(),
             Self::CachedInput => "usage: input from cache".into(),
             Self::CacheWrite => "usage: input into cache".into(),
@@ -53,13 +57,14 @@ impl Member {
     }
 
     /// All that an answer can have.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Text,
         Self::Reasoning,
         Self::Signatures,
         Self::Encrypted,
         Self::Refusal,
         Self::ToolCalls,
+        Self::UnparsedCalls,
         Self::OtherChoices,
         Self::Citations,
         Self::Images,
@@ -67,9 +72,10 @@ impl Member {
         Self::Finish(FinishReason::Stop),
         Self::Finish(FinishReason::Length),
         Self::Finish(FinishReason::ToolCalls),
-        Self::Finish(FinishReason::ContentFilter),
-        Self::Finish(FinishReason::Refusal),
-        Self::Finish(FinishReason::Pause),
+        Self::Finish(ContentFilter),
+        Self::Finish(Refusal),
+        Self::Finish(Pause),
+        Self::NoUsage,
         Self::Usage,
         Self::CachedInput,
         Self::CacheWrite,
@@ -96,12 +102,33 @@ const fn any(app: AppDialect, member: Member, becomes: &'static str) -> Loss {
 
 use AppDialect::{Anthropic, Gemini, OpenAi, Responses};
 
+use FinishReason::{ContentFilter, Pause, Refusal};
+
 /// The table.
 pub(crate) const LOSSES: &[Loss] = &[
     any(OpenAi, Member::Natives, "left out"),
+    any(OpenAi, Member::Citations, "those of web pages; passages of documents are left out"),
+    any(OpenAi, Member::Finish(Pause), "`stop`"),
+    any(OpenAi, Member::Finish(Refusal), "`content_filter`"),
     any(Responses, Member::Natives, "left out"),
+    any(Responses, Member::Citations, "those of web pages; passages of documents are left out"),
+    any(Responses, Member::OtherChoices, "the first choice alone"),
+    any(Responses, Member::Finish(Pause), "`completed`"),
+    any(Responses, Member::Finish(Refusal), "`incomplete: content_filter`"),
     any(Anthropic, Member::Natives, "left out"),
+    any(Anthropic, Member::Citations, "left out"),
+    any(Anthropic, Member::Images, "left out"),
+    any(Anthropic, Member::OtherChoices, "the first choice alone"),
+    any(Anthropic, Member::Refusal, "text, and the end `refusal`"),
+    any(Anthropic, Member::Finish(ContentFilter), "`refusal`"),
+    any(Anthropic, Member::NoUsage, "zeros"),
     any(Gemini, Member::Natives, "left out"),
+    any(Gemini, Member::Citations, "those of web pages; passages of documents are left out"),
+    any(Gemini, Member::Refusal, "text"),
+    any(Gemini, Member::UnparsedCalls, "the end `MALFORMED_FUNCTION_CALL`"),
+    any(Gemini, Member::Finish(Pause), "`STOP`"),
+    any(Gemini, Member::Finish(Refusal), "`SAFETY`"),
+    any(Gemini, Member::CacheWrite, "part of the input alone"),
 ];
 
 /// The line that allows a pair to lose a member.

@@ -67,7 +67,14 @@ models:
         };
         let environment = Environment::default();
         let mut config = Config::parse("test.yaml", &yaml, &environment).expect("a valid config");
+        // What a provider does is told as it is, unless the test is about trying again.
+        config.models.iter_mut().for_each(|model| model.failover.retries = 0);
         adjust(&mut config);
+        Self::serving(config).await
+    }
+
+    /// A gateway of any config.
+    pub(crate) async fn serving(config: Config) -> Self {
         let state_dir = tempfile::tempdir().expect("a directory");
         let gateway = Gateway::bind(config, state_dir.path().to_owned()).await.expect("it binds");
         let addr = gateway.http_addr();

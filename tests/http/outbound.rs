@@ -39,6 +39,8 @@ async fn gateway(base_url: &str, further: &str, directory: &std::path::Path) -> 
         let Config { providers, models, .. } =
             Config::load(&file, &Environment::default()).unwrap_or_else(|error| panic!("{error}"));
         (config.providers, config.models) = (providers, models);
+        // What a provider does is told as it is.
+        config.models.iter_mut().for_each(|model| model.failover.retries = 0);
     })
     .await
 }

@@ -173,7 +173,8 @@ class Player:
         said = list(providers.STREAMS[dialect](parts, "played-model"))
         if "fail" in wish:
             # What ends it well is left out: the reason, the usage, the terminator.
-            said = said[: len(said) - ENDS[dialect]] + [providers.failure(dialect, 529, wish["message"])]
+            said = said[: len(said) - ENDS[dialect]]
+            said.append(providers.failure(dialect, 529, wish["message"], len(said)))
         begin(connection, 200, providers.CONTENT_TYPES.get(dialect, "text/event-stream"))
         body = b"".join(said)
         send_cut(connection, body[: int(len(body) * wish.get("stop", 1))], random.Random(wish.get("seed", 0)))

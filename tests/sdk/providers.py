@@ -422,15 +422,16 @@ WHOLES = {
 }
 
 
-def failure(dialect: str, status: int, message: str) -> bytes:
-    """An error in the middle of a stream that began well."""
+def failure(dialect: str, status: int, message: str, number: int) -> bytes:
+    """An error in the middle of a stream that began well, after so many frames."""
     if dialect == "bedrock":
         return bedrock_frame("throttlingException", {"message": message}, "exception")
     body = error(dialect, status, message)
     if dialect == "ollama":
         return json.dumps(body).encode() + b"\n"
     if dialect == "responses":
-        return sse({"type": "error", "sequence_number": 99, "code": "server_error", "message": message, "param": None}, "error")
+        event = {"type": "error", "sequence_number": number, "code": "server_error", "message": message, "param": None}
+        return sse(event, "error")
     return sse(body, "error" if dialect == "anthropic" else None)
 
 

@@ -141,6 +141,7 @@ fn kinds() -> Vec<(&'static str, Event)> {
                 from: "openai".into(),
                 to: "anthropic".into(),
                 reason: "cut".into(),
+                ..Resumed::default()
             }),
         ),
         ("choice_finished", Kind::ChoiceFinished(stop.clone())),

@@ -108,7 +108,7 @@ impl Steps {
             Kind::Native(native) if native.dialect == NAME && self.own() => {
                 self.native(native, out);
             }
-            Kind::Resumed(_) => {
+            Kind::Resumed(resumed) => {
                 // Calls that were not told yet are void; whoever goes on begins its thoughts anew.
                 self.resumed = true;
                 self.waiting.clear();
@@ -117,6 +117,7 @@ impl Steps {
                 if matches!(&self.open, Some(Open { holds: Holds::Thinking(_), .. })) {
                     self.close(out);
                 }
+                self.origin = Dialect::parse(&resumed.dialect).or(self.origin);
             }
             Kind::Finished(end) => {
                 self.begin(out);

@@ -170,7 +170,10 @@ impl Speech {
             }
             Kind::Failed(failed) => self.fail(failed.clone(), out),
             Kind::Native(native) if native.dialect == NAME => self.native(choice, native, out),
-            Kind::Resumed(_) => self.void(),
+            Kind::Resumed(resumed) => {
+                self.void();
+                self.origin = Dialect::parse(&resumed.dialect);
+            }
             Kind::ToolCall(_) | Kind::Citation(_) | Kind::Custom(_) | Kind::Native(_) => {}
         }
     }
@@ -288,7 +291,7 @@ impl Speech {
         let mut broken = None;
         while let Some(call) = state.calls.take() {
             self.held_bytes = self.held_bytes.saturating_sub(call.bytes());
-            match call.arguments.trim().is_empty() || call.is_object() {
+            match call.is_bare() || call.is_object() {
                 true => out.push(Piece::Part(choice, call.part())),
                 false => broken = Some(call.name),
             }

@@ -182,7 +182,7 @@ impl Folded {
                 choice.reason.get_or_insert(end.reason);
             }
             Kind::Native(native) if native.dialect == NAME => self.native(event.choice, native),
-            Kind::Resumed(_) => self.head.origin = None,
+            Kind::Resumed(resumed) => self.head.origin = Dialect::parse(&resumed.dialect),
             Kind::ToolCall(_) | Kind::Failed(_) | Kind::Custom(_) | Kind::Native(_) => {}
         }
     }

@@ -138,7 +138,7 @@ impl Encoder {
             }
             Kind::Failed(failed) => out.push(Wire::unnamed(error_payload(failed))),
             Kind::Native(native) if native.dialect == NAME => self.native(choice, native, out),
-            Kind::Resumed(_) => self.head.origin = None,
+            Kind::Resumed(resumed) => self.head.origin = Dialect::parse(&resumed.dialect),
             Kind::ToolCall(_) | Kind::Custom(_) | Kind::Native(_) => {}
         }
     }

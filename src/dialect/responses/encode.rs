@@ -160,10 +160,11 @@ impl Encoder {
                 self.response.usage = Some(usage::object(usage, self.response.own()));
             }
             Kind::Native(native) if native.dialect == NAME => self.native(native, out),
-            Kind::Resumed(_) => {
+            Kind::Resumed(resumed) => {
                 // What another provider had begun to think or call is not gone on with.
                 self.close_thought(out);
                 self.close_calls(INCOMPLETE, out);
+                self.response.follow(&resumed.dialect);
             }
             Kind::Finished(end) => self.finish(end, out),
             Kind::Failed(failed) => self.fail(failed, out),

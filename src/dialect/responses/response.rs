@@ -105,6 +105,11 @@ impl Response {
         self.speaker = Dialect::parse(&started.dialect);
     }
 
+    /// A provider of this dialect speaks from here on.
+    pub(super) fn follow(&mut self, dialect: &str) {
+        self.speaker = Dialect::parse(dialect).or(self.speaker);
+    }
+
     /// Whether the provider spoke this dialect.
     pub(super) fn own(&self) -> bool {
         self.speaker.is_some_and(|dialect| dialect.as_str() == NAME)

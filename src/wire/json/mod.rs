@@ -62,7 +62,8 @@ pub fn event_json(seq: u64, generation: &str, event: &Event) -> (&'static str, S
             head()
                 .string("from", &resumed.from)
                 .string("to", &resumed.to)
-                .string("reason", &resumed.reason),
+                .string("reason", &resumed.reason)
+                .string_if("dialect", &resumed.dialect),
         ),
         Kind::ChoiceFinished(end) => {
             let object = head().number("choice", event.choice.into());

@@ -112,6 +112,8 @@ export class OpenAiResponses extends OpenAiChat {
     if (stream) {
       const events = this.client.responses.stream(options, { signal });
       response = await events.finalResponse();
+      // An answer like any other to the SDK: it is the app that looks.
+      if (response.status === "failed") throw new OpenAI.APIError(undefined, response.error, response.error.message, undefined);
     } else {
       response = await this.client.responses.create(options, { signal });
     }
@@ -213,9 +215,10 @@ export class Gemini {
 /** Vercel's AI SDK: its own words over a provider package. */
 class Vercel {
   words = { stop: "stop", tool_calls: "tool-calls" };
-  constructor(model, providerOptions) {
+  constructor(model, always, thinking) {
     this.model = model;
-    this.providerOptions = providerOptions;
+    this.always = always;
+    this.thinking = thinking;
   }
   user(text, image) {
     if (!image) return [{ role: "user", content: text }];
@@ -233,9 +236,10 @@ class Vercel {
   }
   async ask(model, messages, { stream, tools, think, schema, signal }) {
     const options = { model: this.model(model), messages, maxRetries: 0, abortSignal: signal };
+    const [[provider, settings]] = Object.entries(this.always);
+    options.providerOptions = { [provider]: { ...settings, ...(think ? this.thinking : {}) } };
     const { parameters, description } = TOOL;
     if (tools) options.tools = { get_weather: tool({ description, inputSchema: jsonSchema(parameters) }) };
-    if (think) options.providerOptions = this.providerOptions;
     if (schema) options.output = Output.object({ schema: jsonSchema(SCHEMA), name: "river" });
     let result;
     if (stream) {
@@ -266,27 +270,35 @@ export const APPS = {
   "google genai": ["gemini", (origin) => new Gemini(origin)],
   "vercel openai chat": [
     "openai",
-    (origin) => new Vercel(createOpenAI({ baseURL: `${origin}/v1`, apiKey: KEY }).chat, { openai: { reasoningEffort: "low" } }),
+    (origin) => new Vercel(createOpenAI({ baseURL: `${origin}/v1`, apiKey: KEY }).chat, { openai: {} }, { reasoningEffort: "low" }),
   ],
   "vercel openai responses": [
     "responses",
     (origin) =>
-      new Vercel(createOpenAI({ baseURL: `${origin}/v1`, apiKey: KEY }).responses, {
-        openai: { reasoningEffort: "low", reasoningSummary: "auto", store: false, include: ["reasoning.encrypted_content"], forceReasoning: true },
-      }),
+      new Vercel(
+        createOpenAI({ baseURL: `${origin}/v1`, apiKey: KEY }).responses,
+        // Else the next turn names items that only OpenAI keeps.
+        { openai: { store: false } },
+        { reasoningEffort: "low", reasoningSummary: "auto", include: ["reasoning.encrypted_content"], forceReasoning: true },
+      ),
   ],
   "vercel anthropic": [
     "anthropic",
     (origin) =>
-      new Vercel(createAnthropic({ baseURL: `${origin}/v1`, apiKey: KEY }), {
-        anthropic: { thinking: { type: "enabled", budgetTokens: 1024 } },
-      }),
+      new Vercel(
+        createAnthropic({ baseURL: `${origin}/v1`, apiKey: KEY }),
+        // For models that it does not know it makes a tool of the schema.
+        { anthropic: { structuredOutputMode: "outputFormat" } },
+        { thinking: { type: "enabled", budgetTokens: 1024 } },
+      ),
   ],
   "vercel google": [
     "gemini",
     (origin) =>
-      new Vercel(createGoogleGenerativeAI({ baseURL: `${origin}/v1beta`, apiKey: KEY }), {
-        google: { thinkingConfig: { includeThoughts: true, thinkingBudget: 1024 } },
-      }),
+      new Vercel(
+        createGoogleGenerativeAI({ baseURL: `${origin}/v1beta`, apiKey: KEY }),
+        { google: {} },
+        { thinkingConfig: { includeThoughts: true, thinkingBudget: 1024 } },
+      ),
   ],
 };

@@ -192,6 +192,9 @@ class OpenAiResponses(OpenAiChat):
                 assert event.sequence_number == number or not self.strict, "numbers without a gap"
                 if event.type == "response.output_text.delta":
                     text += event.delta
+                if event.type == "response.failed":
+                    # An event like any other to the SDK: it is the app that looks.
+                    raise openai.APIError(event.response.error.message, None, body=None)
                 if event.type in ("response.completed", "response.incomplete"):
                     response = event.response
             assert response is not None, "no terminal event"

@@ -94,8 +94,9 @@ def flat(value: object) -> str:
     """All text within, whatever shape the dialect gives it."""
     if isinstance(value, str):
         return value
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
-    return "".join(flat(each) for each in inner)
+    if isinstance(value, dict):
+        value = [inner for key, inner in value.items() if key != "type"]
+    return "".join(flat(inner) for inner in value) if isinstance(value, list) else ""
 
 
 def images(dialect: str, body: dict) -> list[bytes]:

@@ -1,0 +1,153 @@
+//! Adds up what a generation's attempts used, and what that costs. Pure.
+//!
+//! A provider's own numbers are never replaced. Where a call that said something was stopped before they came, they are
+//! estimated, and marked: [`BYTES_PER_TOKEN`] bytes of UTF-8 to a token, of what was said and of what was asked.
+
+use crate::{event::Usage, route::Price};
+
+/// About what a token of English or of JSON has, by the tokenizers in use; other scripts have fewer bytes to a token by
+/// character and about as many by UTF-8.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// A longer run of one word's characters is data (an image in base64), which is not counted by its length.
+const WORD_BYTES_MAX: usize = 512;
+
+/// What all attempts used.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Attempts that are over.
+    before: Option<Usage>,
+    current: Current,
+}
+
+/// The attempt that runs.
+#[derive(Debug, Default)]
+struct Current {
+    price: Option<Price>,
+    asked_bytes: u64,
+    said_bytes: u64,
+    given: Option<Usage>,
+}
+
+impl Tally {
+    /// A call goes out with this body; the one before it is over.
+    pub(super) fn begin(&mut self, price: Option<Price>, body: &[u8]) {
+        self.close();
+        self.current.price = price;
+        self.current.asked_bytes = text_bytes(body);
+    }
+
+    /// The call that runs said so many bytes more.
+    pub(super) fn said(&mut self, bytes: u64) {
+        self.current.said_bytes += bytes;
+    }
+
+    /// The provider gave its numbers for the call that runs; the last ones hold.
+    pub(super) fn given(&mut self, usage: Usage) {
+        self.current.given = Some(usage);
+    }
+
+    /// What all calls used, this one included. `estimate`: numbers that never came are estimated, if anything was said.
+    pub(super) fn total(&self, estimate: bool) -> Option<Usage> {
+        let current = self.current.usage(estimate || self.before.is_some());
+        match (&self.before, current) {
+            (None, current) => current,
+            (Some(before), None) => Some(before.clone()),
+            (Some(before), Some(current)) => Some(sum(before, &current)),
+        }
+    }
+
+    fn close(&mut self) {
+        let Some(usage) = std::mem::take(&mut self.current).usage(true) else { return };
+        self.before = Some(match &self.before {
+            Some(before) => sum(before, &usage),
+            None => usage,
+        });
+    }
+}
+
+impl Current {
+    fn usage(&self, estimate: bool) -> Option<Usage> {
+        let estimated = || Usage {
+            input: self.asked_bytes.div_ceil(BYTES_PER_TOKEN),
+            output: self.said_bytes.div_ceil(BYTES_PER_TOKEN),
+            estimated: true,
+            ..Usage::default()
+        };
+        let guess = estimate && self.said_bytes > 0;
+        let mut usage = self.given.clone().or_else(|| guess.then(estimated))?;
+        usage.cost = self.price.as_ref().map(|price| price.cost(&usage)).or(usage.cost);
+        Some(usage)
+    }
+}
+
+/// Of several calls nobody's own object tells the whole, and a cost is known only if every part's is.
+fn sum(one: &Usage, other: &Usage) -> Usage {
+    Usage {
+        input: one.input.saturating_add(other.input),
+        output: one.output.saturating_add(other.output),
+        cached_input: one.cached_input.saturating_add(other.cached_input),
+        cache_write: one.cache_write.saturating_add(other.cache_write),
+        reasoning: one.reasoning.saturating_add(other.reasoning),
+        native: crate::event::Json::new(),
+        estimated: one.estimated || other.estimated,
+        cost: one.cost.zip(other.cost).map(|(one, other)| one + other),
+    }
+}
+
+/// The bytes of a body without the data in it.
+fn text_bytes(body: &[u8]) -> u64 {
+    let is_data = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte);
+    let words = body.chunk_by(|one, other| is_data(one) == is_data(other));
+    let words = words.filter(|word| word.len() <= WORD_BYTES_MAX || !is_data(&word[0]));
+    words.map(|word| word.len() as u64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(input: u64, output: u64) -> Usage {
+        Usage { input, output, native: "{}".into(), ..Usage::default() }
+    }
+
+    #[test]
+    fn one_calls_numbers_are_handed_on_as_they_are() {
+        let mut tally = Tally::default();
+        tally.begin(None, b"{}");
+        tally.said(100);
+        assert_eq!(tally.total(false), None);
+        tally.given(usage(3, 5));
+        assert_eq!(tally.total(true), Some(usage(3, 5)), "and never replaced");
+    }
+
+    #[test]
+    fn what_never_came_is_estimated_only_where_something_was_said() {
+        let mut tally = Tally::default();
+        tally.begin(None, &[b' '; 40]);
+        assert_eq!(tally.total(true), None);
+        tally.said(9);
+        let estimated = Usage { input: 10, output: 3, estimated: true, ..Usage::default() };
+        assert_eq!(tally.total(true), Some(estimated));
+    }
+
+    #[test]
+    fn an_image_in_the_call_is_not_counted_by_its_length() {
+        let body = format!("{{\"a\":\"{}\"}}", "Qk0/+".repeat(100_000));
+        assert_eq!(text_bytes(body.as_bytes()), 8);
+        assert_eq!(text_bytes("漢字 and words".as_bytes()), 16);
+    }
+
+    #[test]
+    fn attempts_add_up_and_one_estimate_marks_the_sum() {
+        let mut tally = Tally::default();
+        tally.begin(None, &[b' '; 8]);
+        tally.begin(None, &[b' '; 40]);
+        tally.said(9);
+        tally.begin(None, &[b' '; 80]);
+        tally.said(1);
+        tally.given(usage(20, 7));
+        let sum = Usage { input: 30, output: 10, estimated: true, ..Usage::default() };
+        assert_eq!(tally.total(false), Some(sum));
+    }
+}
