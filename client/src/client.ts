@@ -17,7 +17,9 @@ import { websocket } from "./transport/websocket.js";
 import { webtransport } from "./transport/webtransport.js";
 import type { Frame } from "./wire/frame.js";
 import {
+  Acks,
   type Control,
+  type Delivery,
   PROTOCOL,
   type Published,
   type Subscribe,
@@ -49,7 +51,15 @@ export interface ConnectOptions {
 export interface SubscribeOptions {
   /** `beginning` by default. */
   readonly from?: From;
+  /**
+   * `datagram` shows the newest at once on a network that loses packets, and costs repetitions; where the carrier has no
+   * datagrams it is `stream`, the default.
+   */
+  readonly delivery?: Delivery;
 }
+
+/** So many acknowledgements fit into any datagram. */
+const ACKS_MAX = 64;
 
 /** The session at one moment. */
 export interface ClientSnapshot {
@@ -82,6 +92,8 @@ export class Client {
   readonly #feeds = new Set<Feed>();
   /** By link, then by alias. What comes under an alias that was given up finds nobody. */
   readonly #links = new Map<number, { next: number; readonly feeds: Map<number, Feed> }>();
+  /** Something came for these since the last acknowledgement. */
+  readonly #owed = new Set<Feed>();
   readonly #attached = new Map<Feed, { readonly link: number; readonly alias: number }>();
   readonly #unhook: () => void;
   #welcome: Welcome | undefined;
@@ -98,7 +110,8 @@ export class Client {
       {
         hello: (link) => this.#hello(link),
         control: (link, control) => this.#control(link, control),
-        frame: (link, frame, size) => this.#frame(link, frame, size),
+        frame: (link, frame, size, byDatagram) => this.#frame(link, frame, size, byDatagram),
+        pinged: (link) => this.#acknowledge(link, this.#feeds),
         live: (link) => this.#live(link),
         lost: (link) => this.#lost(link),
         changed: () => this.#changed(),
@@ -121,8 +134,9 @@ export class Client {
   }
 
   /** Reads a channel. Each call is a subscription of its own. */
-  subscribe(channel: string, { from = "beginning" }: SubscribeOptions = {}): Channel {
-    const one = new Channel(this, channel, from, this.#clock.now(), this.#frames);
+  subscribe(channel: string, options: SubscribeOptions = {}): Channel {
+    const { from = "beginning", delivery = "stream" } = options;
+    const one = new Channel(this, channel, from, delivery, this.#clock.now(), this.#frames);
     const { phase } = this.#session.model;
     if (phase.name === "closed") {
       one.feed.fail(new TokenwayError(phase.code, phase.message));
@@ -213,7 +227,10 @@ export class Client {
     const alias = book ? book.next++ : 1;
     book?.feeds.set(alias, feed);
     this.#attached.set(feed, { link, alias });
-    return { alias, channel: feed.channel, from: onWire(feed.attach()), times: false };
+    const byDatagram = feed.delivery === "datagram" && !!this.#session.datagramOf(link);
+    const from = onWire(feed.attach(byDatagram));
+    const delivery = byDatagram ? "datagram" : "stream";
+    return { alias, channel: feed.channel, from, times: false, delivery };
   }
 
   #resubscribe(link: number, feed: Feed): void {
@@ -244,7 +261,7 @@ export class Client {
       this.#status.touch();
     } else if (body?.case === "subscribed") {
       const feed = this.#find(link, body.value.alias);
-      if (feed?.subscribed(body.value).complete) this.#backAgain();
+      if (feed?.subscribed(body.value, this.#clock.now())) this.#backAgain();
       if (feed?.over) this.#links.get(link)?.feeds.delete(body.value.alias);
     } else if (body?.case === "refused" && body.value.alias !== 0) {
       const feed = this.#find(link, body.value.alias);
@@ -254,13 +271,34 @@ export class Client {
     }
   }
 
-  #frame(link: number, frame: Frame, size: number): void {
+  #frame(link: number, frame: Frame, size: number, byDatagram: boolean): void {
     const feed = this.#find(link, frame.alias);
     if (feed === undefined) return;
     const before = feed.received;
-    const outcome = feed.frame(frame, size, this.#clock.now());
+    const outcome = feed.frame(frame, size, byDatagram, this.#clock.now());
     if (feed.received > before) this.#backAgain();
+    if (feed.contiguous !== undefined) {
+      this.#owed.add(feed);
+      this.#frames.request(this.#acknowledgeOwed);
+    }
     this.#follow(link, feed, outcome);
+  }
+
+  readonly #acknowledgeOwed = (): void => {
+    for (const link of this.#links.keys()) this.#acknowledge(link, this.#owed);
+    this.#owed.clear();
+  };
+
+  /** Tells the gateway what has come of these, so that it is not sent again. */
+  #acknowledge(link: number, feeds: Iterable<Feed>): void {
+    const acks: Acks["acks"][number][] = [];
+    for (const feed of feeds) {
+      const at = this.#attached.get(feed);
+      const seq = feed.contiguous;
+      if (at?.link === link && seq !== undefined) acks.push({ alias: at.alias, seq });
+    }
+    const send = this.#session.datagramOf(link);
+    while (acks.length > 0) send?.(Acks.encode({ acks: acks.splice(0, ACKS_MAX) }));
   }
 
   #follow(link: number, feed: Feed, outcome: ReturnType<Feed["refused"]>): void {

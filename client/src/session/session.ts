@@ -2,6 +2,7 @@
 
 import type { ConnectInfo, Sink, Transport } from "../transport/transport.js";
 import { Frame } from "../wire/frame.js";
+import { Deframer } from "../wire/framing.js";
 import { WireError } from "../wire/protobuf.js";
 import {
   ClientMessage,
@@ -21,8 +22,10 @@ export interface SessionHost {
   /** The hello for a new link: it takes the subscriptions along. */
   hello(link: number): readonly ClientMessage[];
   control(link: number, control: Control): void;
-  /** A frame, and how many bytes it took. */
-  frame(link: number, frame: Frame, size: number): void;
+  /** A frame, how many bytes it took, and whether it came by datagram: then others may be missing before it. */
+  frame(link: number, frame: Frame, size: number, byDatagram: boolean): void;
+  /** A ping was sent: what else is due at times may go with it. */
+  pinged(link: number): void;
   /** The link was welcomed and is the one to speak on. */
   live(link: number): void;
   /** The link that was live is not any more. */
@@ -73,6 +76,11 @@ export class Session {
     return ++this.#requests;
   }
 
+  /** Sends a datagram; undefined where the link's carrier has none. */
+  datagramOf(link: number): Race["datagram"] {
+    return this.#links.get(link)?.datagram;
+  }
+
   send(link: number, message: ClientMessage): void {
     this.#links.get(link)?.send(ClientMessage.encode(message));
   }
@@ -106,14 +114,14 @@ export class Session {
         }
         break;
       case "hangUp":
-        this.#links.get(command.attempt)?.close();
-        this.#links.delete(command.attempt);
+        this.#hangUp(command.attempt);
         break;
       case "ping":
         this.send(command.attempt, {
           request: this.nextRequest(),
           body: { case: "ping", value: { nonce: command.nonce } },
         });
+        this.#host.pinged(command.attempt);
         break;
       case "settle":
         // Twice, so that whatever was queued when the timer ran is read before the path is judged.
@@ -122,6 +130,11 @@ export class Session {
         );
         break;
     }
+  }
+
+  #hangUp(link: number): void {
+    this.#links.get(link)?.close();
+    this.#links.delete(link);
   }
 
   #dial(command: Extract<Command, { type: "dial" }>): void {
@@ -162,38 +175,45 @@ export class Session {
   }
 
   #sink(attempt: number): Sink {
-    const guard = (work: () => void): void => {
-      if (!this.#links.has(attempt)) return;
-      try {
-        work();
-      } catch (error) {
-        if (!(error instanceof WireError)) throw error;
-        // What cannot be understood may have been an event: only a new link makes up for it.
-        this.#links.get(attempt)?.close();
-        this.#links.delete(attempt);
-        this.dispatch({ type: "gone", attempt });
-      }
+    const closed = (): void => {
+      this.#hangUp(attempt);
+      this.dispatch({ type: "gone", attempt });
     };
+    const guard =
+      (take: (bytes: Uint8Array) => void) =>
+      (bytes: Uint8Array): void => {
+        try {
+          take(bytes);
+        } catch (error) {
+          if (!(error instanceof WireError)) throw error;
+          // What cannot be understood may have been an event: only a new link makes up for it.
+          closed();
+        }
+      };
+    const frame = guard((bytes) => this.#frame(attempt, bytes, false));
     return {
-      opened: () => guard(() => this.dispatch({ type: "opened", attempt })),
-      message: (bytes) =>
-        guard(() => {
-          const { body } = ServerMessage.decode(bytes);
-          if (body?.case === "frame") this.#frame(attempt, body.value, bytes.length);
-          else if (body?.case === "control") this.#control(attempt, body.value);
-        }),
-      frame: (bytes) => guard(() => this.#frame(attempt, Frame.decode(bytes), bytes.length)),
-      closed: () =>
-        guard(() => {
-          this.#links.delete(attempt);
-          this.dispatch({ type: "gone", attempt });
-        }),
+      opened: () => this.dispatch({ type: "opened", attempt }),
+      message: guard((bytes) => {
+        const { body } = ServerMessage.decode(bytes);
+        if (body?.case === "frame") this.#frame(attempt, bytes, false, body.value);
+        else if (body?.case === "control") this.#control(attempt, body.value);
+      }),
+      frame,
+      datagram: guard((bytes) => {
+        for (const one of new Deframer().push(bytes)) this.#frame(attempt, one, true);
+      }),
+      closed,
     };
   }
 
-  #frame(attempt: number, frame: Frame, size: number): void {
+  #frame(
+    attempt: number,
+    bytes: Uint8Array,
+    byDatagram: boolean,
+    frame = Frame.decode(bytes),
+  ): void {
     this.#heard(attempt);
-    this.#host.frame(attempt, frame, size);
+    this.#host.frame(attempt, frame, bytes.length, byDatagram);
   }
 
   #control(attempt: number, control: Control): void {
