@@ -9,7 +9,7 @@ import type { Phase } from "./session/model.js";
 import { watchPage } from "./session/page.js";
 import { type Loss, type Recovery, recovered } from "./session/recovery.js";
 import { Requests } from "./session/requests.js";
-import { helloMessages, Session } from "./session/session.js";
+import { Session } from "./session/session.js";
 import { Frames, onAnimationFrame, type Readable, type Schedule, Store } from "./store.js";
 import { infoSource } from "./transport/info.js";
 import type { ConnectInfo, Transport, TransportKind } from "./transport/transport.js";
@@ -20,6 +20,7 @@ import {
   Acks,
   type Control,
   type Delivery,
+  type Hello,
   PROTOCOL,
   type Published,
   type Subscribe,
@@ -137,9 +138,9 @@ export class Client {
   subscribe(channel: string, options: SubscribeOptions = {}): Channel {
     const { from = "beginning", delivery = "stream" } = options;
     const one = new Channel(this, channel, from, delivery, this.#clock.now(), this.#frames);
-    const { phase } = this.#session.model;
-    if (phase.name === "closed") {
-      one.feed.fail(new TokenwayError(phase.code, phase.message));
+    const error = this.#error();
+    if (error) {
+      one.feed.fail(error);
       return one;
     }
     this.#feeds.add(one.feed);
@@ -158,18 +159,13 @@ export class Client {
   async publish(channel: string, custom: { type: string; data: unknown }): Promise<Published> {
     const data = new TextEncoder().encode(JSON.stringify(custom.data ?? null));
     const value = { channel, custom: { type: custom.type, data } };
-    const answer = await this.#ask({ case: "publish", value }, false);
-    if (answer === undefined) throw new TokenwayError("bad_message", "not an answer to publish");
-    return answer;
+    // Only a Published answers it.
+    return (await this.#ask({ case: "publish", value }, false)) as Published;
   }
 
   /** Leaves a channel; `Channel.detach` calls this. */
   detach(feed: Feed): void {
-    const at = this.#attached.get(feed);
-    if (at) {
-      const body = { case: "unsubscribe", value: { alias: at.alias } } as const;
-      this.#session.send(at.link, { request: 0, body });
-    }
+    this.#leave(feed);
     feed.detach();
     this.#forget(feed);
   }
@@ -193,13 +189,12 @@ export class Client {
   }
 
   #ask(body: Parameters<Requests["ask"]>[1], idempotent: boolean): Promise<Published | undefined> {
-    const { phase } = this.#session.model;
-    if (phase.name === "closed")
-      return Promise.reject(new TokenwayError(phase.code, phase.message));
+    const error = this.#error();
+    if (error) return Promise.reject(error);
     return this.#requests.ask(this.#session.nextRequest(), body, idempotent);
   }
 
-  #hello(link: number): ReturnType<typeof helloMessages> {
+  #hello(link: number): Hello {
     const { phase } = this.#session.model;
     for (const other of this.#links.keys()) {
       // Attempts that came to nothing.
@@ -208,7 +203,7 @@ export class Client {
     this.#links.set(link, { next: 1, feeds: new Map() });
     const subscriptions = [...this.#feeds].map((feed) => this.#attach(link, feed));
     const { tokens = [], frameIntervalMs } = this.#options;
-    const hello = {
+    return {
       protocol: PROTOCOL,
       client: CLIENT_NAME,
       maxStreams: 0,
@@ -216,7 +211,6 @@ export class Client {
       tokens,
       subscriptions,
     };
-    return helloMessages(hello, () => this.#session.nextRequest());
   }
 
   /** Gives the feed an alias on the link; from now on only what comes under it counts. */
@@ -234,14 +228,17 @@ export class Client {
   }
 
   #resubscribe(link: number, feed: Feed): void {
-    const old = this.#attached.get(feed);
-    if (old?.link === link) {
-      const body = { case: "unsubscribe", value: { alias: old.alias } } as const;
-      this.#session.send(link, { request: 0, body });
-    }
+    this.#leave(feed);
     const value = this.#attach(link, feed);
     const request = this.#session.nextRequest();
     this.#session.send(link, { request, body: { case: "subscribe", value } });
+  }
+
+  #leave(feed: Feed): void {
+    const at = this.#attached.get(feed);
+    if (!at) return;
+    const body = { case: "unsubscribe", value: { alias: at.alias } } as const;
+    this.#session.send(at.link, { request: 0, body });
   }
 
   #unattach(feed: Feed): void {
@@ -347,12 +344,11 @@ export class Client {
 
   #changed(): void {
     this.#status.touch();
-    const { phase } = this.#session.model;
-    if (phase.name !== "closed") return;
-    const error = new TokenwayError(phase.code, phase.message);
+    const error = this.#error();
+    if (!error) return;
     this.#requests.fail(error);
     for (const feed of this.#feeds) {
-      if (phase.code === "closed") feed.detach();
+      if (error.code === "closed") feed.detach();
       else feed.fail(error);
     }
     this.#feeds.clear();
@@ -360,16 +356,22 @@ export class Client {
     this.#links.clear();
   }
 
+  /** Why the session is over, if it is. */
+  #error(): TokenwayError | undefined {
+    const { phase } = this.#session.model;
+    return phase.name === "closed" ? new TokenwayError(phase.code, phase.message) : undefined;
+  }
+
   #snapshot(): ClientSnapshot {
     const { phase, rttMs } = this.#session.model;
-    const failed = phase.name === "closed" && phase.code !== "closed";
+    const error = this.#error();
     return {
       state: phase.name,
       transport: phase.name === "live" ? this.#session.kindOf(phase.link) : undefined,
       rttMs,
       welcome: this.#welcome,
       recoveries: this.#recoveries,
-      error: failed ? new TokenwayError(phase.code, phase.message) : undefined,
+      error: error?.code === "closed" ? undefined : error,
     };
   }
 }

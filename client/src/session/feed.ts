@@ -78,7 +78,7 @@ export class Feed {
   readonly #fold = new Fold();
   readonly #askedAt: number;
   /** What came ahead of its turn; only used where events come by datagram. */
-  readonly #reorder = new Reorder();
+  #reorder = new Reorder();
   #byDatagram = false;
   #progress: Progress;
   #status: ChannelSnapshot["status"] = "pending";
@@ -163,7 +163,7 @@ export class Feed {
   /** It is attached under a new alias, and its events may come by datagram; says from where. */
   attach(byDatagram: boolean): From {
     this.#byDatagram = byDatagram;
-    this.#reorder.clear();
+    this.#reorder = new Reorder();
     const from = resumeFrom(this.#progress);
     this.#progress = attach(this.#progress, from);
     this.#metrics.attachments += 1;

@@ -97,7 +97,7 @@ export class Race {
       }
     }
     if (this.#runners.size === 0 && this.#waiting.length === 0) {
-      this.#closed(undefined, "no transport is available");
+      this.#closed(undefined);
     }
   }
 
@@ -112,7 +112,7 @@ export class Race {
     this.#sink.opened();
   }
 
-  #closed(transport: Transport | undefined, cause: unknown): void {
+  #closed(transport: Transport | undefined, cause?: unknown): void {
     if (this.#over) return;
     if (transport) this.#runners.delete(transport);
     if (this.#waiting.length > 0) {

@@ -45,11 +45,6 @@ export class Reorder {
     return next;
   }
 
-  /** Forgets all. */
-  clear(): void {
-    for (const one of [...this.#held]) this.#drop(one);
-  }
-
   #drop(run: Run): void {
     this.#held.splice(this.#held.indexOf(run), 1);
     this.#count(run, -1);

@@ -4,23 +4,17 @@ import type { ConnectInfo, Sink, Transport } from "../transport/transport.js";
 import { Frame } from "../wire/frame.js";
 import { Deframer } from "../wire/framing.js";
 import { WireError } from "../wire/protobuf.js";
-import {
-  ClientMessage,
-  type Control,
-  type Hello,
-  ServerMessage,
-  type Subscribe,
-} from "../wire/session.js";
+import { ClientMessage, type Control, type Hello, ServerMessage } from "../wire/session.js";
 import type { Clock } from "./clock.js";
 import { nothingToDialWith } from "./lack.js";
 import { type Command, initial, type Model, type SessionEvent } from "./model.js";
 import { Race } from "./race.js";
-import { step, wakeAt } from "./state.js";
+import { pendingOf, step, wakeAt } from "./state.js";
 
 /** What the session needs from its owner, and what it tells. A link is one connection, by its number. */
 export interface SessionHost {
   /** The hello for a new link: it takes the subscriptions along. */
-  hello(link: number): readonly ClientMessage[];
+  hello(link: number): Hello;
   control(link: number, control: Control): void;
   /** A frame, how many bytes it took, and whether it came by datagram: then others may be missing before it. */
   frame(link: number, frame: Frame, size: number, byDatagram: boolean): void;
@@ -109,9 +103,10 @@ export class Session {
         this.#dial(command);
         break;
       case "hello":
-        for (const message of this.#host.hello(command.attempt)) {
-          this.send(command.attempt, message);
-        }
+        this.send(command.attempt, {
+          request: this.nextRequest(),
+          body: { case: "hello", value: this.#host.hello(command.attempt) },
+        });
         break;
       case "hangUp":
         this.#hangUp(command.attempt);
@@ -141,7 +136,8 @@ export class Session {
     const { attempt } = command;
     const begin = (info: ConnectInfo): void => {
       // The attempt may have been given up while the answer was on its way.
-      if (!this.#pending(attempt) || this.#lacks(attempt, info)) return;
+      if (pendingOf(this.#model.phase)?.attempt?.id !== attempt || this.#lacks(attempt, info))
+        return;
       const sink = this.#sink(attempt);
       const race = new Race(info, this.#world.transports, command, this.#world.clock, sink);
       this.#links.set(attempt, race);
@@ -166,12 +162,6 @@ export class Session {
     if (message === undefined) return false;
     this.#world.clock.after(0, () => this.dispatch({ type: "noTransport", attempt, message }));
     return true;
-  }
-
-  #pending(attempt: number): boolean {
-    const { phase } = this.#model;
-    if (phase.name === "connecting") return phase.attempt.id === attempt;
-    return phase.name === "live" && phase.handover?.attempt?.id === attempt;
   }
 
   #sink(attempt: number): Sink {
@@ -263,22 +253,4 @@ export class Session {
       this.dispatch({ type: "tick" });
     });
   }
-}
-
-/** A hello may be 1 MiB; a subscription takes at most about 160 bytes. */
-const HELLO_SUBSCRIPTIONS_MAX = 4_000;
-
-/** A hello, and subscribe messages for what does not fit into it. */
-export function helloMessages(hello: Hello, request: () => number): readonly ClientMessage[] {
-  const first = hello.subscriptions.slice(0, HELLO_SUBSCRIPTIONS_MAX);
-  const rest = hello.subscriptions.slice(HELLO_SUBSCRIPTIONS_MAX);
-  const whole: ClientMessage = {
-    request: request(),
-    body: { case: "hello", value: { ...hello, subscriptions: first } },
-  };
-  const more = (value: Subscribe): ClientMessage => ({
-    request: request(),
-    body: { case: "subscribe", value },
-  });
-  return [whole, ...rest.map(more)];
 }

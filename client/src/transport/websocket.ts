@@ -1,7 +1,7 @@
 // WebSocket: a binary message is a run of length-delimited messages, frames and control alike.
 
 import { Deframer, delimit } from "../wire/framing.js";
-import { WireError } from "../wire/protobuf.js";
+import { CUT_SHORT, WireError } from "../wire/protobuf.js";
 import { SUBPROTOCOL } from "../wire/session.js";
 import type { ConnectInfo, Connection, Sink, Transport } from "./transport.js";
 
@@ -30,7 +30,7 @@ class WebSocketConnection implements Connection {
     this.#socket.binaryType = "arraybuffer";
     this.#socket.onopen = sink.opened;
     this.#socket.onmessage = (event: MessageEvent<unknown>) => this.#take(event.data);
-    this.#socket.onclose = (event) => this.#sink.closed(event.reason || `code ${event.code}`);
+    this.#socket.onclose = sink.closed;
     // An error says nothing; the close that always follows it does.
     this.#socket.onerror = null;
   }
@@ -49,7 +49,7 @@ class WebSocketConnection implements Connection {
       if (!(data instanceof ArrayBuffer)) throw new WireError("a message is not binary");
       const deframer = new Deframer();
       const messages = deframer.push(new Uint8Array(data));
-      if (deframer.partial) throw new WireError("a message is cut short");
+      if (deframer.partial) throw new WireError(CUT_SHORT);
       for (const message of messages) this.#sink.message(message);
     } catch (error) {
       this.#sink.closed(error);

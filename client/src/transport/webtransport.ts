@@ -2,7 +2,7 @@
 // that the gateway opens, each a run of length-delimited frames.
 
 import { Deframer, delimit } from "../wire/framing.js";
-import { WireError } from "../wire/protobuf.js";
+import { CUT_SHORT, WireError } from "../wire/protobuf.js";
 import type { ConnectInfo, Connection, Sink, Transport } from "./transport.js";
 
 /** The WebTransport transport. */
@@ -50,7 +50,7 @@ class WebTransportConnection implements Connection {
             })),
           },
     );
-    this.#session.closed.then(() => this.#fail("closed by the gateway"), this.#fail);
+    this.#session.closed.then(this.#fail, this.#fail);
     this.#open().catch(this.#fail);
   }
 
@@ -81,9 +81,7 @@ class WebTransportConnection implements Connection {
       return;
     }
     this.#control = control.writable.getWriter();
-    this.#pump(control.readable, this.#sink.message)
-      .then(() => this.#fail("the gateway ended the control stream"))
-      .catch(this.#fail);
+    this.#pump(control.readable, this.#sink.message).then(this.#fail).catch(this.#fail);
     this.#accept().catch(this.#fail);
     this.#exchangeDatagrams();
     this.#sink.opened();
@@ -113,7 +111,7 @@ class WebTransportConnection implements Connection {
     await this.#read(stream, (chunk) => {
       for (const message of deframer.push(chunk)) take(message);
     });
-    if (deframer.partial) throw new WireError("a stream ends inside a message");
+    if (deframer.partial) throw new WireError(CUT_SHORT);
   }
 
   /** Everything that a stream brings, to its end. */
@@ -127,9 +125,5 @@ class WebTransportConnection implements Connection {
   }
 }
 
-function fromHex(hex: string): Uint8Array<ArrayBuffer> {
-  if (!/^([0-9a-f]{2})+$/.test(hex)) throw new WireError("a certificate hash is not hexadecimal");
-  return Uint8Array.from({ length: hex.length / 2 }, (_, at) =>
-    Number.parseInt(hex.slice(at * 2, at * 2 + 2), 16),
-  );
-}
+const fromHex = (hex: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
