@@ -20,6 +20,7 @@ use super::{
     index::Found,
     llm,
     relay::{Listener, Naming, Place, Relay, Rest},
+    responses::{self, Counting},
 };
 use crate::{
     channel::{Channel, Ended, Signal, Step},
@@ -43,14 +44,23 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
         id: generation.clone(),
         channel: Arc::clone(&channel),
         place: Place::of(&running.launched),
-        asks_usage: call.request.asked().usage,
+        asks_usage: call.asked.usage,
     });
-    let Answer { mut response, from } = if call.detached {
+    if let Some(turn) = &call.turn {
+        responses::remember(app, call, turn, &running);
+    }
+    let waits = call.turn.as_ref().is_none_or(|turn| !turn.background);
+    let Answer { mut response, from } = if call.accepted {
         Answer { response: accepted(&running), from: None }
     } else if call.request.streams() {
         stream(app, call, running).await
+    } else if waits {
+        whole(app, call, running).await
     } else {
-        whole(call, running).await
+        Answer {
+            response: responses::so_far(&channel, Place::of(&running.launched), &call.asked),
+            from: None,
+        }
     };
     let first = || {
         let (provider, dialect) = (call.first().name().to_owned(), llm::spoken_by(call.first()));
@@ -84,7 +94,7 @@ async fn stream(app: &App, call: &Call, running: Running) -> Answer {
     let mut caller = launched.caller;
     let dialect = call.request.dialect();
     let listener =
-        Listener { dialect, asked: call.request.asked(), on_break: call.plan.failover.on_break };
+        Listener { dialect, asked: call.asked.clone(), on_break: call.plan.failover.on_break };
     let head = tokio::time::timeout(app.settings.keep_alive, &mut caller.head).await;
     let (mut passing, mut answerer) = (None, None);
     let rest = match head {
@@ -113,6 +123,8 @@ async fn stream(app: &App, call: &Call, running: Running) -> Answer {
         Ok(Err(_)) => return refused(dialect, &lost()),
     };
     let form = call.form;
+    let owner = &channel.key().owner;
+    let counting = call.turn.as_ref().map(|_| Counting::first(app, owner, &generation));
     let relay = Relay {
         rest,
         _presence: caller.presence,
@@ -121,7 +133,9 @@ async fn stream(app: &App, call: &Call, running: Running) -> Answer {
         listener,
         form,
         settings: app.settings,
-        naming: (dialect == AppDialect::OpenAi).then(|| Naming { app: app.clone(), generation }),
+        naming: (dialect == AppDialect::OpenAi)
+            .then(|| Naming { app: app.clone(), generation: generation.clone() }),
+        counting,
         last_seq: 0,
     };
     let mut response = form.response(relay.into_stream());
@@ -134,7 +148,7 @@ async fn stream(app: &App, call: &Call, running: Running) -> Answer {
 }
 
 /// The app does not stream.
-async fn whole(call: &Call, running: Running) -> Answer {
+async fn whole(app: &App, call: &Call, running: Running) -> Answer {
     let Running { launched, channel } = running;
     let place = Place::of(&launched);
     let dialect = call.request.dialect();
@@ -145,6 +159,9 @@ async fn whole(call: &Call, running: Running) -> Answer {
             let own = from.dialect == Dialect::from(dialect);
             match status.is_success() {
                 true if own => {
+                    if call.turn.is_some() {
+                        responses::name(app, &channel.key().owner, &launched.id, &body);
+                    }
                     return Answer { response: pass(status, &headers, body), from: Some(from) };
                 }
                 true => Some(from),
@@ -159,7 +176,7 @@ async fn whole(call: &Call, running: Running) -> Answer {
         // The log says what became of it.
         Err(_) => None,
     };
-    Answer { response: when_ended(&channel, place, dialect, &call.request.asked()).await, from }
+    Answer { response: when_ended(&channel, place, dialect, &call.asked).await, from }
 }
 
 /// Waits for the generation's end and answers with all of it.
@@ -185,13 +202,18 @@ pub(super) async fn when_ended(
 
 /// All that a generation said.
 pub(super) fn said(channel: &Arc<Channel>, place: Place) -> Result<Vec<Event>, Failed> {
+    Ok(said_at(channel, place)?.into_iter().map(|(_, event)| event).collect())
+}
+
+/// The same, each event with its seq.
+pub(super) fn said_at(channel: &Arc<Channel>, place: Place) -> Result<Vec<(u64, Event)>, Failed> {
     let mut events = Vec::new();
     let mut reader = channel.read(place.beginning()).map_err(|_| lost())?;
     loop {
         match reader.step() {
             Step::Slice(slice) => {
-                let said = wire::decode_elements(&slice.events);
-                events.extend(said.filter(|event| event.generation == place.index));
+                let said = (slice.first_seq..).zip(wire::decode_elements(&slice.events));
+                events.extend(said.filter(|(_, event)| event.generation == place.index));
             }
             Step::Idle | Step::End(Ended::Complete) => return Ok(events),
             Step::Snapshot(_) | Step::Rewind { .. } | Step::End(_) => {
@@ -214,16 +236,21 @@ fn refusal(
     if headers::are_alike(from.dialect, dialect.into()) {
         return pass(status, headers, body);
     }
-    let message = match status {
-        // What a provider says of credentials may quote them.
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            format!("the provider refused the gateway's credentials ({status})")
-        }
-        _ => from.dialect.failure(status.as_u16(), &body).message,
-    };
-    let mut response = llm::say_again(dialect, status, &message);
+    let failed = refused_by(dialect.into(), from, status, &body);
+    let mut response = llm::say_again(dialect, status, &failed.message);
     headers::retry_after(response.headers_mut(), headers, from.dialect.retry_after(&body));
     response
+}
+
+/// What a provider's HTTP error says to an app that speaks `own`.
+pub(super) fn refused_by(own: Dialect, from: &Answerer, status: StatusCode, body: &[u8]) -> Failed {
+    let mut failed = from.dialect.failure(status.as_u16(), body);
+    // What a provider says of credentials may quote them.
+    let of_credentials = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
+    if of_credentials && !headers::are_alike(from.dialect, own) {
+        failed.message = format!("the provider refused the gateway's credentials ({status})");
+    }
+    failed
 }
 
 fn refused(dialect: AppDialect, failed: &Failed) -> Answer {
@@ -236,4 +263,20 @@ fn pass(status: StatusCode, from_provider: &HeaderMap, body: Bytes) -> Response 
 
 fn lost() -> Failed {
     Failed::new(FailureCode::GatewayLost, "the gateway stopped running this generation")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_provider_says_of_credentials_goes_to_apps_of_its_own_dialect_only() {
+        let body = br#"{"error":{"message":"Incorrect API key provided: sk-ab*****yz"}}"#;
+        let from = Answerer { provider: "p".into(), dialect: Dialect::OpenAi, attempts: 1 };
+        let said = |own, status| refused_by(own, &from, status, body).message;
+        let hidden = said(Dialect::Anthropic, StatusCode::UNAUTHORIZED);
+        assert_eq!(hidden, "the provider refused the gateway's credentials (401 Unauthorized)");
+        assert!(said(Dialect::Responses, StatusCode::UNAUTHORIZED).contains("sk-ab"));
+        assert!(said(Dialect::Anthropic, StatusCode::BAD_REQUEST).contains("sk-ab"));
+    }
 }

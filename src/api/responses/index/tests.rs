@@ -8,8 +8,11 @@ fn entry(owner: &str, id: &str, input: usize) -> Entry {
     Entry {
         channel: ChannelKey { owner: Owner::new(owner), id: ChannelId::random() },
         generation: 0,
+        started: GenerationId::random(),
+        first_seq: 1,
         input: vec![RawValue::from_string(item).expect("JSON")],
         stored: true,
+        theirs: false,
         asked: Asked::default(),
         id: id.to_owned(),
         numbers: Numbers::default(),
