@@ -114,7 +114,10 @@ async fn a_splice_makes_no_second_beginning_in_any_dialect() {
                 assert!(told.iter().all(|it| it["id"] == told[0]["id"]), "{told:?}");
             }
             AppDialect::Gemini => {
-                assert!(told.iter().all(|it| it["responseId"] == told[0]["responseId"]), "{told:?}");
+                assert!(
+                    told.iter().all(|it| it["responseId"] == told[0]["responseId"]),
+                    "{told:?}"
+                );
             }
         }
         stage.stop().await;
@@ -218,7 +221,9 @@ async fn googles_reason_on_every_chunk_ends_nothing_early_and_its_stop_with_a_ca
         assert_eq!(calls.len(), 1, "{app:?}: {told:?}");
         assert_eq!((&*calls[0].1, &calls[0].2), ("weather", &json!({ "city": "Oslo" })));
         let word = match app {
-            AppDialect::OpenAi => told.iter().any(|it| it["choices"][0]["finish_reason"] == "tool_calls"),
+            AppDialect::OpenAi => {
+                told.iter().any(|it| it["choices"][0]["finish_reason"] == "tool_calls")
+            }
             AppDialect::Anthropic => told.iter().any(|it| it["delta"]["stop_reason"] == "tool_use"),
             _ => true,
         };

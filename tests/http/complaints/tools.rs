@@ -31,7 +31,8 @@ pub(super) fn calls_of(app: AppDialect, told: &[Value]) -> Vec<(String, String, 
                 let parts = payload["choices"][0]["delta"]["tool_calls"].as_array();
                 for part in parts.into_iter().flatten() {
                     let function = &part["function"];
-                    let at = usize::try_from(part["index"].as_u64().expect("an index")).expect("few");
+                    let at =
+                        usize::try_from(part["index"].as_u64().expect("an index")).expect("few");
                     if at == calls.len() {
                         calls.push((text(&part["id"]), text(&function["name"]), String::new()));
                     }
@@ -83,10 +84,12 @@ async fn told(chunks: &[Value]) -> Vec<(AppDialect, Vec<Value>)> {
                 Value::String(text) => json!({ "content": text }),
                 call => json!({ "tool_calls": [call] }),
             };
-            let chunk = json!({ "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] });
+            let chunk =
+                json!({ "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] });
             answer.event(chunk.to_string()).await;
         }
-        let end = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "tool_calls" }] });
+        let end =
+            json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "tool_calls" }] });
         answer.event(end.to_string()).await;
         answer.event(upstream::usage()).await;
         answer.event("[DONE]").await;
@@ -121,7 +124,11 @@ async fn an_answer_that_is_only_a_call_begins_and_ends_as_any_other() {
     let chunks = [begun(0, "call_1", "weather"), more(0, "{\"city\":"), more(0, "\"Oslo\"}")];
     for (app, told) in told(&chunks).await {
         assert!(begins(app, &told), "{app:?}: {told:?}");
-        assert_eq!(said(&calls_of(app, &told)), [("weather", &json!({ "city": "Oslo" }))], "{app:?}");
+        assert_eq!(
+            said(&calls_of(app, &told)),
+            [("weather", &json!({ "city": "Oslo" }))],
+            "{app:?}"
+        );
         let word = |it: &Value| match app {
             AppDialect::OpenAi => it["choices"][0]["finish_reason"] == "tool_calls",
             AppDialect::Anthropic => it["delta"]["stop_reason"] == "tool_use",
@@ -177,7 +184,8 @@ async fn calls_without_an_index_or_all_with_nought_are_told_apart_by_their_ids()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn text_before_and_after_a_call_has_blocks_of_its_own() {
-    let chunks = [json!("Let me see."), begun(0, "call_a", "weather"), more(0, "{}"), json!("Done.")];
+    let chunks =
+        [json!("Let me see."), begun(0, "call_a", "weather"), more(0, "{}"), json!("Done.")];
     for (app, told) in told(&chunks).await {
         assert_eq!(said(&calls_of(app, &told)), [("weather", &json!({}))], "{app:?}");
         if app == AppDialect::Anthropic {
