@@ -183,7 +183,8 @@ async fn a_number_that_is_none_or_not_yet_said_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_in_the_background_is_polled_and_nobody_need_be_there() {
-    let (gateway, upstreams) = before(&DIALECTS, "channels: { on_disconnect: { policy: cancel } }\n").await;
+    let (gateway, upstreams) =
+        before(&DIALECTS, "channels: { on_disconnect: { policy: cancel } }\n").await;
     for (dialect, upstream) in DIALECTS.into_iter().zip(&upstreams) {
         let more = json!({ "background": true, "metadata": { "a": "b" } });
         let response = send(gateway.post("/v1/responses", ask(dialect, more))).await;
@@ -215,7 +216,8 @@ async fn work_in_the_background_is_polled_and_nobody_need_be_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_in_the_background_goes_on_when_its_app_is_gone() {
-    let (gateway, upstreams) = before(&DIALECTS, "channels: { on_disconnect: { policy: cancel } }\n").await;
+    let (gateway, upstreams) =
+        before(&DIALECTS, "channels: { on_disconnect: { policy: cancel } }\n").await;
     for (dialect, upstream) in DIALECTS.into_iter().zip(&upstreams) {
         let more = json!({ "background": true, "stream": true });
         let call = sent(gateway.post("/v1/responses", ask(dialect, more)));
