@@ -14,5 +14,5 @@ pub(crate) use differences::differences;
 pub(crate) use folded::{Call, Choice, Folded, arguments, fold, state};
 pub(crate) use losses::{LOSSES, Loss, Member, allowed};
 pub(crate) use recordings::{Recording, recordings, seed};
-pub(crate) use replay::{GENERATION, cut, decode, framed, places, started};
+pub(crate) use replay::{GENERATION, cut, decode, decode_as, framed, places, started};
 pub(crate) use seam::seam;

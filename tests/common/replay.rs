@@ -17,8 +17,18 @@ pub(crate) fn decode(
     content_type: &str,
     chunks: impl IntoIterator<Item = Bytes>,
 ) -> Vec<Event> {
+    decode_as(GENERATION, dialect, content_type, chunks)
+}
+
+/// The same, of a generation with this id.
+pub(crate) fn decode_as(
+    generation: &str,
+    dialect: Dialect,
+    content_type: &str,
+    chunks: impl IntoIterator<Item = Bytes>,
+) -> Vec<Event> {
     let mut framing = dialect.framing(content_type).expect("a stream's content type");
-    let mut decoder = dialect.decoder(GENERATION);
+    let mut decoder = dialect.decoder(generation);
     let mut out = Vec::new();
     for chunk in chunks {
         framing.push(chunk);

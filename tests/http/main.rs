@@ -20,6 +20,7 @@ mod fault;
 mod gateway;
 mod guard;
 mod keep_alive;
+mod matrix;
 mod named;
 mod outbound;
 mod pass;

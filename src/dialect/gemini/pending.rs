@@ -78,9 +78,15 @@ impl Pending {
         raw.is_ok_and(|raw| raw.get().starts_with('{'))
     }
 
+    /// Whether there are no arguments: a provider of Chat Completions may write `null` for that.
+    pub(super) fn is_bare(&self) -> bool {
+        matches!(self.arguments.trim(), "" | "null")
+    }
+
     pub(super) fn part(self) -> Part {
+        let is_bare = self.is_bare();
         let Self { id, name, mut arguments, signature, .. } = self;
-        if arguments.trim().is_empty() {
+        if is_bare {
             "{}".clone_into(&mut arguments);
         }
         Part { content: Content::Call { id, name, arguments }, signature }

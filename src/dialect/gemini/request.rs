@@ -1,6 +1,7 @@
 //! An app's `generateContent` request: what the gateway must know of it, and the few edits it makes.
 //!
-//! Model, method and framing are in the path, not in the body. Between like and like the body goes upstream as it came.
+//! Model, method and framing are in the path, not in the body. Between like and like the body goes upstream as it came,
+//! but for what this gateway sealed for the app of another dialect's provider.
 
 use std::fmt::{self, Write as _};
 
@@ -12,7 +13,7 @@ use super::{
         body::{self, Body},
         call::Dropped,
     },
-    read,
+    read, strip,
 };
 
 /// How an app wants its stream framed: `?alt=sse`, or not.
@@ -87,12 +88,12 @@ impl Request {
         if model != self.model && self.body.top().has("model") {
             edits.set(self.body.top(), "model", &body::json(&resource(model)));
         }
-        Upstream {
-            path: method.path(model),
-            headers: Vec::new(),
-            body: edits.apply(),
-            dropped: Dropped::default(),
+        let mut dropped = Dropped::default();
+        let bytes = self.body.bytes();
+        if let Some(contents) = strip::without_foreign_marks(bytes, model, &mut dropped) {
+            edits.set(self.body.top(), "contents", &contents);
         }
+        Upstream { path: method.path(model), headers: Vec::new(), body: edits.apply(), dropped }
     }
 
     /// The call in words that all dialects share.

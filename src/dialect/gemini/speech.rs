@@ -291,7 +291,7 @@ impl Speech {
         let mut broken = None;
         while let Some(call) = state.calls.take() {
             self.held_bytes = self.held_bytes.saturating_sub(call.bytes());
-            match call.arguments.trim().is_empty() || call.is_object() {
+            match call.is_bare() || call.is_object() {
                 true => out.push(Piece::Part(choice, call.part())),
                 false => broken = Some(call.name),
             }

@@ -10,6 +10,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub(super) use contents::NOT_SIGNED;
 use members::{Members, list};
 
 use super::{NAME, request::Method};
@@ -31,6 +32,18 @@ pub fn write(call: &Call, model: &str) -> Result<Upstream, Unsayable> {
     })
 }
 
+/// Whether a model is of Gemini 3 or later: those think by level, and want calls signed.
+pub(super) fn is_third(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or_default();
+    let digits: String = name
+        .strip_prefix("gemini-")
+        .unwrap_or_default()
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits.parse::<u32>().is_ok_and(|generation| generation >= 3)
+}
+
 struct Writer<'a> {
     call: &'a Call,
     model: &'a str,
@@ -43,16 +56,8 @@ impl Writer<'_> {
         Dialect::from(self.call.app) == Dialect::Gemini
     }
 
-    /// Whether the model is of Gemini 3 or later: those think by level, and want calls signed.
     fn is_third(&self) -> bool {
-        let name = self.model.rsplit('/').next().unwrap_or_default();
-        let digits: String = name
-            .strip_prefix("gemini-")
-            .unwrap_or_default()
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .collect();
-        digits.parse::<u32>().is_ok_and(|generation| generation >= 3)
+        is_third(self.model)
     }
 
     fn body(&mut self) -> Result<String, Unsayable> {
