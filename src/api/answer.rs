@@ -67,6 +67,9 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
         Answerer { provider, dialect, attempts: 1 }
     };
     let from = from.unwrap_or_else(first);
+    if call.turn.is_some() && !response.status().is_success() {
+        responses::forget(app, &channel.key().owner, &generation);
+    }
     let headers = response.headers_mut();
     headers::locate(headers, &channel, &generation);
     headers::name_answerer(headers, &from);

@@ -27,6 +27,7 @@ mod pass;
 mod poll;
 mod presence;
 mod requests;
+mod responses;
 mod retry;
 mod shutdown;
 mod slow;
