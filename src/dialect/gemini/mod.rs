@@ -23,6 +23,7 @@ mod request;
 mod schema;
 mod sources;
 mod speech;
+mod strip;
 mod usage;
 mod whole;
 mod write;

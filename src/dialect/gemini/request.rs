@@ -1,6 +1,7 @@
 //! An app's `generateContent` request: what the gateway must know of it, and the few edits it makes.
 //!
-//! Model, method and framing are in the path, not in the body. Between like and like the body goes upstream as it came.
+//! Model, method and framing are in the path, not in the body. Between like and like the body goes upstream as it came, but
+//! for thoughts that another dialect's provider had.
 
 use std::fmt::{self, Write as _};
 
@@ -12,7 +13,8 @@ use super::{
         body::{self, Body},
         call::Dropped,
     },
-    read,
+    read, strip,
+    write::is_third,
 };
 
 /// How an app wants its stream framed: `?alt=sse`, or not.
@@ -76,7 +78,8 @@ impl Request {
         Asked { usage: true, request: self.body.bytes().clone() }
     }
 
-    /// The call for a provider of this dialect: its own model name, in the app's own framing.
+    /// The call for a provider of this dialect: its own model name, in the app's own framing, without thoughts that
+    /// another dialect's provider had.
     pub fn upstream(&self, model: &str, streaming: Streaming) -> Upstream {
         let method = match (self.streams, self.framing, streaming) {
             (true, AppFraming::Array, _) => Method::StreamArray,
@@ -87,12 +90,14 @@ impl Request {
         if model != self.model && self.body.top().has("model") {
             edits.set(self.body.top(), "model", &body::json(&resource(model)));
         }
-        Upstream {
-            path: method.path(model),
-            headers: Vec::new(),
-            body: edits.apply(),
-            dropped: Dropped::default(),
+        let mut dropped = Dropped::default();
+        let bytes = self.body.bytes();
+        if let Some(contents) =
+            strip::without_foreign_thoughts(bytes, is_third(model), &mut dropped)
+        {
+            edits.set(self.body.top(), "contents", &contents);
         }
+        Upstream { path: method.path(model), headers: Vec::new(), body: edits.apply(), dropped }
     }
 
     /// The call in words that all dialects share.

@@ -3,7 +3,7 @@
 //! What Google has no words for is refused with its path in the app's own words, where the answer would mean something
 //! else without it; else it is left out and noted. An app of this dialect gets everything back in its place.
 
-mod contents;
+pub(super) mod contents;
 mod members;
 mod settings;
 
@@ -37,6 +37,14 @@ struct Writer<'a> {
     dropped: Dropped,
 }
 
+/// Whether a model is of Gemini 3 or later.
+pub(super) fn is_third(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or_default();
+    let digits = name.strip_prefix("gemini-").unwrap_or_default();
+    let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse::<u32>().is_ok_and(|generation| generation >= 3)
+}
+
 impl Writer<'_> {
     /// Whether the app speaks this dialect too: what only it knows is then at home.
     fn is_own(&self) -> bool {
@@ -45,14 +53,7 @@ impl Writer<'_> {
 
     /// Whether the model is of Gemini 3 or later: those think by level, and want calls signed.
     fn is_third(&self) -> bool {
-        let name = self.model.rsplit('/').next().unwrap_or_default();
-        let digits: String = name
-            .strip_prefix("gemini-")
-            .unwrap_or_default()
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .collect();
-        digits.parse::<u32>().is_ok_and(|generation| generation >= 3)
+        is_third(self.model)
     }
 
     fn body(&mut self) -> Result<String, Unsayable> {

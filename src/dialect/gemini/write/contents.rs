@@ -12,7 +12,7 @@ use crate::dialect::{
 
 /// What Google documents for calls that no signature can come for, because another model made them: without it Gemini 3
 /// refuses them.
-const NOT_SIGNED: &str = "skip_thought_signature_validator";
+pub(in crate::dialect::gemini) const NOT_SIGNED: &str = "skip_thought_signature_validator";
 
 /// The parts of one content so far.
 #[derive(Default)]
