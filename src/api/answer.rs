@@ -54,13 +54,13 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
     };
     let first = || {
         let (provider, dialect) = (call.first().name().to_owned(), llm::spoken_by(call.first()));
-        Answerer { provider, dialect, attempts: 1 }
+        Answerer { provider, dialect, target: 0, attempts: 1 }
     };
     let from = from.unwrap_or_else(first);
     let headers = response.headers_mut();
     headers::locate(headers, &channel, &generation);
     headers::name_answerer(headers, &from);
-    headers::tell_dropped(headers, call.dropped(&from.provider, from.dialect));
+    headers::tell_dropped(headers, call.dropped(from.target));
     response
 }
 
@@ -109,8 +109,8 @@ async fn stream(app: &App, call: &Call, running: Running) -> Answer {
             let response = refusal(dialect, &from, status, &headers, body);
             return Answer { response, from: Some(from) };
         }
-        Ok(Ok(Head::Failed(failed))) => return refused(dialect, &failed),
-        Ok(Err(_)) => return refused(dialect, &lost()),
+        Ok(Ok(Head::Failed { from, failed })) => return refused(dialect, &failed, Some(from)),
+        Ok(Err(_)) => return refused(dialect, &lost(), None),
     };
     let form = call.form;
     let relay = Relay {
@@ -155,7 +155,7 @@ async fn whole(call: &Call, running: Running) -> Answer {
             }
         }
         Ok(Head::Stream { from, .. }) => Some(from),
-        Ok(Head::Failed(failed)) => return refused(dialect, &failed),
+        Ok(Head::Failed { from, failed }) => return refused(dialect, &failed, Some(from)),
         // The log says what became of it.
         Err(_) => None,
     };
@@ -214,20 +214,25 @@ fn refusal(
     if headers::are_alike(from.dialect, dialect.into()) {
         return pass(status, headers, body);
     }
-    let message = match status {
-        // What a provider says of credentials may quote them.
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            format!("the provider refused the gateway's credentials ({status})")
-        }
-        _ => from.dialect.failure(status.as_u16(), &body).message,
-    };
-    let mut response = llm::say_again(dialect, status, &message);
+    let failed = refused_by(dialect.into(), from, status, &body);
+    let mut response = llm::say_again(dialect, status, &failed.message);
     headers::retry_after(response.headers_mut(), headers, from.dialect.retry_after(&body));
     response
 }
 
-fn refused(dialect: AppDialect, failed: &Failed) -> Answer {
-    Answer { response: llm::refuse(dialect, llm::problem_of(failed)), from: None }
+/// What a provider's HTTP error says to an app that speaks `own`.
+pub(super) fn refused_by(own: Dialect, from: &Answerer, status: StatusCode, body: &[u8]) -> Failed {
+    let mut failed = from.dialect.failure(status.as_u16(), body);
+    // What a provider says of credentials may quote them.
+    let of_credentials = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
+    if of_credentials && !headers::are_alike(from.dialect, own) {
+        failed.message = format!("the provider refused the gateway's credentials ({status})");
+    }
+    failed
+}
+
+fn refused(dialect: AppDialect, failed: &Failed, from: Option<Answerer>) -> Answer {
+    Answer { response: llm::refuse(dialect, llm::problem_of(failed)), from }
 }
 
 fn pass(status: StatusCode, from_provider: &HeaderMap, body: Bytes) -> Response {
@@ -236,4 +241,21 @@ fn pass(status: StatusCode, from_provider: &HeaderMap, body: Bytes) -> Response 
 
 fn lost() -> Failed {
     Failed::new(FailureCode::GatewayLost, "the gateway stopped running this generation")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_provider_says_of_credentials_goes_to_apps_of_its_own_dialect_only() {
+        let body = br#"{"error":{"message":"Incorrect API key provided: sk-ab*****yz"}}"#;
+        let from =
+            Answerer { provider: "p".into(), dialect: Dialect::OpenAi, target: 0, attempts: 1 };
+        let said = |own, status| refused_by(own, &from, status, body).message;
+        let hidden = said(Dialect::Anthropic, StatusCode::UNAUTHORIZED);
+        assert_eq!(hidden, "the provider refused the gateway's credentials (401 Unauthorized)");
+        assert!(said(Dialect::Responses, StatusCode::UNAUTHORIZED).contains("sk-ab"));
+        assert!(said(Dialect::Anthropic, StatusCode::BAD_REQUEST).contains("sk-ab"));
+    }
 }

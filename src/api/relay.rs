@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{App, Settings, form::Form};
+use super::{App, Settings, answer::refused_by, form::Form};
 use crate::{
     channel::{Channel, Reader, Signal, Step, Watch},
     dialect::{AppDialect, Asked, Dialect, Encoder, Wire},
@@ -200,9 +200,10 @@ impl<P> Relay<P> {
                 self.rest = Rest::Payloads(tee);
             }
             Some(Head::Whole { from, status, body, .. }) if !status.is_success() => {
-                self.fail(&from.dialect.failure(status.as_u16(), &body), out);
+                let dialect = self.listener.dialect.into();
+                self.fail(&refused_by(dialect, &from, status, &body), out);
             }
-            Some(Head::Failed(failed)) => self.fail(&failed, out),
+            Some(Head::Failed { failed, .. }) => self.fail(&failed, out),
             // Whatever it is, the log says it.
             Some(Head::Stream { .. } | Head::Whole { .. }) | None => {}
         }

@@ -23,6 +23,11 @@ impl<'c> Ledger<'c> {
         Self { call, dialect, dropped: Dropped::default() }
     }
 
+    /// What was left out so far, for those who keep no account of their own.
+    pub(super) fn dropped(&mut self) -> &mut Dropped {
+        &mut self.dropped
+    }
+
     /// What was left out.
     pub(super) fn close(self) -> Dropped {
         self.dropped

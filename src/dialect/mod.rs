@@ -23,7 +23,7 @@ mod recorded;
 mod seal;
 mod split;
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 
@@ -95,6 +95,7 @@ impl Dialect {
 
     /// Says what a whole body says, its last events included.
     pub fn decode_whole(self, generation: &str, body: Bytes, out: &mut Vec<Event>) {
+        let body = as_text(&body).unwrap_or(body);
         match self {
             Self::OpenAi => openai::decode_whole(generation, body, out),
             Self::Responses => responses::decode_whole(generation, body, out),
@@ -171,6 +172,8 @@ impl Decoder {
     /// Reads one payload. The events it says are added to `out`; the generation's last ones wait for
     /// [`finish`](Self::finish).
     pub fn decode(&mut self, payload: &Payload, out: &mut Vec<Event>) -> Decoded {
+        let mended = as_text(&payload.data).map(|data| Payload { data, ..payload.clone() });
+        let payload = mended.as_ref().unwrap_or(payload);
         match self {
             Self::OpenAi(decoder) => decoder.decode(payload, out),
             Self::Responses(decoder) => decoder.decode(payload, out),
@@ -192,6 +195,15 @@ impl Decoder {
             Self::Ollama(decoder) => decoder.finish(ending, out),
             Self::Bedrock(decoder) => decoder.finish(ending, out),
         }
+    }
+}
+
+/// The same as UTF-8, what is none being U+FFFD; `None` where it is UTF-8 already. The library does not look into members
+/// that nobody reads, and such a payload would pass whole to apps whose parsers do.
+fn as_text(data: &Bytes) -> Option<Bytes> {
+    match String::from_utf8_lossy(data) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(text) => Some(text.into()),
     }
 }
 
@@ -227,4 +239,26 @@ pub enum Ending {
     Eof,
     /// It was stopped from outside: cancelled, timed out, a limit.
     Stopped(Failed),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Kind, Native};
+
+    #[test]
+    fn what_passes_whole_is_text_whatever_the_provider_sent() {
+        let sent = Bytes::from_static(b"{\"later\":\"a\xffb\"}");
+        for dialect in Dialect::ALL {
+            let (mut decoder, mut out) = (dialect.decoder("gen_x"), Vec::new());
+            decoder.decode(&Payload::of(sent.clone()), &mut out);
+            decoder.finish(Ending::Eof, &mut out);
+            dialect.decode_whole("gen_x", sent.clone(), &mut out);
+            for event in out {
+                if let Kind::Native(Native { data, .. }) = event.kind {
+                    assert!(str::from_utf8(&data).is_ok(), "{}", dialect.as_str());
+                }
+            }
+        }
+    }
 }

@@ -39,6 +39,9 @@ pub use encode::Encoder;
 pub use error::{error_body, error_wire, failure, tells_failure};
 pub use request::Request;
 pub use thinking::takes_prefill;
+// Claude is the same wherever it runs: Bedrock's writer asks what it takes.
+pub(super) use thinking::{Against, Plan, Thinking};
+pub(super) use write::sampling;
 pub use write::write;
 
 /// The dialect's word in events.

@@ -44,7 +44,7 @@ pub(super) fn takes_sampling(model: &str) -> bool {
 
 /// What of the rest of the call stands against thinking.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Against {
+pub(in crate::dialect) struct Against {
     /// A tool must be called, or the answer goes on from a beginning: no model thinks then.
     pub forced: bool,
     /// Tools were called without a thought of this provider before: no model thinks by a budget then.
@@ -53,7 +53,7 @@ pub(super) struct Against {
 
 /// What a call says of thinking, and the limit that goes with it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(in crate::dialect) struct Plan {
     pub max_tokens: u64,
     pub thinking: Option<Thinking>,
     pub effort: Option<String>,
@@ -61,7 +61,7 @@ pub(super) struct Plan {
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Thinking {
+pub(in crate::dialect) enum Thinking {
     Enabled {
         budget_tokens: u64,
     },
@@ -74,12 +74,17 @@ pub(super) enum Thinking {
 
 impl Plan {
     /// Whether the model is to think, which restricts sampling.
-    pub(super) fn thinks(&self) -> bool {
+    pub(in crate::dialect) fn thinks(&self) -> bool {
         matches!(self.thinking, Some(Thinking::Enabled { .. } | Thinking::Adaptive { .. }))
     }
 
     /// The plan for a call to `model`; a wish that cannot be had is noted in `dropped`.
-    pub(super) fn of(call: &Call, model: &str, against: Against, dropped: &mut Dropped) -> Self {
+    pub(in crate::dialect) fn of(
+        call: &Call,
+        model: &str,
+        against: Against,
+        dropped: &mut Dropped,
+    ) -> Self {
         let limit = call.max_output;
         let plain = Self { max_tokens: limit.unwrap_or(MAX_TOKENS_DEFAULT), ..Self::default() };
         let Some((wish, amount)) =

@@ -88,6 +88,13 @@ pub fn write(call: &Call, model: &str) -> Result<Upstream, Unsayable> {
         Against { forced: prefill || tool_choice.as_ref().is_some_and(forces), unthought_calls };
     let plan = Plan::of(call, model, against, &mut dropped);
     let [temperature, top_p, top_k] = sampling(call, model, plan.thinks(), &mut dropped);
+    for knob in call.sampling.keys() {
+        // Asking for no log probabilities is no wish.
+        let said = [Knob::Temperature, Knob::TopP, Knob::TopK, Knob::Logprobs, Knob::TopLogprobs];
+        if !said.contains(knob) {
+            dropped.note(call.path(*knob));
+        }
+    }
     let format = match &call.output {
         Output::Schema { schema, .. } => Some(Format { r#type: "json_schema", schema }),
         Output::Text | Output::Json => None,
@@ -146,23 +153,23 @@ fn refuse(call: &Call) -> Result<(), Unsayable> {
 }
 
 /// The numbers of sampling that the model takes: temperature, `top_p`, `top_k`.
-fn sampling(call: &Call, model: &str, thinks: bool, dropped: &mut Dropped) -> [Option<Json>; 3] {
+pub(in crate::dialect) fn sampling(
+    call: &Call,
+    model: &str,
+    thinks: bool,
+    dropped: &mut Dropped,
+) -> [Option<Json>; 3] {
     let takes = takes_sampling(model) && !thinks;
     // From 4.1 on they take one of the two.
     let exclusive = generation(model).is_some_and(|generation| generation >= (4, 1));
     let mut written = [None, None, None];
-    for (&knob, value) in &call.sampling {
+    for (&knob, value) in call.sampling.iter().filter(|(_, value)| value.get() != "null") {
         let number: f64 = value.get().parse().unwrap_or(f64::NAN);
         let at = match knob {
             Knob::Temperature => 0,
             Knob::TopP => 1,
             Knob::TopK => 2,
-            // Asking for none is no wish.
-            Knob::Logprobs | Knob::TopLogprobs => continue,
-            _ => {
-                dropped.note(call.path(knob));
-                continue;
-            }
+            _ => continue,
         };
         let second =
             knob == Knob::TopP && exclusive && call.sampling.contains_key(&Knob::Temperature);

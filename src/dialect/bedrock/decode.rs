@@ -106,7 +106,11 @@ impl Decoder {
     fn chunk(&mut self, data: &[u8], out: &mut Vec<Event>) -> Decoded {
         let chunk = serde_json::from_slice::<Chunk<'_>>(data);
         let bytes = match chunk.map(|chunk| BASE64.decode(&*chunk.bytes.unwrap_or_default())) {
-            Ok(Ok(bytes)) => Bytes::from(bytes),
+            // What is no text within base64 was not seen to be none before.
+            Ok(Ok(bytes)) => match String::from_utf8(bytes) {
+                Ok(text) => Bytes::from(text),
+                Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned().into(),
+            },
             Ok(Err(_)) => {
                 let message = "the provider sent a chunk that is not base64";
                 self.converse.fail(Failed::new(FailureCode::UpstreamError, message));

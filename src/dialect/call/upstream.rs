@@ -1,6 +1,6 @@
 //! A call as it goes upstream, and what could not be said there.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -30,20 +30,25 @@ impl fmt::Debug for Upstream {
 /// Paths of the app's body that were left out because the answer means the same without them. The app is told in the
 /// `tokenway-dropped` header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dropped(Vec<String>);
+pub struct Dropped {
+    paths: Vec<String>,
+    /// The same, to be found: an app may send a million members that nobody knows.
+    known: HashSet<String>,
+}
 
 impl Dropped {
     /// Notes a path, once.
     pub fn note(&mut self, path: impl Into<String>) {
         let path = path.into();
-        if !self.0.contains(&path) {
-            self.0.push(path);
+        if !self.known.contains(&path) {
+            self.known.insert(path.clone());
+            self.paths.push(path);
         }
     }
 
     /// The paths, in the order in which they were left out.
     pub fn paths(&self) -> &[String] {
-        &self.0
+        &self.paths
     }
 }
 
@@ -57,4 +62,19 @@ pub struct Unsayable {
     pub dialect: &'static str,
     /// Why not, and what would be right.
     pub why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_thousand_paths_are_noted_once_each_and_in_time() {
+        let mut dropped = Dropped::default();
+        for path in (0..100_000).chain(0..100_000) {
+            dropped.note(format!("a_member_that_nobody_knows_{path:06}"));
+        }
+        assert_eq!(dropped.paths().len(), 100_000);
+        assert_eq!(dropped.paths()[7], "a_member_that_nobody_knows_000007");
+    }
 }

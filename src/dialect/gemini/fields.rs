@@ -4,7 +4,7 @@
 //! and where a list belongs a single value will do. What is not asked for stays unread; whatever is missing, null or of
 //! an unexpected type is read as nothing, and who must be strict asks what is there.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -71,11 +71,9 @@ impl<'a> Fields<'a> {
 
     /// The name of a member that is there more than once.
     pub(super) fn twice(&self) -> Option<&str> {
-        let mut members = self.0.iter().enumerate();
-        let again = |(at, (name, _)): &(usize, &(Cow<'a, str>, _))| {
-            self.0[..*at].iter().any(|(before, _)| before == name)
-        };
-        members.find(again).map(|(_, (name, _))| &**name)
+        // An app may send a million of them.
+        let mut before = HashSet::with_capacity(self.0.len());
+        self.0.iter().map(|(name, _)| &**name).find(|name| !before.insert(*name))
     }
 }
 
@@ -180,6 +178,13 @@ mod tests {
         let both = Fields::of(raw(r#"{"top_p":1,"a":2,"topP":2}"#)).expect("an object");
         assert_eq!(both.twice(), Some("topP"));
         assert_eq!(camel("_responseJsonSchema".into()), "_responseJsonSchema");
+    }
+
+    #[test]
+    fn a_hundred_thousand_members_are_looked_through_in_time() {
+        let members: Vec<_> = (0..100_000).map(|at| format!("\"m{at:06}\":1")).collect();
+        let body = format!("{{{}}}", members.join(","));
+        assert_eq!(Fields::of(raw(&body)).expect("an object").twice(), None);
     }
 
     #[test]

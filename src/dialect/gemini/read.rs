@@ -10,6 +10,8 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub(super) use contents::origin_of;
+
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, elements, text};

@@ -14,7 +14,6 @@ use super::{
         call::Dropped,
     },
     read, strip,
-    write::is_third,
 };
 
 /// How an app wants its stream framed: `?alt=sse`, or not.
@@ -92,9 +91,8 @@ impl Request {
         }
         let mut dropped = Dropped::default();
         let bytes = self.body.bytes();
-        if let Some(contents) =
-            strip::without_foreign_thoughts(bytes, is_third(model), &mut dropped)
-        {
+        let contents = strip::without_foreign_thoughts(bytes, model, &mut dropped);
+        if let Some(contents) = contents {
             edits.set(self.body.top(), "contents", &contents);
         }
         Upstream { path: method.path(model), headers: Vec::new(), body: edits.apply(), dropped }

@@ -6,11 +6,11 @@
 use serde_json::value::RawValue;
 
 use super::{
-    base64,
     fields::{Fields, camel, elements},
-    write::contents::NOT_SIGNED,
+    read::origin_of,
+    write::{NOT_SIGNED, is_third},
 };
-use crate::dialect::{Dialect, body::json, call::Dropped, unseal};
+use crate::dialect::{Dialect, body::json, call::Dropped};
 
 /// What every seal begins with, in either alphabet: base64 of `tokenway:`. Bodies without it are not looked into.
 const SEAL_BEGINS: &[u8] = b"dG9rZW53YXk6";
@@ -18,11 +18,11 @@ const SEAL_BEGINS: &[u8] = b"dG9rZW53YXk6";
 /// The member of a part.
 const SIGNATURE: &str = "thoughtSignature";
 
-/// The value of `contents` without them; `None` where there are none. All else stays byte for byte. `wants_signed`: the
-/// model refuses a call of its own that nobody signed, so where the thought went, the call says that nobody did.
+/// The value of `contents` without them, for a provider's model; `None` where there are none. All else stays byte for byte.
+/// Gemini 3 refuses a call that nobody signed: where the thought before it goes, the call says that nobody did.
 pub(super) fn without_foreign_thoughts(
     body: &[u8],
-    wants_signed: bool,
+    model: &str,
     dropped: &mut Dropped,
 ) -> Option<String> {
     memchr::memmem::find(body, SEAL_BEGINS)?;
@@ -45,7 +45,7 @@ pub(super) fn without_foreign_thoughts(
                 members.push(member(name, value.get()));
                 continue;
             };
-            if wants_signed {
+            if is_third(model) {
                 stand_in(&mut parts);
             }
             (touched, emptied) = (true, parts.is_empty());
@@ -81,7 +81,8 @@ fn left(parts: Vec<&RawValue>, path: &str, dropped: &mut Dropped) -> Option<Vec<
             continue;
         }
         found = true;
-        if thought {
+        let hollow = fields.text("text").is_some_and(|text| text.is_empty());
+        if thought || hollow {
             for (at, _) in &unsigned {
                 dropped.note(format!("{path}[{at}]"));
             }
@@ -98,11 +99,9 @@ fn left(parts: Vec<&RawValue>, path: &str, dropped: &mut Dropped) -> Option<Vec<
     found.then_some(kept)
 }
 
-/// Whether a signature is another dialect's, under a seal. Google's SDKs decode signatures, and write them again in the
-/// URL-safe alphabet.
+/// Whether a signature is another dialect's, under a seal.
 fn is_foreign(signature: &str) -> bool {
-    let opened = unseal(signature).or_else(|| unseal(&base64::standard(signature)?));
-    opened.is_some_and(|(origin, ..)| origin != Dialect::Gemini)
+    !signature.is_empty() && origin_of(signature) != Some(Dialect::Gemini)
 }
 
 fn without_signature(part: &RawValue) -> String {

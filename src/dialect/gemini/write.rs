@@ -3,13 +3,14 @@
 //! What Google has no words for is refused with its path in the app's own words, where the answer would mean something
 //! else without it; else it is left out and noted. An app of this dialect gets everything back in its place.
 
-pub(super) mod contents;
+mod contents;
 mod members;
 mod settings;
 
 #[cfg(test)]
 mod tests;
 
+pub(super) use contents::NOT_SIGNED;
 use members::{Members, list};
 
 use super::{NAME, request::Method};
@@ -31,18 +32,22 @@ pub fn write(call: &Call, model: &str) -> Result<Upstream, Unsayable> {
     })
 }
 
+/// Whether a model is of Gemini 3 or later: those think by level, and want calls signed.
+pub(super) fn is_third(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or_default();
+    let digits: String = name
+        .strip_prefix("gemini-")
+        .unwrap_or_default()
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits.parse::<u32>().is_ok_and(|generation| generation >= 3)
+}
+
 struct Writer<'a> {
     call: &'a Call,
     model: &'a str,
     dropped: Dropped,
-}
-
-/// Whether a model is of Gemini 3 or later.
-pub(super) fn is_third(model: &str) -> bool {
-    let name = model.rsplit('/').next().unwrap_or_default();
-    let digits = name.strip_prefix("gemini-").unwrap_or_default();
-    let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse::<u32>().is_ok_and(|generation| generation >= 3)
 }
 
 impl Writer<'_> {
@@ -51,7 +56,6 @@ impl Writer<'_> {
         Dialect::from(self.call.app) == Dialect::Gemini
     }
 
-    /// Whether the model is of Gemini 3 or later: those think by level, and want calls signed.
     fn is_third(&self) -> bool {
         is_third(self.model)
     }

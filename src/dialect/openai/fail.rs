@@ -46,13 +46,23 @@ pub fn failure(status: u16, body: &[u8]) -> Failed {
     failed
 }
 
+/// How deep an error is looked for within errors and lists: deeper ones are nobody's, and each costs stack.
+const DEPTH_MAX: usize = 4;
+
 /// The failure that an error within a stream means; `raw` is the error or what holds it.
 pub(super) fn read(raw: &RawValue) -> Failed {
+    read_at(raw, 0)
+}
+
+fn read_at(raw: &RawValue, depth: usize) -> Failed {
     let text = raw.get();
+    if depth > DEPTH_MAX {
+        return failed(None);
+    }
     if text.starts_with('[') {
         let first =
             serde_json::from_str::<Vec<&RawValue>>(text).ok().and_then(|all| all.first().copied());
-        return first.map_or_else(|| failed(None), read);
+        return first.map_or_else(|| failed(None), |first| read_at(first, depth + 1));
     }
     if text.starts_with('"') {
         return failed(serde_json::from_str::<Text<'_>>(text).ok().and_then(Text::some));
@@ -60,7 +70,7 @@ pub(super) fn read(raw: &RawValue) -> Failed {
     let body: Body<'_> = serde_json::from_str(text).unwrap_or_default();
     let status: Status = serde_json::from_str(text).unwrap_or_default();
     let mut found = match body.error.filter(|error| !is_empty(error)) {
-        Some(inner) => read(inner),
+        Some(inner) => read_at(inner, depth + 1),
         None => {
             let said = [body.message, body.detail, body.kind, body.word];
             failed(said.into_iter().find_map(Text::some))
@@ -139,5 +149,16 @@ mod tests {
     fn a_long_message_is_cut_between_characters() {
         let failed = read_bytes("é".repeat(5000).as_bytes());
         assert_eq!(failed.message.len(), MESSAGE_BYTES_MAX);
+    }
+
+    #[test]
+    fn errors_nested_without_end_cost_neither_the_stack_nor_time() {
+        let levels = 200_000;
+        for (open, close) in [("{\"error\":", "}"), ("[", "]")] {
+            let body = format!("{}\"no\"{}", open.repeat(levels), close.repeat(levels));
+            let failed = failure(500, body.as_bytes());
+            assert_eq!((failed.code, failed.status), (FailureCode::UpstreamError, 500));
+            assert_eq!(failed.message, "the provider reported an error without a message");
+        }
     }
 }

@@ -178,6 +178,13 @@ fn reasoning(call: &Call, more: &mut Map<String, Value>, dropped: &mut Dropped) 
     let mut asked = Map::new();
     if let Some(amount) = &wish.amount {
         match amount.effort() {
+            // Most models do not know the word, and those that do not think refuse any: only an app that has it from
+            // OpenAI means a model that does.
+            Some("none") if call.app != AppDialect::OpenAi => {
+                dropped.note(call.path(Knob::Reasoning));
+            }
+            // Anthropic's word for more than `high`.
+            Some("max") => drop(asked.insert("effort".to_owned(), "high".into())),
             Some(effort) => {
                 asked.insert("effort".to_owned(), effort.into());
             }

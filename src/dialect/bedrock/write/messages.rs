@@ -18,6 +18,9 @@ use crate::dialect::{
     object::Object,
 };
 
+/// Said for the user where a conversation begins with the model, which Bedrock refuses.
+const OPENING: &str = "(The conversation begins with your message.)";
+
 /// The longest id of a tool call.
 const ID_BYTES_MAX: usize = 64;
 
@@ -40,13 +43,22 @@ pub(super) fn messages(family: Family, ledger: &mut Ledger<'_>) -> Result<Vec<Ob
     let mut messages: Vec<(Role, Vec<Object>)> = Vec::new();
     let mut names = HashSet::new();
     for turn in &ledger.call.turns {
-        let mut blocks = Vec::new();
+        // Results stand first in their turn, directly behind the calls that they answer: models refuse them elsewhere.
+        let (mut blocks, mut said) = (Vec::new(), Vec::new());
         for part in &turn.parts {
-            blocks.extend(block(family, part, &mut names, ledger)?);
-            cache(family, part, &mut blocks, ledger);
+            let to = match &part.kind {
+                PartKind::ToolResult(_) => &mut blocks,
+                _ => &mut said,
+            };
+            to.extend(block(family, part, &mut names, ledger)?);
+            cache(family, part, to, ledger);
         }
+        blocks.append(&mut said);
         if blocks.is_empty() {
             continue;
+        }
+        if messages.is_empty() && turn.role == Role::Assistant {
+            messages.push((Role::User, vec![Object::of("text", OPENING)]));
         }
         match messages.last_mut().filter(|(role, _)| *role == turn.role) {
             Some((_, before)) => before.extend(blocks),

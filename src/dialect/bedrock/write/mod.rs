@@ -3,6 +3,7 @@
 //! Converse is one dialect for many makers' models, and some members are only for some of them: [`Family`] tells by the
 //! model's id. The members, their names and bounds are those of botocore's service model.
 
+mod claude;
 mod family;
 mod media;
 mod messages;
@@ -16,13 +17,10 @@ use family::Family;
 use super::NAME;
 use crate::dialect::{
     Call, Unsayable, Upstream,
-    call::{Amount, Json, Knob, Output},
+    call::{Json, Knob, Output},
     ledger::Ledger,
     object::{Object, raw},
 };
-
-/// The least that Claude takes as a thinking budget.
-const BUDGET_MIN: u64 = 1_024;
 
 /// Writes a call for a provider, to be streamed.
 pub fn write(call: &Call, model: &str) -> Result<Upstream, Unsayable> {
@@ -35,13 +33,26 @@ pub fn write(call: &Call, model: &str) -> Result<Upstream, Unsayable> {
         body.set("system", system);
     }
     body.set("messages", messages::messages(family, &mut ledger)?);
-    body.set_filled("inferenceConfig", inference(&ledger));
     let mut fields = Object::default();
-    body.set_filled("toolConfig", tools::config(family, &mut ledger, &mut fields)?);
+    let tools = tools::config(family, &mut ledger, &mut fields)?;
     let mut output = output_format(&ledger)?;
-    reasoning(family, &mut ledger, &mut output, &mut fields);
+    let config = match family {
+        Family::Claude { .. } => {
+            claude::settings(model, !tools.is_empty(), &mut ledger, &mut output, &mut fields)
+        }
+        _ => {
+            reasoning(family, &mut ledger, &mut fields);
+            sampling(family, &mut ledger, &mut fields)
+        }
+    };
+    for knob in [Knob::Seed, Knob::FrequencyPenalty, Knob::PresencePenalty] {
+        if ledger.sampling(knob).is_some() {
+            ledger.leave_out_knob(knob);
+        }
+    }
+    body.set_filled("inferenceConfig", inference(config, &ledger));
+    body.set_filled("toolConfig", tools);
     body.set_filled("outputConfig", output);
-    sampling(family, &mut ledger, &mut fields);
     body.set_filled("additionalModelRequestFields", fields);
     body.set_filled("serviceTier", service_tier(&mut ledger));
     if let Some(labels) = labels(&mut ledger) {
@@ -55,19 +66,28 @@ pub fn write(call: &Call, model: &str) -> Result<Upstream, Unsayable> {
     })
 }
 
-fn inference(ledger: &Ledger<'_>) -> Object {
-    let mut config = Object::default();
+/// `inferenceConfig`: the numbers of sampling, and what ends the answer.
+fn inference(numbers: Object, ledger: &Ledger<'_>) -> Object {
+    let mut config = numbers;
     config.set_some("maxTokens", ledger.call.max_output);
-    config.set_some("temperature", ledger.sampling(Knob::Temperature));
-    config.set_some("topP", ledger.sampling(Knob::TopP));
     if !ledger.call.stop.is_empty() {
         config.set("stopSequences", &ledger.call.stop);
     }
     config
 }
 
-/// Numbers that Converse has no word for, but some models have.
-fn sampling(family: Family, ledger: &mut Ledger<'_>, fields: &mut Object) {
+/// The numbers that Converse has words for; those that only some models have go into `fields`.
+fn sampling(family: Family, ledger: &mut Ledger<'_>, fields: &mut Object) -> Object {
+    let mut config = Object::default();
+    match ledger.sampling(Knob::Temperature) {
+        // Others go up to 2; the most that Converse takes is 1.
+        Some(heat) if heat.get().parse::<f64>().is_ok_and(|heat| heat > 1.0) => {
+            ledger.leave_out_knob(Knob::Temperature);
+            config.set("temperature", 1);
+        }
+        heat => config.set_some("temperature", heat),
+    }
+    config.set_some("topP", ledger.sampling(Knob::TopP));
     if let Some(top_k) = ledger.sampling(Knob::TopK) {
         match family {
             Family::Claude { .. } | Family::Mistral => fields.set("top_k", top_k),
@@ -75,11 +95,7 @@ fn sampling(family: Family, ledger: &mut Ledger<'_>, fields: &mut Object) {
             Family::GptOss | Family::Other => ledger.leave_out_knob(Knob::TopK),
         }
     }
-    for knob in [Knob::Seed, Knob::FrequencyPenalty, Knob::PresencePenalty] {
-        if ledger.sampling(knob).is_some() {
-            ledger.leave_out_knob(knob);
-        }
-    }
+    config
 }
 
 fn output_format(ledger: &Ledger<'_>) -> Result<Object, Unsayable> {
@@ -102,7 +118,7 @@ fn output_format(ledger: &Ledger<'_>) -> Result<Object, Unsayable> {
 }
 
 /// Says how hard to think, in the words of the model's maker.
-fn reasoning(family: Family, ledger: &mut Ledger<'_>, output: &mut Object, fields: &mut Object) {
+fn reasoning(family: Family, ledger: &mut Ledger<'_>, fields: &mut Object) {
     let wish = ledger.call.reasoning.as_ref().and_then(|wish| wish.amount.as_ref());
     let Some(amount) = wish else { return };
     let effort = amount.effort().unwrap_or("medium");
@@ -112,46 +128,22 @@ fn reasoning(family: Family, ledger: &mut Ledger<'_>, output: &mut Object, field
         "medium" => "medium",
         _ => "high",
     };
-    match (family, amount) {
-        (Family::Claude { .. }, _) if off => fields.set("thinking", Object::of("type", "disabled")),
-        (Family::Claude { .. }, Amount::Budget(tokens)) => {
-            let thinking = Object::of("type", "enabled").with("budget_tokens", tokens);
-            fields.set("thinking", thinking);
-        }
-        (Family::Claude { adaptive: true }, _) => {
-            let mut thinking = Object::of("type", "adaptive");
-            let shown = ledger.call.reasoning.as_ref().and_then(|wish| wish.shown);
-            // The newest models keep it to themselves unless told.
-            thinking.set_some("display", (shown == Some(true)).then_some("summarized"));
-            fields.set("thinking", thinking);
-            if matches!(amount, Amount::Effort(_)) {
-                let effort = if effort == "minimal" { "low" } else { effort };
-                output.set("effort", effort);
-            }
-        }
-        (Family::Claude { adaptive: false }, _) => {
-            // The answer must have room as well: thinking may take four fifths of what is allowed.
-            let room = ledger.call.max_output.map_or(u64::MAX, |most| most / 5 * 4);
-            let budget = amount.budget().unwrap_or(8 * BUDGET_MIN).min(room);
-            if budget < BUDGET_MIN {
-                return ledger.leave_out_knob(Knob::Reasoning);
-            }
-            let thinking = Object::of("type", "enabled").with("budget_tokens", budget);
-            fields.set("thinking", thinking);
-        }
-        (Family::Nova, _) if off => fields.set("reasoningConfig", Object::of("type", "disabled")),
-        (Family::Nova, _) => {
+    match family {
+        Family::Nova if off => fields.set("reasoningConfig", Object::of("type", "disabled")),
+        Family::Nova => {
             let config = Object::of("type", "enabled").with("maxReasoningEffort", three);
             fields.set("reasoningConfig", config);
         }
-        (Family::GptOss, _) => {
+        Family::GptOss => {
             if off {
                 // It cannot but think.
                 ledger.leave_out_knob(Knob::Reasoning);
             }
             fields.set("reasoning_effort", three);
         }
-        (Family::Mistral | Family::Other, _) => ledger.leave_out_knob(Knob::Reasoning),
+        Family::Claude { .. } | Family::Mistral | Family::Other => {
+            ledger.leave_out_knob(Knob::Reasoning);
+        }
     }
 }
 

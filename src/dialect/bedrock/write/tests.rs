@@ -5,8 +5,8 @@ use super::*;
 use crate::dialect::{
     AppDialect, Dialect,
     call::{
-        Blob, Extra, Function, Part, PartKind, PastCall, ReasoningWish, Role, Source, Thought,
-        Tool, ToolChoice, ToolResult,
+        Amount, Blob, Extra, Function, Part, PartKind, PastCall, ReasoningWish, Role, Source,
+        Thought, Tool, ToolChoice, ToolResult,
     },
 };
 
@@ -94,8 +94,8 @@ fn a_conversation_with_tools_goes_over_whole() {
         r#"{"system":[{"text":"Be brief."}],"messages":[{"role":"user","content":[{"text":"Hi"}]},"#,
         r#"{"role":"assistant","content":[{"text":"Looking"},{"toolUse":{"toolUseId":"a","name":"f","#,
         r#""input":{"x": 1.0}}}]},{"role":"user","content":[{"toolResult":{"toolUseId":"a","#,
-        r#""content":[{"text":"42"}],"status":"error"}}]}],"inferenceConfig":{"maxTokens":100,"#,
-        r#""temperature":0.20,"stopSequences":["END"]},"toolConfig":{"tools":[{"toolSpec":{"name":"f","#,
+        r#""content":[{"text":"42"}],"status":"error"}}]}],"inferenceConfig":{"temperature":0.20,"#,
+        r#""maxTokens":100,"stopSequences":["END"]},"toolConfig":{"tools":[{"toolSpec":{"name":"f","#,
         r#""description":"does","inputSchema":{"json":{"type":"object","#,
         r#""maximum":2151581269210956000123}}}}],"toolChoice":{"tool":{"name":"f"}}}}"#,
     );
@@ -165,11 +165,17 @@ fn thinking_is_asked_for_in_the_words_of_the_models_maker() {
     let enabled = |tokens: u64| thinking(json!({"type": "enabled", "budget_tokens": tokens}));
     for (amount, model, fields, word) in [
         (effort("low"), CLAUDE, enabled(1024), none.clone()),
-        (effort("high"), CLAUDE, enabled(4000), none.clone()),
+        (effort("high"), CLAUDE, enabled(2500), none.clone()),
         (Amount::Budget(2048), CLAUDE, enabled(2048), none.clone()),
-        (Amount::Off, CLAUDE, thinking(json!({"type": "disabled"})), none.clone()),
+        // The least that it takes, and less than what the answer may have in all.
+        (Amount::Budget(10), CLAUDE, enabled(1024), none.clone()),
+        (Amount::Budget(8000), CLAUDE, enabled(2500), none.clone()),
+        // It does not think unless told.
+        (Amount::Off, CLAUDE, Value::Null, none.clone()),
+        // A budget is refused by the newest.
+        (Amount::Budget(9000), NEW_CLAUDE, thinking(json!({"type": "adaptive"})), json!("high")),
         (effort("none"), NEW_CLAUDE, thinking(json!({"type": "disabled"})), none.clone()),
-        (effort("xhigh"), NEW_CLAUDE, thinking(json!({"type": "adaptive"})), json!("xhigh")),
+        (effort("xhigh"), NEW_CLAUDE, thinking(json!({"type": "adaptive"})), json!("high")),
         (effort("minimal"), NEW_CLAUDE, thinking(json!({"type": "adaptive"})), json!("low")),
         (Amount::Adaptive, NEW_CLAUDE, thinking(json!({"type": "adaptive"})), none.clone()),
         (
@@ -185,6 +191,55 @@ fn thinking_is_asked_for_in_the_words_of_the_models_maker() {
     }
     assert_eq!(asked(effort("high"), LLAMA).2, ["reasoning_effort"]);
     assert_eq!(asked(Amount::Off, "openai.gpt-oss-20b-1:0").2, ["reasoning_effort"]);
+}
+
+#[test]
+fn claude_is_asked_for_no_more_than_it_takes_beside_thinking() {
+    let mut call = asking();
+    call.sampling.insert(Knob::Temperature, json_text("1.3"));
+    call.sampling.insert(Knob::TopK, json_text("40"));
+    // Converse takes a temperature up to 1, of any model.
+    for model in [CLAUDE, NEW_CLAUDE, NOVA, LLAMA] {
+        let (body, dropped) = written(&call, model);
+        assert_eq!(body["inferenceConfig"]["temperature"], 1, "{model}");
+        assert!(dropped.contains(&"temperature".to_owned()), "{model}");
+    }
+    call.reasoning =
+        Some(ReasoningWish { amount: Some(Amount::Budget(2048)), ..ReasoningWish::default() });
+    let (body, dropped) = written(&call, CLAUDE);
+    let thinking = json!({"thinking": {"type": "enabled", "budget_tokens": 2048}});
+    assert_eq!(body["additionalModelRequestFields"], thinking);
+    assert_eq!(body.get("inferenceConfig"), None);
+    assert_eq!(dropped, ["temperature", "top_k"]);
+    // It cannot think where it must call a tool.
+    call.tools = vec![function("f")];
+    call.tool_choice = Some(ToolChoice::Any);
+    let (body, dropped) = written(&call, CLAUDE);
+    assert_eq!(body["additionalModelRequestFields"], json!({"top_k": 40}));
+    assert!(dropped.contains(&"reasoning_effort".to_owned()));
+    // Nor by a budget where the calls that are answered came without a thought of its own.
+    call.tool_choice = None;
+    let past = PastCall { id: "a".into(), name: "f".into(), arguments: "{}".into() };
+    call.say(Role::Assistant, Part::new(PartKind::ToolCall(past), "m"));
+    let result = ToolResult { id: "a".into(), name: "f".into(), content: vec![], is_error: false };
+    call.say(Role::User, Part::new(PartKind::ToolResult(result), "m"));
+    assert_eq!(written(&call, CLAUDE).0["additionalModelRequestFields"], json!({"top_k": 40}));
+}
+
+#[test]
+fn results_directly_follow_their_calls_and_the_user_begins() {
+    let mut call = Call::new(AppDialect::Responses);
+    let past = PastCall { id: "a".into(), name: "f".into(), arguments: "{}".into() };
+    call.say(Role::Assistant, Part::new(PartKind::ToolCall(past), "m"));
+    call.say(Role::User, text("Well?"));
+    let result = ToolResult { id: "a".into(), name: "f".into(), content: vec![], is_error: false };
+    call.say(Role::User, Part::new(PartKind::ToolResult(result), "m"));
+    let (body, _) = written(&call, CLAUDE);
+    assert_eq!(body["messages"][0]["role"], "user");
+    assert_eq!(body["messages"][1]["role"], "assistant");
+    let answer = &body["messages"][2]["content"];
+    assert_eq!(answer[0]["toolResult"]["toolUseId"], "a");
+    assert_eq!(answer[1], json!({"text": "Well?"}));
 }
 
 #[test]

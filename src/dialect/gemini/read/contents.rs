@@ -178,6 +178,11 @@ impl Reader<'_> {
     }
 }
 
+/// Whose a signature is.
+pub(in crate::dialect::gemini) fn origin_of(signature: &str) -> Option<Dialect> {
+    open(signature).origin
+}
+
 /// A seal's content, or a signature of this dialect's own.
 fn open(signature: &str) -> Thought {
     // Google's SDKs decode signatures, and write them again in the URL-safe alphabet.

@@ -88,8 +88,9 @@ impl Writer<'_> {
                 }
                 PartKind::ToolCall(call) => self.tool_call(call, &part.path, parts)?,
                 PartKind::ToolResult(result) => {
-                    let result = self.tool_result(result, &part.path)?;
+                    let (result, shown) = self.tool_result(result, &part.path)?;
                     parts.push(result);
+                    shown.into_iter().for_each(|it| parts.push(it));
                 }
                 PartKind::Native(raw) => {
                     let why = "it is a part that only the app's own dialect knows; leave it out";
@@ -163,7 +164,13 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn tool_result(&mut self, result: &ToolResult, path: &str) -> Result<Members, Unsayable> {
+    /// A tool's result, and what of it is shown behind it: bytes within a result only Gemini 3 understands, and files
+    /// nobody.
+    fn tool_result(
+        &mut self,
+        result: &ToolResult,
+        path: &str,
+    ) -> Result<(Members, Vec<Members>), Unsayable> {
         let ToolResult { id, name, content, is_error } = result;
         let past = self.call.turns.iter().flat_map(|turn| &turn.parts);
         let mut calls = past.filter_map(|part| match &part.kind {
@@ -175,7 +182,7 @@ impl Writer<'_> {
             unsayable(path, "no tool call before it has its id, and results go by the tool's name")
         })?;
         let mut texts = Vec::new();
-        let mut media = Vec::new();
+        let (mut media, mut shown) = (Vec::new(), Vec::new());
         for part in content {
             self.uncached(part);
             match &part.kind {
@@ -183,7 +190,14 @@ impl Writer<'_> {
                 PartKind::Image(blob)
                 | PartKind::Document(blob)
                 | PartKind::Audio(blob)
-                | PartKind::Video(blob) => media.push(self.blob(blob, &part.path)?.object()),
+                | PartKind::Video(blob) => {
+                    let written = self.blob(blob, &part.path)?;
+                    let has_bytes = matches!(blob.source, Source::Base64(_) | Source::Text(_));
+                    match self.is_own() || (self.is_third() && has_bytes) {
+                        true => media.push(written.object()),
+                        false => shown.push(written),
+                    }
+                }
                 PartKind::Native(raw) if self.is_own() => media.push(raw.get().to_owned()),
                 _ => return Err(unsayable(&part.path, "a tool's result is text, images or files")),
             }
@@ -209,7 +223,7 @@ impl Writer<'_> {
         }
         let mut part = Members::default();
         part.set("functionResponse", function.object());
-        Ok(part)
+        Ok((part, shown))
     }
 
     fn blob(&mut self, blob: &Blob, path: &str) -> Result<Members, Unsayable> {

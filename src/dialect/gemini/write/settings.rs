@@ -17,6 +17,9 @@ const NUMBERS: [(Knob, &str); 6] = [
     (Knob::PresencePenalty, "presencePenalty"),
 ];
 
+/// The smallest budget of the models that cannot but think.
+const BUDGET_MIN: u64 = 128;
+
 impl Writer<'_> {
     pub(super) fn settings(&mut self) -> Result<Members, Unsayable> {
         let call = self.call;
@@ -50,12 +53,13 @@ impl Writer<'_> {
                 settings.set("responseJsonSchema", schema.get());
             }
         }
-        settings.set_some("thinkingConfig", call.reasoning.as_ref().map(|it| self.thinking(it)));
+        let thinking = call.reasoning.as_ref().map(|wish| self.thinking(wish));
+        settings.set_some("thinkingConfig", thinking);
         Ok(settings)
     }
 
     /// A budget up to Gemini 2.5, a level from 3 on; thoughts are shown unless the app said not to.
-    fn thinking(&self, wish: &ReasoningWish) -> String {
+    fn thinking(&mut self, wish: &ReasoningWish) -> String {
         let mut config = Members::default();
         let off = wish.amount.as_ref().is_some_and(|amount| amount.budget() == Some(0));
         let shown = match wish.shown {
@@ -63,10 +67,21 @@ impl Writer<'_> {
             shown => Some(shown.unwrap_or(!off)),
         };
         config.set_some("includeThoughts", shown.map(|shown| shown.to_string()));
+        // Its larger models cannot but think, and those of the third generation none can: the least is asked for.
+        let is_pro = self.model.contains("-pro");
         match &wish.amount {
             None => {}
+            Some(_) if off && !self.is_own() && (is_pro || self.is_third()) => {
+                self.dropped.note(self.call.path(Knob::Reasoning));
+                match (self.is_third(), is_pro) {
+                    (true, true) => config.set("thinkingLevel", json("LOW")),
+                    (true, false) => config.set("thinkingLevel", json("MINIMAL")),
+                    (false, _) => config.set("thinkingBudget", BUDGET_MIN.to_string()),
+                }
+            }
             Some(Amount::Effort(word)) if word != "none" && (self.is_own() || self.is_third()) => {
                 let level = match &**word {
+                    "minimal" if is_pro && !self.is_own() => "LOW".to_owned(),
                     "minimal" | "low" | "medium" => word.to_ascii_uppercase(),
                     _ => "HIGH".to_owned(),
                 };

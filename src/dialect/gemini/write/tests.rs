@@ -306,3 +306,42 @@ fn a_call_of_its_own_app_comes_out_as_it_went_in() {
     assert_eq!(again, body);
     assert!(dropped.is_empty(), "{dropped:?}");
 }
+
+#[test]
+fn what_a_result_shows_stands_within_it_only_where_the_model_looks() {
+    let png = Blob {
+        mime: Some("image/png".into()),
+        source: Source::Base64("AAAA".into()),
+        name: None,
+        detail: None,
+    };
+    let content = vec![Part::new(text("see"), "p"), Part::new(PartKind::Image(png), "p")];
+    let result = ToolResult { id: "c1".into(), name: "look".into(), content, is_error: false };
+    let mut call = Call::new(AppDialect::Anthropic);
+    call.say(Role::User, Part::new(PartKind::ToolResult(result), "r"));
+    let parts = |model: &str| {
+        let body = write(&call, model).expect("sayable").body;
+        serde_json::from_slice::<Value>(&body).expect("JSON")["contents"][0]["parts"].clone()
+    };
+    let image = json!({ "inlineData": { "mimeType": "image/png", "data": "AAAA" } });
+    let mut response = json!({ "id": "c1", "name": "look", "response": { "output": "see" } });
+    assert_eq!(parts("gemini-2.5-pro"), json!([{ "functionResponse": response }, image]));
+    response["parts"] = json!([image]);
+    assert_eq!(parts("gemini-3-pro"), json!([{ "functionResponse": response }]));
+}
+
+#[test]
+fn a_model_that_cannot_but_think_is_asked_to_think_least() {
+    for (model, config) in [
+        ("gemini-2.5-pro", json!({ "includeThoughts": false, "thinkingBudget": 128 })),
+        ("gemini-3-pro", json!({ "includeThoughts": false, "thinkingLevel": "LOW" })),
+        ("gemini-3-flash", json!({ "includeThoughts": false, "thinkingLevel": "MINIMAL" })),
+    ] {
+        let mut call = Call::new(AppDialect::Anthropic);
+        let amount = Some(Amount::Off);
+        call.reasoning = Some(ReasoningWish { amount, ..ReasoningWish::default() });
+        let (body, dropped) = written(&call, model);
+        assert_eq!(body["generationConfig"]["thinkingConfig"], config, "{model}");
+        assert_eq!(dropped, ["thinking"], "{model}");
+    }
+}

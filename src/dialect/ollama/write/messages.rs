@@ -6,7 +6,7 @@
 use serde_json::value::RawValue;
 
 use crate::dialect::{
-    Unsayable,
+    Dialect, Unsayable,
     call::{Blob, Part, PartKind, PastCall, Role, Source, Thought, ToolResult},
     ledger::Ledger,
     object::Object,
@@ -112,9 +112,11 @@ fn say(
     Ok(())
 }
 
-/// A thought that nobody signed goes back as it was. A signed one is its maker's alone.
+/// A thought that nobody signed goes back as it was, and so does one that an app had to give back sealed because its
+/// dialect wants thoughts signed. One that is another's is its maker's alone.
 fn readable(thought: &Thought) -> Option<&str> {
-    (thought.origin.is_none() && !thought.text.is_empty()).then_some(&thought.text)
+    let ours = matches!(thought.origin, None | Some(Dialect::Ollama));
+    (ours && !thought.text.is_empty()).then_some(&thought.text)
 }
 
 fn image(blob: &Blob, path: &str, ledger: &mut Ledger<'_>) -> Result<String, Unsayable> {

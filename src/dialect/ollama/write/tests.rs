@@ -66,6 +66,9 @@ fn a_conversation_with_tools_and_images_goes_over_whole() {
         Role::Assistant,
         Part::new(PartKind::Reasoning(thought(Some(Dialect::Anthropic))), "b"),
     );
+    // An app whose dialect wants thoughts signed gives its own back under a seal.
+    let own = thought(Some(Dialect::Ollama));
+    call.say(Role::Assistant, Part::new(PartKind::Reasoning(own), "b2"));
     call.say(Role::Assistant, text("Let me "));
     call.say(Role::Assistant, text("look."));
     let past = PastCall { id: "a".into(), name: "f".into(), arguments: "{\"x\": 1.0}".into() };
@@ -88,7 +91,7 @@ fn a_conversation_with_tools_and_images_goes_over_whole() {
     let expected = concat!(
         r#"{"model":"qwen3:8b","messages":[{"role":"system","content":"Be brief.\n\nBe kind."},"#,
         r#"{"role":"user","content":"What is this?","images":["aW1n"]},"#,
-        r#"{"role":"assistant","content":"Let me look.","thinking":"hm","tool_calls":[{"id":"a","#,
+        r#"{"role":"assistant","content":"Let me look.","thinking":"hmhm","tool_calls":[{"id":"a","#,
         r#""function":{"name":"f","arguments":{"x": 1.0}}}]},"#,
         r#"{"role":"tool","content":"42\n\n43","tool_name":"f","tool_call_id":"a"},"#,
         r#"{"role":"tool","content":"42\n\n43","tool_name":"f","tool_call_id":"a"},"#,

@@ -146,8 +146,21 @@ fn a_model_that_is_not_to_think_is_not_asked_for_thoughts() {
     let mut call = Call::new(AppDialect::Anthropic);
     assert!(sent(&call).0.get("include").is_none());
     call.reasoning = Some(ReasoningWish { amount: Some(Amount::Off), ..ReasoningWish::default() });
+    let (body, dropped) = sent(&call);
+    assert_eq!((body.get("include"), body.get("reasoning")), (None, None));
+    assert_eq!(dropped, ["thinking"]);
+    // OpenAI's own word from OpenAI's own app.
+    call.app = AppDialect::OpenAi;
     let (body, _) = sent(&call);
     assert_eq!((body.get("include"), &body["reasoning"]), (None, &json!({"effort":"none"})));
+}
+
+#[test]
+fn anthropics_word_for_the_most_thinking_becomes_one_that_openai_knows() {
+    let mut call = Call::new(AppDialect::Anthropic);
+    let amount = Some(Amount::Effort("max".into()));
+    call.reasoning = Some(ReasoningWish { amount, ..ReasoningWish::default() });
+    assert_eq!(sent(&call).0["reasoning"]["effort"], "high");
 }
 
 #[test]
