@@ -176,7 +176,7 @@ fn reasoning_is_a_budget_or_a_level() {
             effort("none"),
             None,
             "gemini-3-pro",
-            json!({ "includeThoughts": false, "thinkingBudget": 0 }),
+            json!({ "includeThoughts": false, "thinkingLevel": "LOW" }),
         ),
         (Some(Amount::Off), None, "m", json!({ "includeThoughts": false, "thinkingBudget": 0 })),
         (
