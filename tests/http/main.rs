@@ -14,6 +14,7 @@ mod claude;
 mod come_back;
 #[path = "../common/mod.rs"]
 mod common;
+mod complaints;
 mod dialects;
 mod ends;
 mod failover;
