@@ -20,7 +20,8 @@ async fn what_a_provider_says_is_told_before_it_says_more() {
             answer.say(voice.open("one")).await;
             let mut stream = stream_of(call).await;
             // The provider waits: what has not come by now was held back.
-            let holds = |word: &'static str| move |item: &crate::sse::Item| item.data.contains(word);
+            let holds =
+                |word: &'static str| move |item: &crate::sse::Item| item.data.contains(word);
             stream.until(holds("one")).await;
             answer.say(voice.more("two")).await;
             stream.until(holds("two")).await;

@@ -20,7 +20,9 @@ async fn a_providers_pings_and_comments_are_data_to_no_app() {
             let (mut answer, voice) = (upstream.call().await, Voice(provider));
             voice.begin(&mut answer).await;
             let opened = voice.open("Hel");
-            for part in [voice.ping(), opened, voice.ping(), voice.more("lo"), voice.ping(), voice.end()] {
+            for part in
+                [voice.ping(), opened, voice.ping(), voice.more("lo"), voice.ping(), voice.end()]
+            {
                 if !part.is_empty() {
                     answer.say(part).await;
                 }
@@ -36,9 +38,13 @@ async fn a_providers_pings_and_comments_are_data_to_no_app() {
                 let kind = payload["type"].as_str().unwrap_or_default();
                 let ours = match app {
                     AppDialect::OpenAi => payload["object"] == "chat.completion.chunk",
-                    AppDialect::Responses => kind.starts_with("response.") || (alike && kind == "keepalive"),
+                    AppDialect::Responses => {
+                        kind.starts_with("response.") || (alike && kind == "keepalive")
+                    }
                     AppDialect::Anthropic => {
-                        kind.starts_with("message_") || kind.starts_with("content_block_") || kind == "ping"
+                        kind.starts_with("message_")
+                            || kind.starts_with("content_block_")
+                            || kind == "ping"
                     }
                     AppDialect::Gemini => payload["candidates"].is_array(),
                 };
@@ -52,7 +58,9 @@ async fn a_providers_pings_and_comments_are_data_to_no_app() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stall_with_nothing_but_pings_ends_in_every_dialect() {
     let (gateway, upstream) = all_with("timeouts: { idle: 250ms }", |_| {}).await;
-    for provider in [Dialect::OpenAi, Dialect::Responses, Dialect::Anthropic, Dialect::Gemini, Dialect::Ollama] {
+    for provider in
+        [Dialect::OpenAi, Dialect::Responses, Dialect::Anthropic, Dialect::Gemini, Dialect::Ollama]
+    {
         for app in APPS {
             let call = sent(ask(&gateway, app, provider.as_str(), true));
             let (mut answer, voice) = (upstream.call().await, Voice(provider));
@@ -73,7 +81,11 @@ async fn a_stall_with_nothing_but_pings_ends_in_every_dialect() {
             let case = format!("{provider:?} to {app:?}: {items:?}");
             assert!(error(app, &items).is_some() && !is_success(app, &items), "{case}");
             let ended = gateway.ended(header(&stream.headers, "tokenway-channel")).await;
-            assert_eq!((&ended["error"]["code"], &ended["error"]["phase"]), (&"timeout".into(), &"idle".into()), "{case}");
+            assert_eq!(
+                (&ended["error"]["code"], &ended["error"]["phase"]),
+                (&"timeout".into(), &"idle".into()),
+                "{case}"
+            );
             answer.closed().await;
         }
     }
@@ -83,7 +95,9 @@ async fn a_stall_with_nothing_but_pings_ends_in_every_dialect() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_only_pings_before_its_first_token_is_left_for_the_next() {
     let (stalls, good) = (Upstream::bind().await, Upstream::bind().await);
-    for dialect in [Dialect::OpenAi, Dialect::Responses, Dialect::Anthropic, Dialect::Gemini, Dialect::Ollama] {
+    for dialect in
+        [Dialect::OpenAi, Dialect::Responses, Dialect::Anthropic, Dialect::Gemini, Dialect::Ollama]
+    {
         let yaml = format!(
             r#"
 providers:

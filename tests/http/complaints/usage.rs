@@ -15,9 +15,10 @@ use crate::{
 /// Input and output as the last payload that counts has them.
 fn counted(app: AppDialect, items: &[Item]) -> (Value, Value) {
     let usage = |payload: Value| match app {
-        AppDialect::OpenAi => {
-            (payload["usage"]["prompt_tokens"].clone(), payload["usage"]["completion_tokens"].clone())
-        }
+        AppDialect::OpenAi => (
+            payload["usage"]["prompt_tokens"].clone(),
+            payload["usage"]["completion_tokens"].clone(),
+        ),
         AppDialect::Responses => {
             let usage = &payload["response"]["usage"];
             (usage["input_tokens"].clone(), usage["output_tokens"].clone())
@@ -104,7 +105,8 @@ async fn a_chat_app_gets_the_usage_chunk_once_and_only_where_it_asked() {
             answer.try_end().await;
             let items = stream_of(call).await.rest().await;
             let told = payloads(&items);
-            let alone = told.iter().filter(|it| it["choices"].as_array().is_some_and(Vec::is_empty));
+            let alone =
+                told.iter().filter(|it| it["choices"].as_array().is_some_and(Vec::is_empty));
             assert_eq!(alone.count(), usize::from(wanted), "{provider:?}: {items:?}");
             let counts = told.iter().filter(|it| it["usage"].is_object()).count();
             assert_eq!(counts, usize::from(wanted), "{provider:?}: {items:?}");
