@@ -64,13 +64,16 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
     };
     let first = || {
         let (provider, dialect) = (call.first().name().to_owned(), llm::spoken_by(call.first()));
-        Answerer { provider, dialect, attempts: 1 }
+        Answerer { provider, dialect, target: 0, attempts: 1 }
     };
     let from = from.unwrap_or_else(first);
+    if call.turn.is_some() && !response.status().is_success() {
+        responses::forget(app, &channel.key().owner, &generation);
+    }
     let headers = response.headers_mut();
     headers::locate(headers, &channel, &generation);
     headers::name_answerer(headers, &from);
-    headers::tell_dropped(headers, call.dropped(&from.provider, from.dialect));
+    headers::tell_dropped(headers, call.dropped(from.target));
     response
 }
 
@@ -119,8 +122,8 @@ async fn stream(app: &App, call: &Call, running: Running) -> Answer {
             let response = refusal(dialect, &from, status, &headers, body);
             return Answer { response, from: Some(from) };
         }
-        Ok(Ok(Head::Failed(failed))) => return refused(dialect, &failed),
-        Ok(Err(_)) => return refused(dialect, &lost()),
+        Ok(Ok(Head::Failed { from, failed })) => return refused(dialect, &failed, Some(from)),
+        Ok(Err(_)) => return refused(dialect, &lost(), None),
     };
     let form = call.form;
     let owner = &channel.key().owner;
@@ -172,7 +175,7 @@ async fn whole(app: &App, call: &Call, running: Running) -> Answer {
             }
         }
         Ok(Head::Stream { from, .. }) => Some(from),
-        Ok(Head::Failed(failed)) => return refused(dialect, &failed),
+        Ok(Head::Failed { from, failed }) => return refused(dialect, &failed, Some(from)),
         // The log says what became of it.
         Err(_) => None,
     };
@@ -253,8 +256,8 @@ pub(super) fn refused_by(own: Dialect, from: &Answerer, status: StatusCode, body
     failed
 }
 
-fn refused(dialect: AppDialect, failed: &Failed) -> Answer {
-    Answer { response: llm::refuse(dialect, llm::problem_of(failed)), from: None }
+fn refused(dialect: AppDialect, failed: &Failed, from: Option<Answerer>) -> Answer {
+    Answer { response: llm::refuse(dialect, llm::problem_of(failed)), from }
 }
 
 fn pass(status: StatusCode, from_provider: &HeaderMap, body: Bytes) -> Response {
@@ -272,7 +275,8 @@ mod tests {
     #[test]
     fn what_a_provider_says_of_credentials_goes_to_apps_of_its_own_dialect_only() {
         let body = br#"{"error":{"message":"Incorrect API key provided: sk-ab*****yz"}}"#;
-        let from = Answerer { provider: "p".into(), dialect: Dialect::OpenAi, attempts: 1 };
+        let from =
+            Answerer { provider: "p".into(), dialect: Dialect::OpenAi, target: 0, attempts: 1 };
         let said = |own, status| refused_by(own, &from, status, body).message;
         let hidden = said(Dialect::Anthropic, StatusCode::UNAUTHORIZED);
         assert_eq!(hidden, "the provider refused the gateway's credentials (401 Unauthorized)");

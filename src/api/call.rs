@@ -53,14 +53,7 @@ pub(super) struct Call {
     /// One for each target that can be told it, at least one.
     attempts: Vec<Attempt>,
     /// What each of them is not told.
-    omissions: Vec<Omission>,
-}
-
-/// What a provider of a dialect is not told of a call.
-struct Omission {
-    provider: String,
-    dialect: Dialect,
-    paths: Vec<String>,
+    omissions: Vec<Vec<String>>,
 }
 
 /// A call that runs.
@@ -113,7 +106,7 @@ fn attempts(
     request: &AppRequest,
     plan: &Plan,
     streaming: Streaming,
-) -> Result<(Vec<Attempt>, Vec<Omission>), Problem> {
+) -> Result<(Vec<Attempt>, Vec<Vec<String>>), Problem> {
     let own = Dialect::from(request.dialect());
     let (mut attempts, mut omissions) = (Vec::new(), Vec::new());
     let mut written: HashMap<(Dialect, &str), Result<Upstream, BadRequest>> = HashMap::new();
@@ -126,11 +119,7 @@ fn attempts(
         let upstream = upstream.or_insert_with(|| request.upstream(dialect, model, streaming));
         match upstream {
             Ok(upstream) => {
-                omissions.push(Omission {
-                    provider: provider.name().to_owned(),
-                    dialect,
-                    paths: upstream.dropped.paths().to_vec(),
-                });
+                omissions.push(upstream.dropped.paths().to_vec());
                 let headers = upstream_headers(headers, own, dialect, upstream);
                 attempts.push(Attempt {
                     model: model.clone(),
@@ -219,14 +208,8 @@ impl Call {
         &self.attempts.first().expect("a call has an attempt").provider
     }
 
-    /// What a provider was not told of this call.
-    pub(super) fn dropped<'a>(
-        &'a self,
-        provider: &'a str,
-        dialect: Dialect,
-    ) -> impl Iterator<Item = &'a str> {
-        let his =
-            self.omissions.iter().find(move |o| o.provider == provider && o.dialect == dialect);
-        his.into_iter().flat_map(|omission| &omission.paths).map(String::as_str)
+    /// What a target was not told of this call, by its place among the attempts.
+    pub(super) fn dropped(&self, target: usize) -> impl Iterator<Item = &str> {
+        self.omissions.get(target).into_iter().flatten().map(String::as_str)
     }
 }

@@ -205,7 +205,7 @@ impl<P> Relay<P> {
                 let dialect = self.listener.dialect.into();
                 self.fail(&refused_by(dialect, &from, status, &body), out);
             }
-            Some(Head::Failed(failed)) => self.fail(&failed, out),
+            Some(Head::Failed { failed, .. }) => self.fail(&failed, out),
             // Whatever it is, the log says it.
             Some(Head::Stream { .. } | Head::Whole { .. }) | None => {}
         }

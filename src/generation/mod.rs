@@ -84,14 +84,24 @@ pub struct Attempt {
     pub request: Request,
 }
 
-/// Who answered, in the end.
+impl Attempt {
+    /// Who answers, if it does.
+    fn answerer(&self, target: usize, attempts: u32) -> Answerer {
+        let provider = self.provider.name().to_owned();
+        Answerer { provider, dialect: self.dialect, target, attempts }
+    }
+}
+
+/// Who answered, or was called last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answerer {
     /// The provider's name.
     pub provider: String,
     /// What its bytes are.
     pub dialect: Dialect,
-    /// How many calls it took, this one included.
+    /// Its place among the order's attempts.
+    pub target: usize,
+    /// How many calls it took, this one included; none if there was no target that takes calls.
     pub attempts: u32,
 }
 
@@ -143,8 +153,13 @@ pub enum Head {
         /// The body, as it came.
         body: Bytes,
     },
-    /// It did not answer.
-    Failed(Failed),
+    /// There was no answer.
+    Failed {
+        /// Who was called last; the first one where nobody was called.
+        from: Answerer,
+        /// Why.
+        failed: Failed,
+    },
 }
 
 /// Runs generations.

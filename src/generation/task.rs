@@ -68,6 +68,7 @@ impl Task {
         (head, tee, caller): (oneshot::Sender<Head>, Tee, watch::Receiver<()>),
     ) -> Self {
         let first = order.attempts.first().expect("an order has an attempt");
+        let nobody = first.answerer(0, 0);
         let viewers = producer.channel().viewers();
         let mends = order.failover.on_break == OnBreak::Continue;
         Self {
@@ -75,7 +76,7 @@ impl Task {
             id,
             attempts: Attempts::new(order.failover, order.attempts.len(), Instant::now()),
             targets: order.attempts,
-            voice: Voice::new(producer, head, tee, mends),
+            voice: Voice::new(producer, head, tee, mends, nobody),
             vigil: Vigil::new(stop, order.timeouts, order.on_disconnect, viewers, caller),
             call: order.call,
             health: order.health,
@@ -166,9 +167,11 @@ impl Task {
             (self.speaker, self.broken) = (target, false);
         }
         self.ingest = Ingest::new(*dialect, Arc::clone(provider), self.id.as_str());
-        self.voice.begin(*price, &request.body, self.joint);
-        self.vigil.deadlines.on_call(now);
+        let price = *price;
         self.attempts.called();
+        let from = self.answerer(target);
+        self.voice.begin(from, price, &request.body, self.joint);
+        self.vigil.deadlines.on_call(now);
         let ended = self.attempt(target, request).await;
         match &ended {
             Ok(None) => self.end_permit(Outcome::Good),
@@ -276,8 +279,6 @@ impl Task {
     }
 
     pub(super) fn answerer(&self, target: usize) -> Answerer {
-        let Attempt { provider, dialect, .. } = &self.targets[target];
-        let provider = provider.name().to_owned();
-        Answerer { provider, dialect: *dialect, attempts: self.attempts.calls() }
+        self.targets[target].answerer(target, self.attempts.calls())
     }
 }

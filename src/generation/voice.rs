@@ -30,6 +30,8 @@ const OPENING_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Voice {
     producer: Producer,
     head: Option<oneshot::Sender<Head>>,
+    /// Who was called last.
+    from: Answerer,
     tee: Tee,
     tally: Tally,
     said: Said,
@@ -74,12 +76,13 @@ impl From<Restarted> for Unsaid {
 }
 
 impl Voice {
-    /// `mends`: a break in mid-stream is to be mended.
+    /// `mends`: a break in mid-stream is to be mended. `from`: who stands for it until somebody was called.
     pub(super) fn new(
         producer: Producer,
         head: oneshot::Sender<Head>,
         tee: Tee,
         mends: bool,
+        from: Answerer,
     ) -> Self {
         if mends {
             tee.give_up();
@@ -87,6 +90,7 @@ impl Voice {
         Self {
             producer,
             head: Some(head),
+            from,
             tee,
             tally: Tally::default(),
             said: Said::new(mends),
@@ -101,7 +105,14 @@ impl Voice {
     }
 
     /// A call goes out with this body. `joint`: it goes on from the text so far.
-    pub(super) fn begin(&mut self, price: Option<Price>, body: &[u8], joint: Option<Joint>) {
+    pub(super) fn begin(
+        &mut self,
+        from: Answerer,
+        price: Option<Price>,
+        body: &[u8],
+        joint: Option<Joint>,
+    ) {
+        self.from = from;
         self.tally.begin(price, body);
         self.opening = Some(Opening::default());
         if let Some(mending) = &mut self.mending {
@@ -207,7 +218,8 @@ impl Voice {
                     let _ = self.append(&mut [Event::new(Kind::Failed(failed.clone()))]);
                 }
                 // Only now: whoever is told of the end finds it on the channel.
-                self.answer(Head::Failed(failed.clone()));
+                let from = self.from.clone();
+                self.answer(Head::Failed { from, failed: failed.clone() });
                 self.tee.end(Some(failed));
                 Ok(())
             }

@@ -116,6 +116,7 @@ pub(crate) const LOSSES: &[Loss] = &[
     any(Responses, Member::Finish(Pause), "`completed`"),
     any(Responses, Member::Finish(Refusal), "`incomplete: content_filter`"),
     any(Anthropic, Member::Natives, "left out"),
+    // Anthropic's quote their source and hold what only it can write (`cited_text`, `encrypted_index`).
     any(Anthropic, Member::Citations, "left out"),
     any(Anthropic, Member::Images, "left out"),
     any(Anthropic, Member::OtherChoices, "the first choice alone"),

@@ -98,6 +98,18 @@ async fn when_none_answers_the_last_ones_answer_is_told_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn when_none_answers_at_all_the_app_is_told_who_was_called_last_and_how_many_were() {
+    for stream in [true, false] {
+        let stage = Stage::set(NONE, vec![("a", vec![Act::Close]), ("b", vec![Act::Close])]).await;
+        let response = send(stage.gateway.chat(asked(stream))).await;
+        assert_eq!(response.status(), 502);
+        assert_eq!(header(response.headers(), "tokenway-provider"), "b");
+        assert_eq!(header(response.headers(), "tokenway-attempts"), "2");
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_error_of_the_last_one_in_its_stream_is_passed_on_as_it_is() {
     let scripts =
         vec![("a", vec![refusal("500 A")]), ("b", vec![Act::Stream(vec![error()], Then::End)])];

@@ -9,6 +9,7 @@
     reason = "a test reads its own settings and owns its own tasks"
 )]
 
+mod abroad;
 mod claude;
 mod come_back;
 #[path = "../common/mod.rs"]
@@ -28,6 +29,7 @@ mod pass;
 mod poll;
 mod presence;
 mod requests;
+mod responses;
 mod retry;
 mod shutdown;
 mod slow;

@@ -11,7 +11,7 @@ use crate::{
     upstream::{Call, Upstream},
 };
 
-const APPS: [AppDialect; 4] =
+pub(crate) const APPS: [AppDialect; 4] =
     [AppDialect::OpenAi, AppDialect::Responses, AppDialect::Anthropic, AppDialect::Gemini];
 
 /// A model and a provider for each dialect, named as it is.
@@ -33,7 +33,7 @@ fn config(upstream: &Upstream) -> String {
 }
 
 /// A call for a stream, from an app of this dialect to the model that is named as the provider's dialect is.
-fn ask(gateway: &Tokenway, app: AppDialect, model: &str) -> reqwest::RequestBuilder {
+pub(crate) fn ask(gateway: &Tokenway, app: AppDialect, model: &str) -> reqwest::RequestBuilder {
     let messages = json!([{ "role": "user", "content": "Hi" }]);
     match app {
         AppDialect::OpenAi => gateway.chat(json!({

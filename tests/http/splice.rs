@@ -240,3 +240,32 @@ async fn another_answer_in_place_of_a_continuation_is_not_shown() {
     assert_eq!(stage.order(), ["a", "b", "c"]);
     stage.stop().await;
 }
+
+/// Nobody's count comes any more: what was said is estimated, over all calls, and it costs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_leaves_an_estimate_and_its_cost() {
+    for scripts in [
+        vec![("a", vec![torn(FIRST, Then::Hang)])],
+        vec![("a", vec![torn(FIRST, Then::Cut)]), ("b", vec![torn(REST, Then::Hang)])],
+    ] {
+        let calls = scripts.len();
+        let said = [FIRST, REST][..calls].concat();
+        let stage = Stage::set(GO_ON, scripts).await;
+        let app = stage.stream().await;
+        let channel = channel_of(&app);
+        let all = |state: &Value| state["generations"][0]["text"] == said;
+        stage.gateway.state_when(&channel, all).await;
+        let path = format!("/v1/channels/{channel}/cancel");
+        assert_eq!(send(stage.gateway.post(&path, "")).await.status(), 200);
+        let events = stage.events(&channel).await;
+        assert_eq!(events.last().expect("an end").json()["code"], "cancelled");
+        let usage = only(&events, "usage");
+        let tokens: usize = [FIRST, REST][..calls].iter().map(|it| it.len().div_ceil(4)).sum();
+        assert_eq!((&usage["output"], &usage["estimated"]), (&json!(tokens), &json!(true)));
+        let input = usage["input"].as_f64().expect("a count");
+        assert!(input > 0.0, "{usage}");
+        let cost = (input + 10.0 * tokens as f64) / 1e6;
+        assert!((usage["cost"].as_f64().expect("a cost") - cost).abs() < 1e-12, "{usage}");
+        stage.stop().await;
+    }
+}

@@ -78,6 +78,11 @@ pub(in crate::api) fn name(app: &App, owner: &Owner, generation: &GenerationId, 
     }
 }
 
+/// Forgets a response that its app was refused: nobody was told its id.
+pub(in crate::api) fn forget(app: &App, owner: &Owner, generation: &GenerationId) {
+    app.responses().remove(owner, &responses::response_id(generation.as_str()));
+}
+
 /// The owner's response of this id, if its channel still has it.
 pub(super) fn find(app: &App, owner: &Owner, id: &str) -> Option<Found> {
     let (key, found) = {

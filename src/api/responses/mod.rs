@@ -24,7 +24,7 @@ pub(super) use {
     begin::{Turn, begin},
     counting::Counting,
     index::Responses,
-    kept::{name, remember},
+    kept::{forget, name, remember},
     verbs::{cancel, input_items},
 };
 use {kept::Found, numbers::Numbers};

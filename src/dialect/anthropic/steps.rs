@@ -23,7 +23,9 @@ use crate::{
     },
 };
 
-/// Where text is quoted from, in Anthropic's own shapes. Others' citations have no place in its blocks.
+/// Where text is quoted from, in Anthropic's own shapes. Others' citations have no place in its blocks: each of these
+/// quotes the source's words (`cited_text`), and that of a web page holds an `encrypted_index` that Anthropic must get
+/// back. Others give neither, and what we made up would be a false quotation.
 const CITATIONS: [&str; 5] = [
     "char_location",
     "page_location",

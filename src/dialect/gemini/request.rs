@@ -1,7 +1,7 @@
 //! An app's `generateContent` request: what the gateway must know of it, and the few edits it makes.
 //!
-//! Model, method and framing are in the path, not in the body. Between like and like the body goes upstream as it came,
-//! but for what this gateway sealed for the app of another dialect's provider.
+//! Model, method and framing are in the path, not in the body. Between like and like the body goes upstream as it came, but
+//! for thoughts that another dialect's provider had.
 
 use std::fmt::{self, Write as _};
 
@@ -77,7 +77,8 @@ impl Request {
         Asked { usage: true, request: self.body.bytes().clone() }
     }
 
-    /// The call for a provider of this dialect: its own model name, in the app's own framing.
+    /// The call for a provider of this dialect: its own model name, in the app's own framing, without thoughts that
+    /// another dialect's provider had.
     pub fn upstream(&self, model: &str, streaming: Streaming) -> Upstream {
         let method = match (self.streams, self.framing, streaming) {
             (true, AppFraming::Array, _) => Method::StreamArray,
@@ -90,7 +91,8 @@ impl Request {
         }
         let mut dropped = Dropped::default();
         let bytes = self.body.bytes();
-        if let Some(contents) = strip::without_foreign_marks(bytes, model, &mut dropped) {
+        let contents = strip::without_foreign_thoughts(bytes, model, &mut dropped);
+        if let Some(contents) = contents {
             edits.set(self.body.top(), "contents", &contents);
         }
         Upstream { path: method.path(model), headers: Vec::new(), body: edits.apply(), dropped }

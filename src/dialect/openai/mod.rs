@@ -18,6 +18,7 @@ mod mend;
 mod read;
 mod request;
 mod sources;
+mod strip;
 mod tools;
 mod usage;
 mod whole;

@@ -1,7 +1,7 @@
 //! An app's chat request: what the gateway must know of it, and the few edits it makes.
 //!
 //! Between like and like the body is edited in place. What it means beyond `model`, `stream`, `stream_options` is then the
-//! provider's to judge.
+//! provider's to judge; only thoughts that another dialect's provider had are taken out.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::{
         body::{self, Body, Object},
         call::Dropped,
     },
-    read,
+    read, strip,
 };
 
 /// Under the base URL, which ends in `/v1`.
@@ -72,7 +72,8 @@ impl Request {
         Asked { usage: self.asks_usage, request: self.body.bytes().clone() }
     }
 
-    /// The call for a provider of this dialect: its own model name, and usage asked for in any stream.
+    /// The call for a provider of this dialect: its own model name, usage asked for in any stream, and
+    /// without thoughts that another dialect's provider had.
     pub fn upstream(&self, model: &str, streaming: Streaming) -> Upstream {
         let mut edits = self.body.edit();
         if model != self.model {
@@ -90,12 +91,12 @@ impl Request {
                 }
             }
         }
-        Upstream {
-            path: PATH.to_owned(),
-            headers: Vec::new(),
-            body: edits.apply(),
-            dropped: Dropped::default(),
+        let mut dropped = Dropped::default();
+        let messages = strip::without_foreign_thoughts(self.body.bytes(), &mut dropped);
+        if let Some(messages) = messages {
+            edits.set(self.body.top(), "messages", &messages);
         }
+        Upstream { path: PATH.to_owned(), headers: Vec::new(), body: edits.apply(), dropped }
     }
 
     /// The call in words that all dialects share.

@@ -8,6 +8,7 @@
 mod calls;
 mod message;
 mod other;
+mod picture;
 mod thought;
 
 use std::collections::HashMap;
@@ -50,6 +51,8 @@ pub struct Encoder {
     citations: Vec<Box<RawValue>>,
     /// The parts so far of images that are still coming, by the media's index.
     images: HashMap<u32, Vec<u8>>,
+    /// Images of which there are previews.
+    drawings: Vec<picture::Drawing>,
     /// The members of an image's item, whose image is still to come.
     image: Option<Map<String, Value>>,
     refused: bool,
@@ -105,6 +108,7 @@ impl Encoder {
             introduced: None,
             citations: Vec::new(),
             images: HashMap::new(),
+            drawings: Vec::new(),
             image: None,
             refused: false,
         }
@@ -164,6 +168,7 @@ impl Encoder {
                 // What another provider had begun to think or call is not gone on with.
                 self.close_thought(out);
                 self.close_calls(INCOMPLETE, out);
+                self.close_drawings(out);
                 self.response.follow(&resumed.dialect);
             }
             Kind::Finished(end) => self.finish(end, out),
@@ -262,6 +267,7 @@ impl Encoder {
             reason.map(|it| if it.is_empty() { "max_output_tokens" } else { it }.to_owned());
         self.close_open(status, out);
         self.close_calls(status, out);
+        self.close_drawings(out);
         let name = match status {
             COMPLETED => "response.completed",
             _ => "response.incomplete",
@@ -278,6 +284,7 @@ impl Encoder {
         self.response.failed = Some(failed.clone());
         self.close_open(INCOMPLETE, out);
         self.close_calls(INCOMPLETE, out);
+        self.close_drawings(out);
         self.lifecycle("response.failed", out);
         self.ended = true;
     }

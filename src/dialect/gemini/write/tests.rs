@@ -176,7 +176,7 @@ fn reasoning_is_a_budget_or_a_level() {
             effort("none"),
             None,
             "gemini-3-pro",
-            json!({ "includeThoughts": false, "thinkingBudget": 0 }),
+            json!({ "includeThoughts": false, "thinkingLevel": "LOW" }),
         ),
         (Some(Amount::Off), None, "m", json!({ "includeThoughts": false, "thinkingBudget": 0 })),
         (
@@ -328,6 +328,16 @@ fn what_a_result_shows_stands_within_it_only_where_the_model_looks() {
     assert_eq!(parts("gemini-2.5-pro"), json!([{ "functionResponse": response }, image]));
     response["parts"] = json!([image]);
     assert_eq!(parts("gemini-3-pro"), json!([{ "functionResponse": response }]));
+}
+
+#[test]
+fn a_part_in_which_nothing_is_said_is_left_out() {
+    let mut call = openai();
+    call.system.push(Part::new(text(""), "messages[0]"));
+    said(Role::User, vec![text(""), text("hi")], &mut call);
+    let (body, _) = written(&call, "gemini-2.5-pro");
+    assert_eq!(body["contents"], json!([{ "role": "user", "parts": [{ "text": "hi" }] }]));
+    assert_eq!(body.get("systemInstruction"), None);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! `thinking` (DeepSeek), `top_k`, `cache_control`. Paths are those of the app's body.
 
 mod content;
-mod members;
+pub(super) mod members;
 mod messages;
 mod thoughts;
 mod tools;

@@ -11,7 +11,7 @@ use crate::{
         responses::{
             items::BASE64,
             lifecycle::Added,
-            output::{COMPLETED, IN_PROGRESS, Item, Output},
+            output::{COMPLETED, IN_PROGRESS, Output},
         },
     },
     event::{Media, Native},
@@ -49,40 +49,6 @@ impl Encoder {
         }
     }
 
-    pub(super) fn picture(
-        &mut self,
-        mut more: Map<String, Value>,
-        result: Option<String>,
-        out: &mut Vec<Wire>,
-    ) {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            item_id: &'a str,
-            output_index: usize,
-        }
-        self.close_open(COMPLETED, out);
-        self.close_calls(IN_PROGRESS, out);
-        let (ours, _) = self.next_id("image_generation_call", "ig");
-        let id = more.remove("id").and_then(|id| id.as_str().map(str::to_owned)).unwrap_or(ours);
-        more.retain(|name, _| !matches!(name.as_str(), "type" | "status" | "result"));
-        let item = Item::ImageGenerationCall {
-            id: id.clone(),
-            status: IN_PROGRESS,
-            result: None,
-            more: Map::new(),
-        };
-        let at = self.add(item, out);
-        for name in [
-            "response.image_generation_call.in_progress",
-            "response.image_generation_call.generating",
-            "response.image_generation_call.completed",
-        ] {
-            self.push(name, Body { item_id: &id, output_index: at }, out);
-        }
-        *self.item(at) = Item::ImageGenerationCall { id, status: COMPLETED, result, more };
-        self.close(at, COMPLETED, out);
-    }
-
     pub(super) fn native(&mut self, native: &Native, out: &mut Vec<Wire>) {
         let member = |value: &Value, name: &str| value[name].as_str().map(str::to_owned);
         match native.name.as_str() {
@@ -98,6 +64,9 @@ impl Encoder {
             }
             "image_generation_call" => {
                 self.image = serde_json::from_slice(&native.data).ok();
+            }
+            name if name.ends_with("image_generation_call.partial_image") => {
+                self.preview(&native.data, out);
             }
             name if name.starts_with("response.") => self.replay(&native.data, out),
             "stray" => {}

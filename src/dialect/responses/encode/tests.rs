@@ -1,3 +1,4 @@
+mod pictures;
 mod random;
 mod recorded;
 
@@ -438,25 +439,6 @@ fn sources_are_annotations_of_the_text_they_follow() {
     assert_eq!(
         (&annotations[1]["url"], &annotations[1]["end_index"]),
         (&json!("https://b"), &json!(2))
-    );
-}
-
-#[test]
-fn an_image_is_an_item_with_its_bytes() {
-    let part = |part, last, data: &'static [u8]| {
-        let (mime, data) = ("image/png".to_owned(), Bytes::from_static(data));
-        Event::new(Kind::Media(Media { mime, data, index: 0, part, last }))
-    };
-    let response = check(&values(&wires(&[
-        started("gemini"),
-        part(0, false, b"\x89P"),
-        part(1, true, b"NG"),
-        finished(FinishReason::Stop),
-    ])));
-    let item = &response["output"][0];
-    assert_eq!(
-        (&item["type"], &item["result"]),
-        (&json!("image_generation_call"), &json!("iVBORw=="))
     );
 }
 
