@@ -58,7 +58,7 @@ pub(crate) const PARTS: &[Part] = &[
         "python sdk",
         "tests/sdk",
         "python3 -m pytest -q -p no:cacheprovider python",
-        6,
+        8,
         Counts::SomeTests,
     ),
     part("node sdk", "tests/sdk", "npm test", 6, Counts::SomeTests),
