@@ -137,7 +137,7 @@ pub(super) fn error(app: AppDialect, items: &[Item]) -> Option<String> {
         _ => return None,
     };
     if app == AppDialect::Gemini {
-        (error["code"].as_u64()?, error["status"].as_str()?);
+        let _status = (error["code"].as_u64()?, error["status"].as_str()?);
     }
     error["message"].as_str().map(str::to_owned)
 }

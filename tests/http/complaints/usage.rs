@@ -32,8 +32,8 @@ fn counted(app: AppDialect, items: &[Item]) -> (Value, Value) {
             (usage["promptTokenCount"].clone(), usage["candidatesTokenCount"].clone())
         }
     };
-    let counts = payloads(items).into_iter().map(usage);
-    counts.filter(|(_, output)| output.is_u64()).next_back().unwrap_or_default()
+    let mut counts = payloads(items).into_iter().map(usage);
+    counts.rfind(|(_, output)| output.is_u64()).unwrap_or_default()
 }
 
 fn wants_usage(app: AppDialect) -> Value {
