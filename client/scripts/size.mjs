@@ -8,8 +8,18 @@ import { build } from "esbuild";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const entries = [
   { name: "tokenway", file: "src/index.ts", external: [], budget: 12_000 },
-  { name: "tokenway/react", file: "src/react/index.ts", external: ["tokenway", "react"], budget: 2_000 },
-  { name: "tokenway/ai-sdk", file: "src/ai-sdk/index.ts", external: ["tokenway", "ai"], budget: 3_000 },
+  {
+    name: "tokenway/react",
+    file: "src/react/index.ts",
+    external: ["tokenway", "react"],
+    budget: 2_000,
+  },
+  {
+    name: "tokenway/ai-sdk",
+    file: "src/ai-sdk/index.ts",
+    external: ["tokenway", "ai"],
+    budget: 3_000,
+  },
 ];
 
 for (const { name, file, external, budget } of entries) {

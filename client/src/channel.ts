@@ -4,6 +4,7 @@ import type { From } from "./session/cursor.js";
 import { type Batch, type ChannelMetrics, Feed } from "./session/feed.js";
 import type { ChannelSnapshot } from "./snapshot.js";
 import { type Frames, type Readable, Store } from "./store.js";
+import type { Delivery } from "./wire/session.js";
 
 /** What a channel asks of its client. */
 export interface ChannelOwner {
@@ -22,9 +23,16 @@ export class Channel implements AsyncIterable<Batch>, AsyncDisposable, Readable<
   readonly #iterators = new Set<Iteration>();
 
   /** Made by `Client.subscribe`. */
-  constructor(owner: ChannelOwner, id: string, from: From, now: number, frames: Frames) {
+  constructor(
+    owner: ChannelOwner,
+    id: string,
+    from: From,
+    delivery: Delivery,
+    now: number,
+    frames: Frames,
+  ) {
     this.#owner = owner;
-    this.#feed = new Feed(id, from, now, {
+    this.#feed = new Feed(id, from, delivery, now, {
       batch: (batch) => {
         for (const one of this.#iterators) one.push(batch);
       },

@@ -9,7 +9,7 @@ import type { Phase } from "./session/model.js";
 import { watchPage } from "./session/page.js";
 import { type Loss, type Recovery, recovered } from "./session/recovery.js";
 import { Requests } from "./session/requests.js";
-import { helloMessages, Session } from "./session/session.js";
+import { Session } from "./session/session.js";
 import { Frames, onAnimationFrame, type Readable, type Schedule, Store } from "./store.js";
 import { infoSource } from "./transport/info.js";
 import type { ConnectInfo, Transport, TransportKind } from "./transport/transport.js";
@@ -17,7 +17,10 @@ import { websocket } from "./transport/websocket.js";
 import { webtransport } from "./transport/webtransport.js";
 import type { Frame } from "./wire/frame.js";
 import {
+  Acks,
   type Control,
+  type Delivery,
+  type Hello,
   PROTOCOL,
   type Published,
   type Subscribe,
@@ -49,7 +52,15 @@ export interface ConnectOptions {
 export interface SubscribeOptions {
   /** `beginning` by default. */
   readonly from?: From;
+  /**
+   * `datagram` shows the newest at once on a network that loses packets, and costs repetitions; where the carrier has no
+   * datagrams it is `stream`, the default.
+   */
+  readonly delivery?: Delivery;
 }
+
+/** So many acknowledgements fit into any datagram. */
+const ACKS_MAX = 64;
 
 /** The session at one moment. */
 export interface ClientSnapshot {
@@ -82,6 +93,8 @@ export class Client {
   readonly #feeds = new Set<Feed>();
   /** By link, then by alias. What comes under an alias that was given up finds nobody. */
   readonly #links = new Map<number, { next: number; readonly feeds: Map<number, Feed> }>();
+  /** Something came for these since the last acknowledgement. */
+  readonly #owed = new Set<Feed>();
   readonly #attached = new Map<Feed, { readonly link: number; readonly alias: number }>();
   readonly #unhook: () => void;
   #welcome: Welcome | undefined;
@@ -98,7 +111,8 @@ export class Client {
       {
         hello: (link) => this.#hello(link),
         control: (link, control) => this.#control(link, control),
-        frame: (link, frame, size) => this.#frame(link, frame, size),
+        frame: (link, frame, size, byDatagram) => this.#frame(link, frame, size, byDatagram),
+        pinged: (link) => this.#acknowledge(link, this.#feeds),
         live: (link) => this.#live(link),
         lost: (link) => this.#lost(link),
         changed: () => this.#changed(),
@@ -121,11 +135,12 @@ export class Client {
   }
 
   /** Reads a channel. Each call is a subscription of its own. */
-  subscribe(channel: string, { from = "beginning" }: SubscribeOptions = {}): Channel {
-    const one = new Channel(this, channel, from, this.#clock.now(), this.#frames);
-    const { phase } = this.#session.model;
-    if (phase.name === "closed") {
-      one.feed.fail(new TokenwayError(phase.code, phase.message));
+  subscribe(channel: string, options: SubscribeOptions = {}): Channel {
+    const { from = "beginning", delivery = "stream" } = options;
+    const one = new Channel(this, channel, from, delivery, this.#clock.now(), this.#frames);
+    const error = this.#error();
+    if (error) {
+      one.feed.fail(error);
       return one;
     }
     this.#feeds.add(one.feed);
@@ -144,18 +159,13 @@ export class Client {
   async publish(channel: string, custom: { type: string; data: unknown }): Promise<Published> {
     const data = new TextEncoder().encode(JSON.stringify(custom.data ?? null));
     const value = { channel, custom: { type: custom.type, data } };
-    const answer = await this.#ask({ case: "publish", value }, false);
-    if (answer === undefined) throw new TokenwayError("bad_message", "not an answer to publish");
-    return answer;
+    // Only a Published answers it.
+    return (await this.#ask({ case: "publish", value }, false)) as Published;
   }
 
   /** Leaves a channel; `Channel.detach` calls this. */
   detach(feed: Feed): void {
-    const at = this.#attached.get(feed);
-    if (at) {
-      const body = { case: "unsubscribe", value: { alias: at.alias } } as const;
-      this.#session.send(at.link, { request: 0, body });
-    }
+    this.#leave(feed);
     feed.detach();
     this.#forget(feed);
   }
@@ -179,13 +189,12 @@ export class Client {
   }
 
   #ask(body: Parameters<Requests["ask"]>[1], idempotent: boolean): Promise<Published | undefined> {
-    const { phase } = this.#session.model;
-    if (phase.name === "closed")
-      return Promise.reject(new TokenwayError(phase.code, phase.message));
+    const error = this.#error();
+    if (error) return Promise.reject(error);
     return this.#requests.ask(this.#session.nextRequest(), body, idempotent);
   }
 
-  #hello(link: number): ReturnType<typeof helloMessages> {
+  #hello(link: number): Hello {
     const { phase } = this.#session.model;
     for (const other of this.#links.keys()) {
       // Attempts that came to nothing.
@@ -194,7 +203,7 @@ export class Client {
     this.#links.set(link, { next: 1, feeds: new Map() });
     const subscriptions = [...this.#feeds].map((feed) => this.#attach(link, feed));
     const { tokens = [], frameIntervalMs } = this.#options;
-    const hello = {
+    return {
       protocol: PROTOCOL,
       client: CLIENT_NAME,
       maxStreams: 0,
@@ -202,7 +211,6 @@ export class Client {
       tokens,
       subscriptions,
     };
-    return helloMessages(hello, () => this.#session.nextRequest());
   }
 
   /** Gives the feed an alias on the link; from now on only what comes under it counts. */
@@ -213,18 +221,24 @@ export class Client {
     const alias = book ? book.next++ : 1;
     book?.feeds.set(alias, feed);
     this.#attached.set(feed, { link, alias });
-    return { alias, channel: feed.channel, from: onWire(feed.attach()), times: false };
+    const byDatagram = feed.delivery === "datagram" && !!this.#session.datagramOf(link);
+    const from = onWire(feed.attach(byDatagram));
+    const delivery = byDatagram ? "datagram" : "stream";
+    return { alias, channel: feed.channel, from, times: false, delivery };
   }
 
   #resubscribe(link: number, feed: Feed): void {
-    const old = this.#attached.get(feed);
-    if (old?.link === link) {
-      const body = { case: "unsubscribe", value: { alias: old.alias } } as const;
-      this.#session.send(link, { request: 0, body });
-    }
+    this.#leave(feed);
     const value = this.#attach(link, feed);
     const request = this.#session.nextRequest();
     this.#session.send(link, { request, body: { case: "subscribe", value } });
+  }
+
+  #leave(feed: Feed): void {
+    const at = this.#attached.get(feed);
+    if (!at) return;
+    const body = { case: "unsubscribe", value: { alias: at.alias } } as const;
+    this.#session.send(at.link, { request: 0, body });
   }
 
   #unattach(feed: Feed): void {
@@ -244,7 +258,7 @@ export class Client {
       this.#status.touch();
     } else if (body?.case === "subscribed") {
       const feed = this.#find(link, body.value.alias);
-      if (feed?.subscribed(body.value).complete) this.#backAgain();
+      if (feed?.subscribed(body.value, this.#clock.now())) this.#backAgain();
       if (feed?.over) this.#links.get(link)?.feeds.delete(body.value.alias);
     } else if (body?.case === "refused" && body.value.alias !== 0) {
       const feed = this.#find(link, body.value.alias);
@@ -254,13 +268,34 @@ export class Client {
     }
   }
 
-  #frame(link: number, frame: Frame, size: number): void {
+  #frame(link: number, frame: Frame, size: number, byDatagram: boolean): void {
     const feed = this.#find(link, frame.alias);
     if (feed === undefined) return;
     const before = feed.received;
-    const outcome = feed.frame(frame, size, this.#clock.now());
+    const outcome = feed.frame(frame, size, byDatagram, this.#clock.now());
     if (feed.received > before) this.#backAgain();
+    if (feed.contiguous !== undefined) {
+      this.#owed.add(feed);
+      this.#frames.request(this.#acknowledgeOwed);
+    }
     this.#follow(link, feed, outcome);
+  }
+
+  readonly #acknowledgeOwed = (): void => {
+    for (const link of this.#links.keys()) this.#acknowledge(link, this.#owed);
+    this.#owed.clear();
+  };
+
+  /** Tells the gateway what has come of these, so that it is not sent again. */
+  #acknowledge(link: number, feeds: Iterable<Feed>): void {
+    const acks: Acks["acks"][number][] = [];
+    for (const feed of feeds) {
+      const at = this.#attached.get(feed);
+      const seq = feed.contiguous;
+      if (at?.link === link && seq !== undefined) acks.push({ alias: at.alias, seq });
+    }
+    const send = this.#session.datagramOf(link);
+    while (acks.length > 0) send?.(Acks.encode({ acks: acks.splice(0, ACKS_MAX) }));
   }
 
   #follow(link: number, feed: Feed, outcome: ReturnType<Feed["refused"]>): void {
@@ -309,12 +344,11 @@ export class Client {
 
   #changed(): void {
     this.#status.touch();
-    const { phase } = this.#session.model;
-    if (phase.name !== "closed") return;
-    const error = new TokenwayError(phase.code, phase.message);
+    const error = this.#error();
+    if (!error) return;
     this.#requests.fail(error);
     for (const feed of this.#feeds) {
-      if (phase.code === "closed") feed.detach();
+      if (error.code === "closed") feed.detach();
       else feed.fail(error);
     }
     this.#feeds.clear();
@@ -322,16 +356,22 @@ export class Client {
     this.#links.clear();
   }
 
+  /** Why the session is over, if it is. */
+  #error(): TokenwayError | undefined {
+    const { phase } = this.#session.model;
+    return phase.name === "closed" ? new TokenwayError(phase.code, phase.message) : undefined;
+  }
+
   #snapshot(): ClientSnapshot {
     const { phase, rttMs } = this.#session.model;
-    const failed = phase.name === "closed" && phase.code !== "closed";
+    const error = this.#error();
     return {
       state: phase.name,
       transport: phase.name === "live" ? this.#session.kindOf(phase.link) : undefined,
       rttMs,
       welcome: this.#welcome,
       recoveries: this.#recoveries,
-      error: failed ? new TokenwayError(phase.code, phase.message) : undefined,
+      error: error?.code === "closed" ? undefined : error,
     };
   }
 }

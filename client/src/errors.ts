@@ -1,4 +1,4 @@
-// The one error class that leaves this package. Raw transport errors end here, as `cause`.
+// The one error class that leaves this package.
 
 import { meaningOf } from "./wire/codes.js";
 
@@ -10,13 +10,9 @@ export class TokenwayError extends Error {
   /** Whether the same call can succeed later. */
   readonly retryable: boolean;
 
-  constructor(
-    code: string,
-    message: string,
-    options?: { readonly cause?: unknown; readonly retryable?: boolean },
-  ) {
-    super(message, options?.cause === undefined ? undefined : { cause: options.cause });
+  constructor(code: string, message: string) {
+    super(message);
     this.code = code;
-    this.retryable = options?.retryable ?? meaningOf(code).retryable;
+    this.retryable = meaningOf(code).retryable;
   }
 }

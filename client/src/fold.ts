@@ -9,17 +9,8 @@ import type {
   ToolCallSnapshot,
 } from "./snapshot.js";
 import { TextBuffer } from "./text.js";
-import type {
-  ChannelEvent,
-  Failed,
-  Finished,
-  Media,
-  Resumed,
-  Started,
-  ToolCall,
-  Usage,
-} from "./wire/event.js";
-import type { ChoiceState, GenerationState, Snapshot } from "./wire/frame.js";
+import type { ChannelEvent, Finished, Media, Resumed, Started, ToolCall } from "./wire/event.js";
+import { type ChoiceState, GenerationState, type Snapshot } from "./wire/frame.js";
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -140,38 +131,28 @@ class MediaPart extends Part<MediaSnapshot> {
   }
 }
 
+/** What is said of a generation once and for all, or anew. */
+type Said = Omit<GenerationState, "choices" | "citations" | "media">;
+
 class GenerationPart extends Part<GenerationSnapshot> {
-  readonly #index: number;
-  #started: Started | undefined;
+  #said: Said;
   readonly #choices = new Map<number, ChoicePart>();
   readonly #citations: unknown[] = [];
   readonly #media = new Map<number, MediaPart>();
   readonly #resumed: Resumed[] = [];
-  #usage: Usage | undefined;
-  #finished: Finished | undefined;
-  #failed: Failed | undefined;
-  readonly #evicted: boolean;
-  #state: GenerationSnapshot["state"];
 
-  constructor(index: number, state?: GenerationState) {
+  constructor({ choices, citations, media, ...said }: GenerationState) {
     super();
-    this.#index = index;
-    this.#started = state?.started;
-    this.#usage = state?.usage;
-    this.#finished = state?.finished;
-    this.#failed = state?.failed;
-    this.#evicted = state?.evicted ?? false;
-    this.#state = state?.state ?? "running";
+    this.#said = said;
     // Number 0 is always there.
-    this.#choices.set(0, new ChoicePart(0));
-    for (const one of state?.choices ?? [])
-      this.#choices.set(one.choice, new ChoicePart(one.choice, one));
-    for (const one of state?.citations ?? []) this.#citations.push(json(one.data));
-    for (const one of state?.media ?? []) this.#takeMedia(one);
+    this.#choice(0);
+    for (const one of choices) this.#choices.set(one.choice, new ChoicePart(one.choice, one));
+    for (const one of citations) this.#citations.push(json(one.data));
+    for (const one of media) this.#takeMedia(one);
   }
 
-  start(started: Started): void {
-    this.#started ??= started;
+  say(said: Partial<Said>): void {
+    this.#said = { ...this.#said, ...said };
     this.change();
   }
 
@@ -180,7 +161,8 @@ class GenerationPart extends Part<GenerationSnapshot> {
     const { kind } = event;
     switch (kind?.case) {
       case "started":
-        this.#started = kind.value;
+      case "usage":
+        this.say({ [kind.case]: kind.value });
         break;
       case "citation":
         this.#citations.push(json(kind.value.data));
@@ -188,19 +170,12 @@ class GenerationPart extends Part<GenerationSnapshot> {
       case "media":
         this.#takeMedia(kind.value);
         break;
-      case "usage":
-        this.#usage = kind.value;
-        break;
       case "resumed":
         this.#resumed.push(kind.value);
         break;
       case "finished":
-        this.#finished = kind.value;
-        this.#state = "finished";
-        break;
       case "failed":
-        this.#failed = kind.value;
-        this.#state = "failed";
+        this.say({ state: kind.case, [kind.case]: kind.value });
         break;
       case "native":
         // Whoever wants these reads the events: there is no fold of what has no words.
@@ -211,43 +186,35 @@ class GenerationPart extends Part<GenerationSnapshot> {
   }
 
   #choice(number: number): ChoicePart {
-    let choice = this.#choices.get(number);
-    if (choice === undefined) {
-      choice = new ChoicePart(number);
-      this.#choices.set(number, choice);
-    }
-    return choice;
+    return obtain(this.#choices, number, () => new ChoicePart(number));
   }
 
   #takeMedia(media: Media): void {
-    let part = this.#media.get(media.index);
-    if (part === undefined) {
-      part = new MediaPart(media.index, media.mime);
-      this.#media.set(media.index, part);
-    }
-    part.take(media);
+    const { index, mime } = media;
+    obtain(this.#media, index, () => new MediaPart(index, mime)).take(media);
   }
 
   protected make(): GenerationSnapshot {
-    const first = this.#choice(0).commit();
+    const { choice, finished, ...first } = this.#choice(0).commit();
     return {
-      index: this.#index,
-      started: this.#started,
-      state: this.#state,
-      text: first.text,
-      reasoning: first.reasoning,
-      refusal: first.refusal,
-      toolCalls: first.toolCalls,
-      choices: [...this.#choices.values()].map((choice) => choice.commit()),
+      ...first,
+      ...this.#said,
+      choices: [...this.#choices.values()].map((one) => one.commit()),
       citations: [...this.#citations],
       media: [...this.#media.values()].map((media) => media.commit()),
-      usage: this.#usage,
       resumed: [...this.#resumed],
-      finished: this.#finished,
-      failed: this.#failed,
-      evicted: this.#evicted,
     };
   }
+}
+
+/** The key's value, made if there is none. */
+function obtain<V>(map: Map<number, V>, key: number, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
 }
 
 /** What a fold gives. */
@@ -268,7 +235,7 @@ export class Fold extends Part<Folded> {
   introduce(index: number, started: Started | undefined): void {
     if (started === undefined) return;
     this.#names.set(index, started);
-    this.#generations.get(index)?.start(started);
+    this.#generations.get(index)?.say({ started });
     this.change();
   }
 
@@ -287,7 +254,7 @@ export class Fold extends Part<Folded> {
     this.change();
     this.#generations.clear();
     for (const one of snapshot.generations) {
-      this.#generations.set(one.index, new GenerationPart(one.index, one));
+      this.#generations.set(one.index, new GenerationPart(one));
     }
     this.#customs = [];
     this.#customsShown = [];
@@ -305,13 +272,8 @@ export class Fold extends Part<Folded> {
   }
 
   #generation(index: number): GenerationPart {
-    let generation = this.#generations.get(index);
-    if (generation === undefined) {
-      generation = new GenerationPart(index);
-      const name = this.#names.get(index);
-      if (name !== undefined) generation.start(name);
-      this.#generations.set(index, generation);
-    }
-    return generation;
+    const started = this.#names.get(index);
+    const make = () => new GenerationPart(GenerationState.create({ index, started }));
+    return obtain(this.#generations, index, make);
   }
 }

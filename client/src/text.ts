@@ -34,7 +34,6 @@ export class TextView {
   readonly #count: number;
   /** In UTF-16 units, as `String.length`. */
   readonly length: number;
-  #joined: string | undefined;
 
   constructor(pieces: Pieces) {
     this.#pieces = pieces;
@@ -44,14 +43,12 @@ export class TextView {
 
   /** The whole text. */
   toString(): string {
-    if (this.#joined !== undefined) return this.#joined;
     const all = this.#pieces;
-    if (all.joinedCount > this.#count) return all.joined.slice(0, this.length);
-    const joined = all.joined + all.list.slice(all.joinedCount, this.#count).join("");
-    all.joined = joined;
-    all.joinedCount = this.#count;
-    this.#joined = joined;
-    return joined;
+    if (all.joinedCount < this.#count) {
+      all.joined += all.list.slice(all.joinedCount, this.#count).join("");
+      all.joinedCount = this.#count;
+    }
+    return all.joined.slice(0, this.length);
   }
 
   /** What follows the first `at` units; costs only as much as there is of it. */

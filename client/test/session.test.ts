@@ -122,6 +122,117 @@ describe("a client", () => {
     );
   });
 
+  it("does the same by datagram under loss, re-ordering, doubling and cuts", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer(), async (seed) => {
+        const { random, gateway, network, client, clock, run } = world(seed);
+        Object.assign(network.weather, { latencyMs: [1, 90], loss: 0.2, doubling: 0.1 });
+        gateway.faults.big = 0.1;
+        const logs = ["beginning", "snapshot", "tail"].map((from) => gateway.channel(from));
+        const channels = (["beginning", "snapshot", "tail"] as const).map((from) =>
+          client.subscribe(from, { from, delivery: "datagram" }),
+        );
+        const texts = channels.map(() => ({ text: "", seqs: [] as number[] }));
+        const done = channels.map((channel, at) =>
+          follow(channel, texts[at] ?? { text: "", seqs: [] }),
+        );
+        let took = false;
+        for (let round = 0, epoch = 2; round < 40; round++) {
+          for (const log of logs) {
+            const count = Math.floor(random() * 6);
+            for (let n = 0; n < count; n++) log.say(`${log.id}:${log.last + 1}:${log.epoch} `);
+          }
+          run(random() * 200);
+          const dice = random();
+          const log = logs[Math.floor(random() * 2)];
+          if (dice < 0.1) network.cut();
+          else if (dice < 0.15) client.dropConnection(random() * 400);
+          else if (dice < 0.2) gateway.tell({ case: "goAway", value: { graceMs: 1_000 } });
+          else if (dice < 0.25 && log) {
+            log.takeOver(`e${epoch++}`, Math.max(0, log.last - Math.floor(random() * 8)));
+            took = true;
+          } else if (dice < 0.3 && log) log.trimmed = Math.floor(random() * (log.last + 1));
+          await Promise.resolve();
+        }
+        for (const log of logs) {
+          log.end("finished");
+          log.closed = true;
+        }
+        run(6_000);
+        clock.advance(100);
+        await Promise.all(done);
+        logs.forEach((log, at) => {
+          const channel = channels[at];
+          const { text = "", seqs = [] } = texts[at] ?? {};
+          const shown = (channel && textOf(channel)) ?? "";
+          // A tail begins wherever the gateway was when it asked.
+          expect(at === 2 ? log.text().endsWith(shown) : shown === log.text()).toBe(true);
+          expect(text).toBe(shown);
+          expect(channel?.getSnapshot().seq).toBe(log.last);
+          expect(seqs).toEqual(seqs.map((_, n) => (seqs[0] ?? 0) + n));
+          const { datagrams = 0, gaps = 0 } = channel?.metrics() ?? {};
+          expect(datagrams).toBeGreaterThan(0);
+          // What comes out of its turn is no error.
+          if (!took) expect(gaps).toBe(0);
+        });
+        client.close();
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it("acknowledges by datagram, so that what arrived is not sent for ever", () => {
+    const { gateway, network, client, run } = world();
+    network.weather.latencyMs = [5, 5];
+    const log = gateway.channel("c");
+    const channel = client.subscribe("c", { delivery: "datagram" });
+    run(200);
+    for (let at = 0; at < 100; at++) {
+      log.say("x");
+      run(32);
+    }
+    run(500);
+    expect(textOf(channel)).toHaveLength(100);
+    const { datagrams, frames } = channel.metrics();
+    // All by datagram, and none a third time: each frame was acknowledged before.
+    expect(frames - datagrams).toBe(0);
+    expect(datagrams).toBeLessThan(250);
+  });
+
+  it("gets by the stream what no datagram brought", () => {
+    const { gateway, network, client, run } = world();
+    network.weather.loss = 1;
+    const log = gateway.channel("c");
+    const channel = client.subscribe("c", { delivery: "datagram" });
+    run(100);
+    for (const word of ["a", "b", "c"]) {
+      log.say(word);
+      run(16);
+    }
+    expect(textOf(channel)).toBe("");
+    run(300);
+    expect(textOf(channel)).toBe("abc");
+    expect(channel.metrics()).toMatchObject({ datagrams: 0, duplicates: 0, gaps: 0 });
+  });
+
+  it("takes a gap on the stream for an error where datagrams were not granted", () => {
+    const { gateway, client, run } = world(5);
+    gateway.datagrams = false;
+    const log = gateway.channel("c");
+    const channel = client.subscribe("c", { delivery: "datagram" });
+    run(100);
+    log.say("a");
+    run(32);
+    gateway.faults.skip = 1;
+    for (const word of ["b", "c", "d"]) log.say(word);
+    run(32);
+    gateway.faults.skip = 0;
+    run(300);
+    expect(textOf(channel)).toBe("abcd");
+    expect(channel.metrics().datagrams).toBe(0);
+    expect(channel.metrics().gaps).toBeGreaterThan(0);
+  });
+
   it("does without duplicates and gaps where the gateway makes no mistakes", () => {
     fc.assert(
       fc.property(fc.integer(), (seed) => {

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { Frame } from "../src/wire/frame.js";
 import type { Message } from "../src/wire/schema.js";
-import { ClientMessage, ServerMessage } from "../src/wire/session.js";
+import { Acks, ClientMessage, ServerMessage } from "../src/wire/session.js";
 
 const folder = join(dirname(fileURLToPath(import.meta.url)), "../../proto/vectors");
 
@@ -25,13 +25,22 @@ function codec<T>(type: Message<T>): Codec {
 }
 
 const codecs: Readonly<Record<string, Codec>> = {
+  "acks.json": codec(Acks),
   "client_message.json": codec(ClientMessage),
   "frame.json": codec(Frame),
   "server_message.json": codec(ServerMessage),
 };
 
 /** Enums are numbers in the vectors and words here: they are held only against their bytes. */
-const enums: ReadonlySet<string> = new Set(["cause", "code", "phase", "reason", "runBy", "state"]);
+const enums: ReadonlySet<string> = new Set([
+  "cause",
+  "code",
+  "delivery",
+  "phase",
+  "reason",
+  "runBy",
+  "state",
+]);
 
 interface Vector {
   readonly name: string;
@@ -78,11 +87,12 @@ describe("the shared vectors", () => {
   for (const [file, { decode, again }] of Object.entries(codecs)) {
     it.each(read(file))(`${file}: $name`, ({ hex, json }) => {
       const bytes = new Uint8Array(Buffer.from(hex, "hex"));
-      // The same fields, not always in the same order: the gateway writes a frame's times before its events.
-      expect(again(bytes).length).toBe(bytes.length);
+      // All but a frame's times, which this client does not ask for.
+      const { timeBaseMs, timeDeltasMs, ...rest } = json as Record<string, unknown>;
+      if (timeBaseMs === undefined) expect(again(bytes).length).toBe(bytes.length);
       expect(decode(again(bytes))).toEqual(decode(bytes));
       const decoded = leaves(decode(bytes));
-      for (const leaf of leaves(json)) expect(decoded).toContain(leaf);
+      for (const leaf of leaves(rest)) expect(decoded).toContain(leaf);
     });
   }
 });

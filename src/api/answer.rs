@@ -20,6 +20,7 @@ use super::{
     index::Found,
     llm,
     relay::{Listener, Naming, Place, Relay, Rest},
+    responses::{self, Counting},
 };
 use crate::{
     channel::{Channel, Ended, Signal, Step},
@@ -43,20 +44,32 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
         id: generation.clone(),
         channel: Arc::clone(&channel),
         place: Place::of(&running.launched),
-        asks_usage: call.request.asked().usage,
+        asks_usage: call.asked.usage,
     });
-    let Answer { mut response, from } = if call.detached {
+    if let Some(turn) = &call.turn {
+        responses::remember(app, call, turn, &running);
+    }
+    let waits = call.turn.as_ref().is_none_or(|turn| !turn.background);
+    let Answer { mut response, from } = if call.accepted {
         Answer { response: accepted(&running), from: None }
     } else if call.request.streams() {
         stream(app, call, running).await
+    } else if waits {
+        whole(app, call, running).await
     } else {
-        whole(call, running).await
+        Answer {
+            response: responses::so_far(&channel, Place::of(&running.launched), &call.asked),
+            from: None,
+        }
     };
     let first = || {
         let (provider, dialect) = (call.first().name().to_owned(), llm::spoken_by(call.first()));
         Answerer { provider, dialect, target: 0, attempts: 1 }
     };
     let from = from.unwrap_or_else(first);
+    if call.turn.is_some() && !response.status().is_success() {
+        responses::forget(app, &channel.key().owner, &generation);
+    }
     let headers = response.headers_mut();
     headers::locate(headers, &channel, &generation);
     headers::name_answerer(headers, &from);
@@ -84,7 +97,7 @@ async fn stream(app: &App, call: &Call, running: Running) -> Answer {
     let mut caller = launched.caller;
     let dialect = call.request.dialect();
     let listener =
-        Listener { dialect, asked: call.request.asked(), on_break: call.plan.failover.on_break };
+        Listener { dialect, asked: call.asked.clone(), on_break: call.plan.failover.on_break };
     let head = tokio::time::timeout(app.settings.keep_alive, &mut caller.head).await;
     let (mut passing, mut answerer) = (None, None);
     let rest = match head {
@@ -113,6 +126,8 @@ async fn stream(app: &App, call: &Call, running: Running) -> Answer {
         Ok(Err(_)) => return refused(dialect, &lost(), None),
     };
     let form = call.form;
+    let owner = &channel.key().owner;
+    let counting = call.turn.as_ref().map(|_| Counting::first(app, owner, &generation));
     let relay = Relay {
         rest,
         _presence: caller.presence,
@@ -121,7 +136,9 @@ async fn stream(app: &App, call: &Call, running: Running) -> Answer {
         listener,
         form,
         settings: app.settings,
-        naming: (dialect == AppDialect::OpenAi).then(|| Naming { app: app.clone(), generation }),
+        naming: (dialect == AppDialect::OpenAi)
+            .then(|| Naming { app: app.clone(), generation: generation.clone() }),
+        counting,
         last_seq: 0,
     };
     let mut response = form.response(relay.into_stream());
@@ -134,7 +151,7 @@ async fn stream(app: &App, call: &Call, running: Running) -> Answer {
 }
 
 /// The app does not stream.
-async fn whole(call: &Call, running: Running) -> Answer {
+async fn whole(app: &App, call: &Call, running: Running) -> Answer {
     let Running { launched, channel } = running;
     let place = Place::of(&launched);
     let dialect = call.request.dialect();
@@ -145,6 +162,9 @@ async fn whole(call: &Call, running: Running) -> Answer {
             let own = from.dialect == Dialect::from(dialect);
             match status.is_success() {
                 true if own => {
+                    if call.turn.is_some() {
+                        responses::name(app, &channel.key().owner, &launched.id, &body);
+                    }
                     return Answer { response: pass(status, &headers, body), from: Some(from) };
                 }
                 true => Some(from),
@@ -159,7 +179,7 @@ async fn whole(call: &Call, running: Running) -> Answer {
         // The log says what became of it.
         Err(_) => None,
     };
-    Answer { response: when_ended(&channel, place, dialect, &call.request.asked()).await, from }
+    Answer { response: when_ended(&channel, place, dialect, &call.asked).await, from }
 }
 
 /// Waits for the generation's end and answers with all of it.
@@ -185,13 +205,18 @@ pub(super) async fn when_ended(
 
 /// All that a generation said.
 pub(super) fn said(channel: &Arc<Channel>, place: Place) -> Result<Vec<Event>, Failed> {
+    Ok(said_at(channel, place)?.into_iter().map(|(_, event)| event).collect())
+}
+
+/// The same, each event with its seq.
+pub(super) fn said_at(channel: &Arc<Channel>, place: Place) -> Result<Vec<(u64, Event)>, Failed> {
     let mut events = Vec::new();
     let mut reader = channel.read(place.beginning()).map_err(|_| lost())?;
     loop {
         match reader.step() {
             Step::Slice(slice) => {
-                let said = wire::decode_elements(&slice.events);
-                events.extend(said.filter(|event| event.generation == place.index));
+                let said = (slice.first_seq..).zip(wire::decode_elements(&slice.events));
+                events.extend(said.filter(|(_, event)| event.generation == place.index));
             }
             Step::Idle | Step::End(Ended::Complete) => return Ok(events),
             Step::Snapshot(_) | Step::Rewind { .. } | Step::End(_) => {

@@ -117,6 +117,11 @@ pub(super) fn nobody_takes(app: &App, dialect: AppDialect, model: &str) -> bool 
     !targets.any(|provider| takes(provider, dialect))
 }
 
+/// Whether a provider has this dialect's routes at all.
+pub(super) fn somebody_takes(app: &App, dialect: AppDialect) -> bool {
+    app.providers.values().any(|provider| takes(provider, dialect))
+}
+
 /// The first provider that takes this dialect's routes.
 fn default(
     app: &App,

@@ -9,10 +9,12 @@ use axum::{
     response::Response,
 };
 
-use super::{App, access::Caller, answer, form::Form, headers, llm, problem::Problem};
+use super::{
+    App, access::Caller, answer, form::Form, headers, llm, problem::Problem, responses::Turn,
+};
 use crate::{
     channel::{AppendError, Channel},
-    dialect::{AppDialect, AppRequest, BadRequest, Dialect, Streaming, Upstream},
+    dialect::{AppDialect, AppRequest, Asked, BadRequest, Dialect, Streaming, Upstream},
     generation::{Attempt, Launched, OnBreak, OnDisconnect, Order},
     ident::ChannelId,
     provider::{self, Provider},
@@ -23,14 +25,30 @@ use crate::{
 pub(super) struct Asking {
     pub(super) request: AppRequest,
     pub(super) form: Form,
+    /// What its answer depends on, as the app asked it.
+    pub(super) asked: Asked,
+    /// What is remembered of it, where it is a response.
+    pub(super) turn: Option<Turn>,
+}
+
+impl Asking {
+    /// An app's call in a dialect that remembers nothing.
+    pub(super) fn new(request: AppRequest, form: Form) -> Self {
+        Self { asked: request.asked(), request, form, turn: None }
+    }
 }
 
 /// A call that has been understood.
 pub(super) struct Call {
     pub(super) request: AppRequest,
     pub(super) form: Form,
+    pub(super) asked: Asked,
+    pub(super) turn: Option<Turn>,
     pub(super) named: Option<ChannelId>,
-    pub(super) detached: bool,
+    /// It goes on whether or not anybody is there.
+    detached: bool,
+    /// The app wants to be told only where it will be found.
+    pub(super) accepted: bool,
     pub(super) plan: Plan,
     /// One for each target that can be told it, at least one.
     attempts: Vec<Attempt>,
@@ -66,18 +84,19 @@ pub(super) async fn take(
 pub(super) fn understand(
     app: &App,
     headers: &HeaderMap,
-    Asking { request, form }: Asking,
+    Asking { request, form, asked, turn }: Asking,
 ) -> Result<Call, Problem> {
     let plan = app.routes.plan(request.model(), rand::random()).map_err(|error| {
         Problem::new(StatusCode::NOT_FOUND, "model_not_found", error.to_string()).about("model")
     })?;
     let named = headers::channel(headers)?;
-    let detached = headers::wants_async(headers);
+    let accepted = headers::wants_async(headers);
+    let detached = accepted || turn.as_ref().is_some_and(|turn| turn.background);
     let continues = plan.failover.on_break == OnBreak::Continue;
     let streamed = request.streams() || named.is_some() || detached || continues;
     let streaming = if streamed { Streaming::Always } else { Streaming::AsAsked };
     let (attempts, omissions) = attempts(app, headers, &request, &plan, streaming)?;
-    Ok(Call { request, form, named, detached, plan, attempts, omissions })
+    Ok(Call { request, form, asked, turn, named, detached, accepted, plan, attempts, omissions })
 }
 
 /// A target that cannot be told the call is left out if another can.

@@ -131,6 +131,7 @@ pub(super) async fn delete(
         until_quiet(&channel).await;
     }
     app.channels.delete(&key)?;
+    app.responses().forget_channel(&key);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -140,7 +141,7 @@ async fn until_quiet(channel: &std::sync::Arc<Channel>) {
 }
 
 /// Waits until one generation has ended, for a bounded time.
-async fn until_ended(channel: &std::sync::Arc<Channel>, generation: &str) {
+pub(super) async fn until_ended(channel: &std::sync::Arc<Channel>, generation: &str) {
     until(channel, |channel| !channel.is_running(generation)).await;
 }
 

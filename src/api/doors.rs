@@ -17,9 +17,7 @@ use super::{
     llm, passthrough,
     problem::Problem,
 };
-use crate::dialect::{
-    AppDialect, AppRequest, BadRequest, Named, anthropic, gemini, openai, responses,
-};
+use crate::dialect::{AppDialect, AppRequest, BadRequest, Named, anthropic, gemini, openai};
 
 /// `POST /v1/chat/completions`.
 pub(super) async fn chat(
@@ -30,17 +28,6 @@ pub(super) async fn chat(
 ) -> Response {
     let read = |body| openai::Request::read(body).map(AppRequest::OpenAi);
     open(&app, &caller, &headers, AppDialect::OpenAi, body, read).await
-}
-
-/// `POST /v1/responses`.
-pub(super) async fn responses(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    body: Result<Whole, Problem>,
-) -> Response {
-    let read = |body| responses::Request::read(body).map(AppRequest::Responses);
-    open(&app, &caller, &headers, AppDialect::Responses, body, read).await
 }
 
 /// `POST /v1/messages`.
@@ -83,7 +70,7 @@ async fn open(
     let form = Form::events(dialect, app.settings.sse_ids);
     let asking = body.and_then(|Whole(body)| {
         let request = read(body).map_err(|error| misunderstood(&error))?;
-        Ok(Asking { request, form })
+        Ok(Asking::new(request, form))
     });
     call::take(app, caller, headers, dialect, asking).await
 }
@@ -113,7 +100,7 @@ pub(super) async fn gemini(
     let asking = Whole::from_request(request, &app).await.and_then(|Whole(body)| {
         let request = gemini::Request::read(&model, streams, body);
         let request = request.map_err(|error| misunderstood(&error))?.framed(framing);
-        Ok(Asking { request: AppRequest::Gemini(request), form })
+        Ok(Asking::new(AppRequest::Gemini(request), form))
     });
     call::take(&app, &caller, &headers, AppDialect::Gemini, asking).await
 }

@@ -23,11 +23,12 @@ mod poll;
 mod problem;
 mod relay;
 mod resume;
-pub mod responses;
+mod responses;
 mod sse;
 mod ui_message;
 
 use index::Index;
+use responses::Responses;
 
 pub use connect::{ConnectInfo, WebTransportInfo};
 
@@ -40,6 +41,7 @@ use axum::{
     middleware,
     routing::{any, get, post},
 };
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
@@ -58,7 +60,13 @@ const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What every route can reach.
 #[derive(Clone)]
-pub struct App(Arc<(Parts, Index)>);
+pub struct App(Arc<Whole>);
+
+struct Whole {
+    parts: Parts,
+    index: Index,
+    responses: Mutex<Responses>,
+}
 
 /// The parts that the composition root puts together.
 pub struct Parts {
@@ -101,19 +109,25 @@ impl Deref for App {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0.0
+        &self.0.parts
     }
 }
 
 impl App {
     /// An app of these parts.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new((parts, Index::default())))
+        let (index, responses) = (Index::default(), Mutex::default());
+        Self(Arc::new(Whole { parts, index, responses }))
     }
 
     /// Where generations are.
     fn index(&self) -> &Index {
-        &self.0.1
+        &self.0.index
+    }
+
+    /// What is remembered of responses. Locked for moments only.
+    fn responses(&self) -> MutexGuard<'_, Responses> {
+        self.0.responses.lock()
     }
 }
 
@@ -124,7 +138,13 @@ pub fn router(app: App) -> Router {
         // Their other methods are the provider's own business, like all routes that are not ours.
         .route("/v1/chat/completions", post(doors::chat).fallback(passthrough::pass))
         .route("/v1/chat/completions/{id}", get(resume::chat).fallback(passthrough::pass))
-        .route("/v1/responses", post(doors::responses).fallback(passthrough::pass))
+        .route("/v1/responses", post(responses::begin).fallback(passthrough::pass))
+        .route("/v1/responses/{id}", responses::one().fallback(passthrough::pass))
+        .route("/v1/responses/{id}/cancel", post(responses::cancel).fallback(passthrough::pass))
+        .route(
+            "/v1/responses/{id}/input_items",
+            get(responses::input_items).fallback(passthrough::pass),
+        )
         .route("/v1/messages", post(doors::messages).fallback(passthrough::pass))
         .route("/v1/messages/count_tokens", post(doors::count_messages).fallback(passthrough::pass))
         .merge(models_of("/v1"))

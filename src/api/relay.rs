@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{App, Settings, answer::refused_by, form::Form};
+use super::{App, Settings, answer::refused_by, form::Form, responses::Counting};
 use crate::{
     channel::{Channel, Reader, Signal, Step, Watch},
     dialect::{AppDialect, Asked, Dialect, Encoder, Wire},
@@ -47,6 +47,8 @@ pub(super) struct Relay<P> {
     pub(super) settings: Settings,
     /// Where the id is remembered that the provider gives its answer, until it has been seen.
     pub(super) naming: Option<Naming>,
+    /// How payloads are counted, where their dialect numbers them.
+    pub(super) counting: Option<Counting>,
     /// The seq after the last payload that was passed on.
     pub(super) last_seq: u64,
 }
@@ -219,6 +221,9 @@ impl<P> Relay<P> {
                     if let Some(naming) = self.naming.take() {
                         naming.read(&payload.data);
                     }
+                    if let Some(counting) = &mut self.counting {
+                        counting.served(&payload.data, payload.cursor.seq);
+                    }
                     self.last_seq = payload.cursor.seq;
                     if self.listener.asked.usage || !payload.usage_only {
                         self.form.write(out, payload.cursor, &payload.name, &payload.data);
@@ -239,7 +244,11 @@ impl<P> Relay<P> {
         let watch = self.channel.watch(&signal);
         match self.channel.read(self.place.beginning()) {
             Ok(reader) => {
-                let encoder = self.listener.dialect.encoder(&self.listener.asked);
+                let asked = &self.listener.asked;
+                let encoder = match &mut self.counting {
+                    Some(counting) => counting.encoder(asked, self.last_seq),
+                    None => self.listener.dialect.encoder(asked),
+                };
                 self.rest =
                     Rest::Replay(Box::new(Replay { reader, signal, _watch: watch, encoder }));
             }
@@ -259,7 +268,12 @@ impl<P> Relay<P> {
                         continue;
                     }
                     let mut payloads = Vec::new();
-                    replay.encoder.encode(&event, &mut payloads);
+                    match &mut self.counting {
+                        Some(counting) => {
+                            counting.encode(&mut replay.encoder, seq, &event, &mut payloads);
+                        }
+                        None => replay.encoder.encode(&event, &mut payloads),
+                    }
                     // The app has had those up to its last payload.
                     if seq > self.last_seq {
                         for Wire { name, data } in &payloads {
@@ -285,7 +299,10 @@ impl<P> Relay<P> {
 
     /// An error in the stream: the app's SDK raises it.
     fn fail(&mut self, failed: &Failed, out: &mut BytesMut) {
-        let Wire { name, data } = self.listener.dialect.error_wire(failed);
+        let Wire { name, data } = match &self.counting {
+            Some(counting) => counting.error(failed),
+            None => self.listener.dialect.error_wire(failed),
+        };
         let end = Cursor { epoch: self.channel.epoch(), seq: self.channel.head() };
         self.form.write(out, end, name.as_bytes(), &data);
         self.end(out);

@@ -87,6 +87,7 @@ fn stream(app: &App, found: &Found, after: Option<&str>) -> Result<Response, Pro
         form,
         settings: app.settings,
         naming: None,
+        counting: None,
         last_seq,
     };
     let mut response = form.response(relay.into_stream());

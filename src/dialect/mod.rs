@@ -261,4 +261,37 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_conversation_of_very_many_results_is_read_in_time() {
+        const MANY: usize = 40_000;
+        let list = |one: &dyn Fn(usize) -> String| {
+            let all: Vec<_> = (0..MANY).map(one).collect();
+            all.join(",")
+        };
+        let calls =
+            list(&|at| format!(r#"{{"type":"tool_use","id":"c{at}","name":"f","input":{{}}}}"#));
+        let results = list(&|at| format!(r#"{{"type":"tool_result","tool_use_id":"r{at}"}}"#));
+        let body = format!(
+            r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"assistant","content":[{calls}]}},{{"role":"user","content":[{results}]}}]}}"#
+        );
+        let anthropic = anthropic::Request::read(body.into()).expect("an object").call();
+        let calls = list(&|at| {
+            format!(r#"{{"type":"function_call","call_id":"c{at}","name":"f","arguments":"{{}}"}}"#)
+        });
+        let results = list(&|at| {
+            format!(r#"{{"type":"function_call_output","call_id":"r{at}","output":""}}"#)
+        });
+        let body = format!(r#"{{"model":"m","input":[{calls},{results}]}}"#);
+        let responses = responses::Request::read(body.into()).expect("an object").call();
+        let calls = list(&|_| r#"{"functionCall":{"name":"f","args":{}}}"#.to_owned());
+        let results = list(&|_| r#"{"functionResponse":{"name":"f","response":{}}}"#.to_owned());
+        let body = format!(
+            r#"{{"contents":[{{"role":"model","parts":[{calls}]}},{{"role":"user","parts":[{results}]}}]}}"#
+        );
+        let gemini = gemini::Request::read("m", false, body.into()).expect("an object").call();
+        for call in [anthropic, responses, gemini] {
+            assert_eq!(call.expect("a call").turns[1].parts.len(), MANY);
+        }
+    }
 }

@@ -37,6 +37,8 @@ impl Task {
     /// Calls a target.
     pub(super) async fn attempt(&mut self, target: usize, request: Request) -> Ended {
         let provider = self.targets[target].provider.clone();
+        // Where Google's path asks for no stream, JSON is a whole answer.
+        let arrays = request.path.contains(":streamGenerateContent");
         let answer = match self.vigil.unless_ended(provider.call(request)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Ok(Some(self.set_back(call_failed(&error)))),
@@ -44,6 +46,7 @@ impl Task {
         };
         let key = answer.key;
         let framing = framing(self.targets[target].dialect, &answer);
+        let framing = framing.filter(|it| arrays || !matches!(it, Framing::JsonArray(_)));
         let ended = match framing.filter(|_| answer.status.is_success()) {
             Some(_) if is_encoded(&answer.headers) => {
                 let failed = encoded();

@@ -1,6 +1,6 @@
 //! Adds up what a generation's attempts used, and what that costs. Pure.
 //!
-//! A provider's own numbers are never replaced. Where a call that said something was stopped before they came, they are
+//! A provider's own numbers are never replaced, unless they were given before what was said. Where a call that said something was stopped before they came, they are
 //! estimated, and marked: [`BYTES_PER_TOKEN`] bytes of UTF-8 to a token, of what was said and of what was asked.
 
 use crate::{event::Usage, route::Price};
@@ -8,6 +8,10 @@ use crate::{event::Usage, route::Price};
 /// About what a token of English or of JSON has, by the tokenizers in use; other scripts have fewer bytes to a token by
 /// character and about as many by UTF-8.
 const BYTES_PER_TOKEN: u64 = 4;
+
+/// No text has so many bytes to a token. A count that would mean more was made before the text was said: Anthropic's first
+/// event counts one token of output.
+const TOKEN_BYTES_MAX: u64 = 32;
 
 /// A longer run of one word's characters is data (an image in base64), which is not counted by its length.
 const WORD_BYTES_MAX: usize = 512;
@@ -49,7 +53,7 @@ impl Tally {
 
     /// What all calls used, this one included. `estimate`: numbers that never came are estimated, if anything was said.
     pub(super) fn total(&self, estimate: bool) -> Option<Usage> {
-        let current = self.current.usage(estimate || self.before.is_some());
+        let current = self.current.usage(estimate || self.before.is_some(), estimate);
         match (&self.before, current) {
             (None, current) => current,
             (Some(before), None) => Some(before.clone()),
@@ -58,7 +62,7 @@ impl Tally {
     }
 
     fn close(&mut self) {
-        let Some(usage) = std::mem::take(&mut self.current).usage(true) else { return };
+        let Some(usage) = std::mem::take(&mut self.current).usage(true, true) else { return };
         self.before = Some(match &self.before {
             Some(before) => sum(before, &usage),
             None => usage,
@@ -67,7 +71,8 @@ impl Tally {
 }
 
 impl Current {
-    fn usage(&self, estimate: bool) -> Option<Usage> {
+    /// `stopped`: it broke off, or was ended, before its end.
+    fn usage(&self, estimate: bool, stopped: bool) -> Option<Usage> {
         let estimated = || Usage {
             input: self.asked_bytes.div_ceil(BYTES_PER_TOKEN),
             output: self.said_bytes.div_ceil(BYTES_PER_TOKEN),
@@ -76,6 +81,9 @@ impl Current {
         };
         let guess = estimate && self.said_bytes > 0;
         let mut usage = self.given.clone().or_else(|| guess.then(estimated))?;
+        if stopped && usage.output.saturating_mul(TOKEN_BYTES_MAX) < self.said_bytes {
+            (usage.output, usage.estimated) = (estimated().output, true);
+        }
         usage.cost = self.price.as_ref().map(|price| price.cost(&usage)).or(usage.cost);
         Some(usage)
     }
@@ -119,6 +127,10 @@ mod tests {
         assert_eq!(tally.total(false), None);
         tally.given(usage(3, 5));
         assert_eq!(tally.total(true), Some(usage(3, 5)), "and never replaced");
+        tally.said(1_900);
+        let early = Usage { output: 500, estimated: true, ..usage(3, 5) };
+        assert_eq!(tally.total(true), Some(early), "but where they came before what was said");
+        assert_eq!(tally.total(false), Some(usage(3, 5)), "and then only of what broke off");
     }
 
     #[test]

@@ -372,3 +372,18 @@ async fn models_are_listed_in_the_shape_of_whoever_asks() {
     assert_eq!(body(send(gateway.get("/v1/models")).await).await["object"], "list");
     gateway.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_google_answers_whole_comes_as_it_is() {
+    let (gateway, _openai, google) = two().await;
+    let call = sent(gateway.post("/v1beta/models/gem:generateContent", contents()));
+    let provider = google.call().await;
+    assert_eq!(provider.line(), "POST /v1beta/models/g-model:generateContent HTTP/1.1");
+    let whole = format!("{{ \"x_unknown\": 1.10,\n{}", &google_end()[1..]);
+    provider.answer("200 OK", "content-type: application/json\r\n", &whole).await;
+    let response = call.await.expect("a response");
+    let channel = header(response.headers(), "tokenway-channel").to_owned();
+    assert_eq!(response.text().await.expect("a body"), whole);
+    assert_eq!(gateway.ended(&channel).await["state"], "finished");
+    gateway.stop().await;
+}

@@ -14,6 +14,7 @@ mod claude;
 mod come_back;
 #[path = "../common/mod.rs"]
 mod common;
+mod complaints;
 mod dialects;
 mod ends;
 mod failover;
@@ -28,6 +29,7 @@ mod pass;
 mod poll;
 mod presence;
 mod requests;
+mod responses;
 mod retry;
 mod shutdown;
 mod slow;

@@ -240,10 +240,11 @@ fn answers() -> Vec<Vector> {
                 first_seq: 1,
                 last_seq: 214,
                 generations: vec![head],
-                delivery: 0,
+                delivery: 1,
             }),
             json!({ "subscribed": { "alias": 1, "epoch": "9f3a6c1e", "firstSeq": 1, "lastSeq": 214,
-                "generations": [ { "index": 1, "started": { "id": "gen_2", "createdMs": 5 } } ] } }),
+                "generations": [ { "index": 1, "started": { "id": "gen_2", "createdMs": 5 } } ],
+                "delivery": 1 } }),
         ),
         (
             "refused",
@@ -306,7 +307,7 @@ fn requests() -> Vec<Vector> {
         channel: "chat-42".into(),
         from,
         times: alias == 1,
-        delivery: 0,
+        delivery: i32::from(alias == 5),
     };
     let cursor = proto::Cursor { epoch: "9f3a6c1e".into(), seq: 17 };
     let subscriptions = vec![
@@ -321,7 +322,7 @@ fn requests() -> Vec<Vector> {
         { "alias": 2, "channel": "chat-42", "beginning": {} },
         { "alias": 3, "channel": "chat-42", "tail": {} },
         { "alias": 4, "channel": "chat-42", "snapshot": {} },
-        { "alias": 5, "channel": "chat-42" }
+        { "alias": 5, "channel": "chat-42", "delivery": 1 }
     ]);
     let note = proto::Custom { r#type: "note".into(), data: Bytes::from_static(b"{\"a\":1}") };
     let all = [
@@ -375,6 +376,24 @@ fn requests() -> Vec<Vector> {
     let least = proto::ClientMessage { request: 0, body: Some(Request::Hello(hello)) };
     vectors.push(vector("the least hello", &least, json!({ "hello": { "protocol": 1 } })));
     vectors
+}
+
+fn acks() -> Vec<Vector> {
+    let ack = |alias, seq| proto::Ack { alias, seq };
+    let of = |name, acks, json| vector(name, &proto::Acks { acks }, json);
+    vec![
+        of(
+            "two subscriptions",
+            vec![ack(1, 214), ack(300, 70_000)],
+            json!({ "acks": [ { "alias": 1, "seq": 214 }, { "alias": 300, "seq": 70_000 } ] }),
+        ),
+        of("nothing seen yet", vec![ack(2, 0)], json!({ "acks": [ { "alias": 2 } ] })),
+    ]
+}
+
+#[test]
+fn acknowledgements_are_what_the_vectors_say() {
+    hold("acks.json", &acks());
 }
 
 #[test]

@@ -7,7 +7,7 @@ import type { ChannelSnapshot } from "../snapshot.js";
 import { meaningOf } from "../wire/codes.js";
 import type { ChannelEvent } from "../wire/event.js";
 import type { End, Frame, Rewind, Snapshot } from "../wire/frame.js";
-import type { Refused, Subscribed } from "../wire/session.js";
+import type { Delivery, Refused, Subscribed } from "../wire/session.js";
 import {
   advance,
   attach,
@@ -20,6 +20,7 @@ import {
   snapshotted,
   subscribed,
 } from "./cursor.js";
+import { Reorder, type Run } from "./reorder.js";
 
 /** What became of a message: all is well, subscribe again, or it is over. */
 export type Outcome = "fine" | "again" | "over";
@@ -27,10 +28,12 @@ export type Outcome = "fine" | "again" | "over";
 /** What was counted. */
 export interface ChannelMetrics {
   readonly frames: number;
+  /** Frames that came by datagram. */
+  readonly datagrams: number;
   /** Of frames, before encryption. */
   readonly bytes: number;
   readonly events: number;
-  /** Events that came again and were dropped. */
+  /** Events that came again and were dropped: with datagrams that is how losses are made up for. */
   readonly duplicates: number;
   /** Runs of events that did not join what was seen. */
   readonly gaps: number;
@@ -69,9 +72,14 @@ const FRUITLESS_MAX = 8;
 /** One subscription's state. */
 export class Feed {
   readonly channel: string;
+  /** How events are wanted. */
+  readonly delivery: Delivery;
   readonly #listener: FeedListener;
   readonly #fold = new Fold();
   readonly #askedAt: number;
+  /** What came ahead of its turn; only used where events come by datagram. */
+  #reorder = new Reorder();
+  #byDatagram = false;
   #progress: Progress;
   #status: ChannelSnapshot["status"] = "pending";
   #end: End["reason"] | undefined;
@@ -80,6 +88,7 @@ export class Feed {
   #acknowledged = false;
   #metrics = {
     frames: 0,
+    datagrams: 0,
     bytes: 0,
     events: 0,
     duplicates: 0,
@@ -89,8 +98,15 @@ export class Feed {
     firstEventMs: undefined as number | undefined,
   };
 
-  constructor(channel: string, from: From, now: number, listener: FeedListener) {
+  constructor(
+    channel: string,
+    from: From,
+    delivery: Delivery,
+    now: number,
+    listener: FeedListener,
+  ) {
     this.channel = channel;
+    this.delivery = delivery;
     this.#progress = begin(from);
     this.#askedAt = now;
     this.#listener = listener;
@@ -115,6 +131,17 @@ export class Feed {
     return this.#metrics.events + this.#metrics.snapshots;
   }
 
+  /** What may be acknowledged; undefined where nothing is to be. */
+  get contiguous(): number | undefined {
+    const { awaitsSnapshot, seq } = this.#progress;
+    return this.#byDatagram && this.#trusts && !awaitsSnapshot ? seq : undefined;
+  }
+
+  /** Whether an event that came by datagram is of this epoch: a Rewind on the stream may have been overtaken. */
+  get #trusts(): boolean {
+    return this.#acknowledged && this.#progress.promised === undefined;
+  }
+
   metrics(): ChannelMetrics {
     return { ...this.#metrics };
   }
@@ -133,8 +160,10 @@ export class Feed {
     };
   }
 
-  /** It is attached under a new alias; says from where. */
-  attach(): From {
+  /** It is attached under a new alias, and its events may come by datagram; says from where. */
+  attach(byDatagram: boolean): From {
+    this.#byDatagram = byDatagram;
+    this.#reorder = new Reorder();
     const from = resumeFrom(this.#progress);
     this.#progress = attach(this.#progress, from);
     this.#metrics.attachments += 1;
@@ -142,15 +171,19 @@ export class Feed {
     return from;
   }
 
-  subscribed(news: Subscribed): { readonly complete: boolean } {
+  /** Says whether nothing is missing, or something came with it. */
+  subscribed(news: Subscribed, now: number): boolean {
+    const { received } = this;
     this.#acknowledged = true;
+    this.#byDatagram &&= news.delivery === "datagram";
     const { progress, complete } = subscribed(this.#progress, news);
     this.#progress = progress;
     for (const { index, started } of news.generations) this.#fold.introduce(index, started);
     // Its snapshot comes on a stream of its own and may be late: until then nothing is known of how things stand.
     if (this.#status === "pending" && !progress.awaitsSnapshot) this.#status = "open";
+    this.#drain(now);
     this.#listener.changed();
-    return { complete };
+    return complete || this.received > received;
   }
 
   refused(news: Refused): Outcome {
@@ -163,15 +196,28 @@ export class Feed {
     return "over";
   }
 
-  frame(frame: Frame, size: number, now: number): Outcome {
+  frame(
+    { firstSeq, events, news }: Frame,
+    size: number,
+    byDatagram: boolean,
+    now: number,
+  ): Outcome {
     this.#metrics.frames += 1;
     this.#metrics.bytes += size;
-    const { news } = frame;
+    if (byDatagram) this.#metrics.datagrams += 1;
     if (news?.case === "snapshot") this.#takeSnapshot(news.value);
-    if (news?.case === "rewind") this.#takeRewind(news.value);
-    const outcome = this.#takeEvents(frame.firstSeq, frame.events, now);
-    if (outcome === "fine" && news?.case === "end") return this.#takeEnd(news.value);
-    return outcome;
+    if (news?.case === "rewind") {
+      this.#takeRewind(news.value);
+      // Datagrams of the old epoch may still be on their way, and nothing tells them from the new one's.
+      if (this.#byDatagram) return "again";
+    }
+    const run = { firstSeq, events, size, byDatagram };
+    const early = byDatagram ? !this.#trusts : this.#byDatagram && this.#isTailUnknown;
+    const outcome = early ? this.#hold(run) : this.#takeRun(run, now);
+    const end = news?.case === "end" ? news.value : undefined;
+    // At the end the stream has brought all that was not acknowledged.
+    this.#drain(now, end && Number.POSITIVE_INFINITY);
+    return outcome === "fine" && end ? this.#takeEnd(end) : outcome;
   }
 
   /** Nobody wants it any more. */
@@ -207,9 +253,28 @@ export class Feed {
     this.#listener.changed();
   }
 
-  #takeEvents(firstSeq: number, events: readonly ChannelEvent[], now: number): Outcome {
+  get #isTailUnknown(): boolean {
+    const { seq, awaitsSnapshot } = this.#progress;
+    return seq === undefined && !awaitsSnapshot;
+  }
+
+  #hold(run: Run): Outcome {
+    return this.#reorder.hold(run) ? "fine" : this.#gap();
+  }
+
+  /** Takes what was held and has its turn now. `start` is where to begin if that is not known yet. */
+  #drain(now: number, start = -1): void {
+    while (!this.#progress.awaitsSnapshot) {
+      const run = this.#reorder.take(this.#progress.seq ?? start, !this.#trusts);
+      if (run === undefined) return;
+      this.#takeRun(run, now);
+    }
+  }
+
+  #takeRun(run: Run, now: number): Outcome {
+    const { firstSeq, events } = run;
     const { progress, duplicates, gap } = advance(this.#progress, firstSeq, events.length);
-    if (gap) return this.#gap();
+    if (gap) return this.#byDatagram ? this.#hold(run) : this.#gap();
     this.#progress = progress;
     this.#metrics.duplicates += duplicates;
     if (events.length === duplicates) return "fine";

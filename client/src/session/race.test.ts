@@ -27,6 +27,7 @@ function run(
     opened: () => log.push(`opened ${race.kind} at ${clock.now()}`),
     message: () => undefined,
     frame: () => undefined,
+    datagram: () => undefined,
     closed: () => log.push(`lost at ${clock.now()}`),
   };
   const race = new Race(INFO, [carrier("webtransport"), carrier("websocket")], plan, clock, sink);

@@ -56,6 +56,11 @@ export class Race {
     return this.#winner?.kind;
   }
 
+  /** Sends a datagram; undefined where the carrier has none. */
+  get datagram(): Connection["datagram"] {
+    return this.#winner?.datagram;
+  }
+
   send(message: Uint8Array): void {
     this.#winner?.send(message);
   }
@@ -71,11 +76,19 @@ export class Race {
     for (const transport of this.#waiting.splice(0, count)) {
       const startedAt = this.#clock.now();
       try {
+        /** What a runner that was hung up, or has hung up, still says is of no interest. */
+        const hear =
+          <T extends readonly unknown[]>(tell: (...what: T) => void) =>
+          (...what: T): void => {
+            if (this.#runners.has(transport)) tell(...what);
+          };
+        const { message, frame, datagram } = this.#sink;
         const connection = transport.dial(this.#info, {
-          opened: () => this.#opened(transport, startedAt),
-          message: (bytes) => this.#sink.message(bytes),
-          frame: (bytes) => this.#sink.frame(bytes),
-          closed: (cause) => this.#closed(transport, cause),
+          opened: hear(() => this.#opened(transport, startedAt)),
+          message: hear(message),
+          frame: hear(frame),
+          datagram: hear(datagram),
+          closed: hear((cause) => this.#closed(transport, cause)),
         });
         this.#runners.set(transport, connection);
       } catch (error) {
@@ -84,7 +97,7 @@ export class Race {
       }
     }
     if (this.#runners.size === 0 && this.#waiting.length === 0) {
-      this.#closed(undefined, "no transport is available");
+      this.#closed(undefined);
     }
   }
 
@@ -99,7 +112,7 @@ export class Race {
     this.#sink.opened();
   }
 
-  #closed(transport: Transport | undefined, cause: unknown): void {
+  #closed(transport: Transport | undefined, cause?: unknown): void {
     if (this.#over) return;
     if (transport) this.#runners.delete(transport);
     if (this.#waiting.length > 0) {

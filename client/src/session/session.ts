@@ -2,27 +2,24 @@
 
 import type { ConnectInfo, Sink, Transport } from "../transport/transport.js";
 import { Frame } from "../wire/frame.js";
+import { Deframer } from "../wire/framing.js";
 import { WireError } from "../wire/protobuf.js";
-import {
-  ClientMessage,
-  type Control,
-  type Hello,
-  ServerMessage,
-  type Subscribe,
-} from "../wire/session.js";
+import { ClientMessage, type Control, type Hello, ServerMessage } from "../wire/session.js";
 import type { Clock } from "./clock.js";
 import { nothingToDialWith } from "./lack.js";
 import { type Command, initial, type Model, type SessionEvent } from "./model.js";
 import { Race } from "./race.js";
-import { step, wakeAt } from "./state.js";
+import { pendingOf, step, wakeAt } from "./state.js";
 
 /** What the session needs from its owner, and what it tells. A link is one connection, by its number. */
 export interface SessionHost {
   /** The hello for a new link: it takes the subscriptions along. */
-  hello(link: number): readonly ClientMessage[];
+  hello(link: number): Hello;
   control(link: number, control: Control): void;
-  /** A frame, and how many bytes it took. */
-  frame(link: number, frame: Frame, size: number): void;
+  /** A frame, how many bytes it took, and whether it came by datagram: then others may be missing before it. */
+  frame(link: number, frame: Frame, size: number, byDatagram: boolean): void;
+  /** A ping was sent: what else is due at times may go with it. */
+  pinged(link: number): void;
   /** The link was welcomed and is the one to speak on. */
   live(link: number): void;
   /** The link that was live is not any more. */
@@ -73,6 +70,11 @@ export class Session {
     return ++this.#requests;
   }
 
+  /** Sends a datagram; undefined where the link's carrier has none. */
+  datagramOf(link: number): Race["datagram"] {
+    return this.#links.get(link)?.datagram;
+  }
+
   send(link: number, message: ClientMessage): void {
     this.#links.get(link)?.send(ClientMessage.encode(message));
   }
@@ -101,19 +103,20 @@ export class Session {
         this.#dial(command);
         break;
       case "hello":
-        for (const message of this.#host.hello(command.attempt)) {
-          this.send(command.attempt, message);
-        }
+        this.send(command.attempt, {
+          request: this.nextRequest(),
+          body: { case: "hello", value: this.#host.hello(command.attempt) },
+        });
         break;
       case "hangUp":
-        this.#links.get(command.attempt)?.close();
-        this.#links.delete(command.attempt);
+        this.#hangUp(command.attempt);
         break;
       case "ping":
         this.send(command.attempt, {
           request: this.nextRequest(),
           body: { case: "ping", value: { nonce: command.nonce } },
         });
+        this.#host.pinged(command.attempt);
         break;
       case "settle":
         // Twice, so that whatever was queued when the timer ran is read before the path is judged.
@@ -124,11 +127,17 @@ export class Session {
     }
   }
 
+  #hangUp(link: number): void {
+    this.#links.get(link)?.close();
+    this.#links.delete(link);
+  }
+
   #dial(command: Extract<Command, { type: "dial" }>): void {
     const { attempt } = command;
     const begin = (info: ConnectInfo): void => {
       // The attempt may have been given up while the answer was on its way.
-      if (!this.#pending(attempt) || this.#lacks(attempt, info)) return;
+      if (pendingOf(this.#model.phase)?.attempt?.id !== attempt || this.#lacks(attempt, info))
+        return;
       const sink = this.#sink(attempt);
       const race = new Race(info, this.#world.transports, command, this.#world.clock, sink);
       this.#links.set(attempt, race);
@@ -155,45 +164,46 @@ export class Session {
     return true;
   }
 
-  #pending(attempt: number): boolean {
-    const { phase } = this.#model;
-    if (phase.name === "connecting") return phase.attempt.id === attempt;
-    return phase.name === "live" && phase.handover?.attempt?.id === attempt;
-  }
-
   #sink(attempt: number): Sink {
-    const guard = (work: () => void): void => {
-      if (!this.#links.has(attempt)) return;
-      try {
-        work();
-      } catch (error) {
-        if (!(error instanceof WireError)) throw error;
-        // What cannot be understood may have been an event: only a new link makes up for it.
-        this.#links.get(attempt)?.close();
-        this.#links.delete(attempt);
-        this.dispatch({ type: "gone", attempt });
-      }
+    const closed = (): void => {
+      this.#hangUp(attempt);
+      this.dispatch({ type: "gone", attempt });
     };
+    const guard =
+      (take: (bytes: Uint8Array) => void) =>
+      (bytes: Uint8Array): void => {
+        try {
+          take(bytes);
+        } catch (error) {
+          if (!(error instanceof WireError)) throw error;
+          // What cannot be understood may have been an event: only a new link makes up for it.
+          closed();
+        }
+      };
+    const frame = guard((bytes) => this.#frame(attempt, bytes, false));
     return {
-      opened: () => guard(() => this.dispatch({ type: "opened", attempt })),
-      message: (bytes) =>
-        guard(() => {
-          const { body } = ServerMessage.decode(bytes);
-          if (body?.case === "frame") this.#frame(attempt, body.value, bytes.length);
-          else if (body?.case === "control") this.#control(attempt, body.value);
-        }),
-      frame: (bytes) => guard(() => this.#frame(attempt, Frame.decode(bytes), bytes.length)),
-      closed: () =>
-        guard(() => {
-          this.#links.delete(attempt);
-          this.dispatch({ type: "gone", attempt });
-        }),
+      opened: () => this.dispatch({ type: "opened", attempt }),
+      message: guard((bytes) => {
+        const { body } = ServerMessage.decode(bytes);
+        if (body?.case === "frame") this.#frame(attempt, bytes, false, body.value);
+        else if (body?.case === "control") this.#control(attempt, body.value);
+      }),
+      frame,
+      datagram: guard((bytes) => {
+        for (const one of new Deframer().push(bytes)) this.#frame(attempt, one, true);
+      }),
+      closed,
     };
   }
 
-  #frame(attempt: number, frame: Frame, size: number): void {
+  #frame(
+    attempt: number,
+    bytes: Uint8Array,
+    byDatagram: boolean,
+    frame = Frame.decode(bytes),
+  ): void {
     this.#heard(attempt);
-    this.#host.frame(attempt, frame, size);
+    this.#host.frame(attempt, frame, bytes.length, byDatagram);
   }
 
   #control(attempt: number, control: Control): void {
@@ -243,22 +253,4 @@ export class Session {
       this.dispatch({ type: "tick" });
     });
   }
-}
-
-/** A hello may be 1 MiB; a subscription takes at most about 160 bytes. */
-const HELLO_SUBSCRIPTIONS_MAX = 4_000;
-
-/** A hello, and subscribe messages for what does not fit into it. */
-export function helloMessages(hello: Hello, request: () => number): readonly ClientMessage[] {
-  const first = hello.subscriptions.slice(0, HELLO_SUBSCRIPTIONS_MAX);
-  const rest = hello.subscriptions.slice(HELLO_SUBSCRIPTIONS_MAX);
-  const whole: ClientMessage = {
-    request: request(),
-    body: { case: "hello", value: { ...hello, subscriptions: first } },
-  };
-  const more = (value: Subscribe): ClientMessage => ({
-    request: request(),
-    body: { case: "subscribe", value },
-  });
-  return [whole, ...rest.map(more)];
 }

@@ -21,6 +21,7 @@ import {
   type Attempt,
   type Command,
   type Episode,
+  type Handover,
   HEAD_START_MS,
   HEARTBEAT_MS,
   type Heartbeat,
@@ -59,9 +60,7 @@ export function step(model: Model, event: SessionEvent, now: number, random: num
   if (phase.name === "closed") return stay(model);
   switch (event.type) {
     case "start":
-      return phase.name === "idle"
-        ? dial(model, { since: now, unanswered: 0 }, now, random)
-        : stay(model);
+      return phase.name === "idle" ? dial(model, episodeAt(now), now, random) : stay(model);
     case "opened":
       return opened(model, event.attempt, now);
     case "welcomed":
@@ -83,7 +82,7 @@ export function step(model: Model, event: SessionEvent, now: number, random: num
     case "goAway":
       return onLink(model, event.attempt, (live) =>
         live.handover === undefined
-          ? handOver(model, live, { since: now, unanswered: 0 }, now, random)
+          ? handOver(model, live, episodeAt(now), now, random)
           : stay(model),
       );
     case "closing":
@@ -111,12 +110,34 @@ export function step(model: Model, event: SessionEvent, now: number, random: num
 
 const stay = (model: Model): Step => ({ model, commands: [] });
 
-const hangUp = (attempt: number, then: Step): Step => ({
-  model: then.model,
-  commands: [{ type: "hangUp", attempt }, ...then.commands],
+/** A step with commands before its own. */
+const after = (commands: readonly Command[], { model, commands: own }: Step): Step => ({
+  model,
+  commands: [...commands, ...own],
 });
 
+const hangUp = (attempt: number, then: Step): Step => after([{ type: "hangUp", attempt }], then);
+
+const episodeAt = (since: number): Episode => ({ since, unanswered: 0 });
+
+const unansweredAgain = (episode: Episode): Episode => ({
+  ...episode,
+  unanswered: episode.unanswered + 1,
+});
+
+/** What is being tried, alone or beside a live link. */
+export const pendingOf = (phase: Phase): Handover | Connecting | undefined =>
+  phase.name === "connecting" ? phase : phase.name === "live" ? phase.handover : undefined;
+
+const linksOf = (phase: Phase): readonly number[] =>
+  [phase.name === "live" ? phase.link : undefined, pendingOf(phase)?.attempt?.id].filter(
+    (link) => link !== undefined,
+  );
+
+const isCurrent = (phase: Phase, link: number): boolean => linksOf(phase).includes(link);
+
 type Live = Extract<Phase, { name: "live" }>;
+type Connecting = Extract<Phase, { name: "connecting" }>;
 
 function onLink(model: Model, attempt: number, then: (live: Live) => Step): Step {
   const { phase } = model;
@@ -127,13 +148,6 @@ const withBeat = (model: Model, live: Live, beat: Heartbeat): Model => ({
   ...model,
   phase: { ...live, beat },
 });
-
-function isCurrent(phase: Phase, attempt: number): boolean {
-  if (phase.name === "connecting") return phase.attempt.id === attempt;
-  return (
-    phase.name === "live" && (phase.link === attempt || phase.handover?.attempt?.id === attempt)
-  );
-}
 
 function situation(model: Model, episode: Episode, now: number): Situation {
   return {
@@ -180,19 +194,14 @@ function handOver(model: Model, live: Live, episode: Episode, now: number, rando
 
 function opened(model: Model, id: number, now: number): Step {
   const { phase } = model;
-  const extend = (attempt: Attempt): Attempt => ({
-    ...attempt,
-    deadline: Math.max(attempt.deadline, now + WELCOME_MS),
-  });
-  const commands: Command[] = [{ type: "hello", attempt: id }];
-  if (phase.name === "connecting" && phase.attempt.id === id) {
-    return { model: { ...model, phase: { ...phase, attempt: extend(phase.attempt) } }, commands };
-  }
-  if (phase.name === "live" && phase.handover?.attempt?.id === id) {
-    const handover = { ...phase.handover, attempt: extend(phase.handover.attempt) };
-    return { model: { ...model, phase: { ...phase, handover } }, commands };
-  }
-  return stay(model);
+  const before = pendingOf(phase)?.attempt;
+  if (before?.id !== id) return stay(model);
+  const attempt = { ...before, deadline: Math.max(before.deadline, now + WELCOME_MS) };
+  const next =
+    phase.name === "live" && phase.handover
+      ? { ...phase, handover: { ...phase.handover, attempt } }
+      : { ...(phase as Connecting), attempt };
+  return { model: { ...model, phase: next }, commands: [{ type: "hello", attempt: id }] };
 }
 
 function welcomed(
@@ -229,7 +238,7 @@ function gone(model: Model, id: number, now: number, random: number): Step {
       const { episode, attempt } = handover;
       return stay({ ...model, phase: { name: "connecting", episode, attempt } });
     }
-    return dial(model, { since: now, unanswered: 0 }, now, random);
+    return dial(model, episodeAt(now), now, random);
   }
   if (handover?.attempt?.id !== id) return stay(model);
   const left = { ...handover, attempt: undefined, retryAt: handover.attempt.deadline };
@@ -263,7 +272,7 @@ function tick(model: Model, now: number, random: number): Step {
     return dial(model, phase.episode, now, random);
   if (phase.name === "connecting" && now >= phase.attempt.deadline) {
     const { attempt } = phase;
-    const episode = { ...phase.episode, unanswered: phase.episode.unanswered + 1 };
+    const episode = unansweredAgain(phase.episode);
     return hangUp(attempt.id, rest(model, episode, attempt, now, random));
   }
   if (phase.name !== "live") return stay(model);
@@ -271,36 +280,39 @@ function tick(model: Model, now: number, random: number): Step {
 }
 
 function beatOn(model: Model, live: Live, now: number, random: number): Step {
-  const commands: Command[] = [];
+  const { handover } = live;
   let { beat } = live;
-  let next = model;
-  const late = now - beat.nextPing > ASLEEP_MS;
-  if (late && model.visible) {
+  const commands: Command[] = [];
+  if (model.visible) {
     // The thread slept: answers may be waiting, and the old pings prove nothing.
-    beat = { ...beat, pings: [], suspect: false };
+    if (now - beat.nextPing > ASLEEP_MS) beat = { ...beat, pings: [], suspect: false };
+    const bark = barksAt(beat);
+    if (!beat.suspect && bark !== undefined && now >= bark) {
+      beat = { ...beat, suspect: true };
+      commands.push({ type: "settle" });
+    }
   }
-  const bark = barksAt(beat);
-  if (model.visible && !beat.suspect && bark !== undefined && now >= bark) {
-    beat = { ...beat, suspect: true };
-    commands.push({ type: "settle" });
-  }
-  if (now >= beat.nextPing) {
-    const nonce = model.nextNonce;
-    commands.push({ type: "ping", attempt: live.link, nonce });
-    // The oldest one is what the watchdog counts from; of the others a few serve to measure.
-    const pings = beat.pings.length < 16 ? beat.pings : beat.pings.slice(0, 8);
-    beat = { ...beat, pings: [...pings, [nonce, now]], nextPing: now + beat.interval };
-    next = { ...next, nextNonce: nonce + 1 };
-  }
-  let { handover } = live;
+  let next = stay(withBeat(model, live, beat));
+  if (now >= beat.nextPing) next = ping(model, live, beat, now);
   if (handover !== undefined && now >= (handover.attempt?.deadline ?? handover.retryAt)) {
+    commands.push(...next.commands);
     if (handover.attempt) commands.push({ type: "hangUp", attempt: handover.attempt.id });
-    const episode = { ...handover.episode, unanswered: handover.episode.unanswered + 1 };
-    const again = handOver(next, { ...live, beat, handover }, episode, now, random);
-    return { model: again.model, commands: [...commands, ...again.commands] };
+    const episode = unansweredAgain(handover.episode);
+    next = handOver(next.model, next.model.phase as Live, episode, now, random);
   }
-  handover = live.handover;
-  return { model: { ...next, phase: { ...live, beat, handover } }, commands };
+  return after(commands, next);
+}
+
+function ping(model: Model, live: Live, beat: Heartbeat, now: number): Step {
+  const nonce = model.nextNonce;
+  // The oldest one is what the watchdog counts from; of the others a few serve to measure.
+  const before = beat.pings.slice(0, beat.pings.length < 16 ? 16 : 8);
+  const pings = [...before, [nonce, now] as const];
+  const next = withBeat(model, live, { ...beat, pings, nextPing: now + beat.interval });
+  return {
+    model: { ...next, nextNonce: nonce + 1 },
+    commands: [{ type: "ping", attempt: live.link, nonce }],
+  };
 }
 
 /** The page came to the front or left it. */
@@ -308,20 +320,8 @@ function seen(model: Model, now: number): Step {
   const { phase } = model;
   if (phase.name !== "live") return stay(model);
   const beat = { ...phase.beat, pings: [], suspect: false };
-  if (!model.visible) return stay(withBeat(model, phase, beat));
   // Ping first, and judge only by what comes of it.
-  const nonce = model.nextNonce;
-  const fresh: Heartbeat = { ...beat, pings: [[nonce, now]], nextPing: now + beat.interval };
-  return {
-    model: { ...withBeat(model, phase, fresh), nextNonce: nonce + 1 },
-    commands: [{ type: "ping", attempt: phase.link, nonce }],
-  };
-}
-
-function linksOf(phase: Phase): readonly number[] {
-  if (phase.name === "connecting") return [phase.attempt.id];
-  if (phase.name !== "live") return [];
-  return phase.handover?.attempt ? [phase.link, phase.handover.attempt.id] : [phase.link];
+  return model.visible ? ping(model, phase, beat, now) : stay(withBeat(model, phase, beat));
 }
 
 const hangUpAll = (phase: Phase): readonly Command[] =>
@@ -329,14 +329,11 @@ const hangUpAll = (phase: Phase): readonly Command[] =>
 
 function drop(model: Model, offMs: number, now: number, random: number): Step {
   if (model.phase.name === "idle") return stay(model);
-  const episode = { since: now + offMs, unanswered: 0 };
-  const commands = hangUpAll(model.phase);
-  if (offMs <= 0) {
-    const then = dial(model, episode, now, random);
-    return { model: then.model, commands: [...commands, ...then.commands] };
-  }
-  const phase: Phase = { name: "waiting", episode, until: now + offMs, held: true };
-  return { model: { ...model, phase }, commands };
+  const until = now + offMs;
+  const episode = episodeAt(until);
+  const phase: Phase = { name: "waiting", episode, until, held: true };
+  const then = offMs > 0 ? stay({ ...model, phase }) : dial(model, episode, now, random);
+  return after(hangUpAll(model.phase), then);
 }
 
 function shut(model: Model, code: string, message: string): Step {

@@ -46,29 +46,21 @@ async function ask(base: URL): Promise<ConnectInfo> {
 
 /** Takes an answer apart; what is missing is null. */
 export function parse(answer: unknown, base: URL): ConnectInfo {
-  const record = isRecord(answer) ? answer : {};
-  const web = isRecord(record.webtransport) ? record.webtransport : undefined;
-  const hashes = Array.isArray(web?.certificate_hashes) ? web.certificate_hashes : [];
-  const url = text(web?.url);
+  const { webtransport, websocket, sse, protocol } = record(answer);
+  const { url, certificate_hashes: hashes } = record(webtransport);
+  const socket = isText(websocket) ? new URL(websocket, base) : null;
+  if (socket) socket.protocol = socket.protocol.replace("http", "ws");
   return {
-    webtransport:
-      url === null
-        ? null
-        : { url, certificate_hashes: hashes.filter((one) => typeof one === "string") },
-    websocket: absolute(text(record.websocket), base),
-    sse: text(record.sse),
-    protocol: text(record.protocol) ?? "",
+    webtransport: isText(url)
+      ? { url, certificate_hashes: Array.isArray(hashes) ? hashes.filter(isText) : [] }
+      : null,
+    websocket: socket?.href ?? null,
+    sse: isText(sse) ? sse : null,
+    protocol: isText(protocol) ? protocol : "",
   };
 }
 
-function absolute(url: string | null, base: URL): string | null {
-  if (url === null) return null;
-  const whole = new URL(url, base);
-  whole.protocol = whole.protocol.replace(/^http/, "ws");
-  return whole.href;
-}
+const isText = (value: unknown): value is string => typeof value === "string";
 
-const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null;
+/** The members of whatever it is. */
+const record = (value: unknown): Record<string, unknown> => ({ ...(value as object | null) });

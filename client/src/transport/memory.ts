@@ -2,18 +2,15 @@
 // Bytes are copied, each stream keeps its order and streams overtake one another, all from one seed and one clock.
 
 import type { Clock } from "../session/clock.js";
-import {
-  type ConnectInfo,
-  type Connection,
-  type Sink,
-  type Transport,
-  Valve,
-} from "./transport.js";
+import type { ConnectInfo, Connection, Sink, Transport } from "./transport.js";
 
 /** How the network behaves. Everything may be changed while it runs. */
 export interface MemoryWeather {
   /** One way, in milliseconds. */
   latencyMs: readonly [least: number, most: number];
+  /** The share of datagrams that are lost, and of those that come twice; streams lose nothing. */
+  loss: number;
+  doubling: number;
   /** Dials fail. */
   refusing: boolean;
   /** Nothing arrives any more, and nobody is told. */
@@ -23,6 +20,7 @@ export interface MemoryWeather {
 /** The gateway's side of a connection. */
 export interface MemoryPeer {
   message(bytes: Uint8Array): void;
+  datagram(bytes: Uint8Array): void;
   closed(): void;
 }
 
@@ -32,6 +30,7 @@ export interface MemoryLink {
   send(bytes: Uint8Array): void;
   /** A stream of its own for frames. */
   open(): (bytes: Uint8Array) => void;
+  datagram(bytes: Uint8Array): void;
   close(): void;
 }
 
@@ -39,7 +38,13 @@ type Lane = (arrive: () => void) => void;
 
 /** A network with one gateway on it. */
 export class MemoryNetwork {
-  readonly weather: MemoryWeather = { latencyMs: [1, 1], refusing: false, silent: false };
+  readonly weather: MemoryWeather = {
+    latencyMs: [1, 1],
+    loss: 0,
+    doubling: 0,
+    refusing: false,
+    silent: false,
+  };
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #accept: (link: MemoryLink) => MemoryPeer;
@@ -64,7 +69,6 @@ export class MemoryNetwork {
   }
 
   #dial(sink: Sink): Connection {
-    const valve = new Valve(sink);
     const up = this.#lane();
     const down = this.#lane();
     let peer: MemoryPeer | undefined;
@@ -74,7 +78,7 @@ export class MemoryNetwork {
       ended = true;
       this.#open.delete(end);
       peer?.closed();
-      valve.closed(cause);
+      sink.closed(cause);
     };
     const to = (lane: Lane, bytes: Uint8Array, take: (bytes: Uint8Array) => void): void => {
       const copy = bytes.slice();
@@ -82,12 +86,19 @@ export class MemoryNetwork {
         if (!ended) take(copy);
       });
     };
+    /** Each is lost, doubled and late on its own. */
+    const scatter = (bytes: Uint8Array, take: (bytes: Uint8Array) => void): void => {
+      if (this.#random() < this.weather.loss) return;
+      to(this.#lane(), bytes, take);
+      if (this.#random() < this.weather.doubling) to(this.#lane(), bytes, take);
+    };
     const link: MemoryLink = {
-      send: (bytes) => to(down, bytes, (copy) => valve.message(copy)),
+      send: (bytes) => to(down, bytes, sink.message),
       open: () => {
         const lane = this.#lane();
-        return (bytes) => to(lane, bytes, (copy) => valve.frame(copy));
+        return (bytes) => to(lane, bytes, sink.frame);
       },
+      datagram: (bytes) => scatter(bytes, sink.datagram),
       close: () => down(() => end("closed by the gateway")),
     };
     this.#open.add(end);
@@ -95,13 +106,13 @@ export class MemoryNetwork {
       if (ended) return;
       if (this.weather.refusing) return end("refused");
       peer = this.#accept(link);
-      down(() => valve.opened());
+      down(() => sink.opened());
     });
     return {
       kind: "memory",
       send: (bytes) => to(up, bytes, (copy) => peer?.message(copy)),
+      datagram: (bytes) => scatter(bytes, (copy) => peer?.datagram(copy)),
       close: () => {
-        valve.close();
         end("closed by the client");
       },
     };

@@ -16,16 +16,18 @@ export interface ConnectInfo {
   readonly protocol: string;
 }
 
-/** What a connection tells. Nothing is called during `dial`, and nothing after `closed` or `Connection.close`. */
+/** What a connection tells. Nothing is called during `dial`; after `closed` or `Connection.close` nobody listens. */
 export interface Sink {
   /** Messages can be sent now. */
-  opened(): void;
+  readonly opened: () => void;
   /** A `ServerMessage`. */
-  message(bytes: Uint8Array): void;
+  readonly message: (bytes: Uint8Array) => void;
   /** A `Frame` from a stream of its own. */
-  frame(bytes: Uint8Array): void;
+  readonly frame: (bytes: Uint8Array) => void;
+  /** A datagram: a run of delimited frames. Some come late, twice, or never. */
+  readonly datagram: (bytes: Uint8Array) => void;
   /** The connection is gone. */
-  closed(cause: unknown): void;
+  readonly closed: (cause: unknown) => void;
 }
 
 /** One connection, open or being opened. */
@@ -33,6 +35,8 @@ export interface Connection {
   readonly kind: TransportKind;
   /** Sends one `ClientMessage`. Does nothing once the connection is gone. */
   send(message: Uint8Array): void;
+  /** Sends one datagram, or loses it. Missing where the carrier has none. */
+  readonly datagram?: ((bytes: Uint8Array) => void) | undefined;
   /** Ends it at once, without a goodbye. */
   close(): void;
 }
@@ -49,39 +53,4 @@ export interface Transport {
   /** What keeps this runtime and this gateway from using it; without an info, what keeps the runtime. */
   lack(info: ConnectInfo | undefined): Lack | undefined;
   dial(info: ConnectInfo, sink: Sink): Connection;
-}
-
-/** Passes calls on until it is cut: what a dead connection still has to say is of no interest. */
-export class Valve implements Sink {
-  #sink: Sink | undefined;
-
-  constructor(sink: Sink) {
-    this.#sink = sink;
-  }
-
-  get cut(): boolean {
-    return this.#sink === undefined;
-  }
-
-  opened(): void {
-    this.#sink?.opened();
-  }
-
-  message(bytes: Uint8Array): void {
-    this.#sink?.message(bytes);
-  }
-
-  frame(bytes: Uint8Array): void {
-    this.#sink?.frame(bytes);
-  }
-
-  closed(cause: unknown): void {
-    const sink = this.#sink;
-    this.#sink = undefined;
-    sink?.closed(cause);
-  }
-
-  close(): void {
-    this.#sink = undefined;
-  }
 }

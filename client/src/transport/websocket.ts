@@ -1,15 +1,9 @@
 // WebSocket: a binary message is a run of length-delimited messages, frames and control alike.
 
 import { Deframer, delimit } from "../wire/framing.js";
-import { WireError } from "../wire/protobuf.js";
+import { CUT_SHORT, WireError } from "../wire/protobuf.js";
 import { SUBPROTOCOL } from "../wire/session.js";
-import {
-  type ConnectInfo,
-  type Connection,
-  type Sink,
-  type Transport,
-  Valve,
-} from "./transport.js";
+import type { ConnectInfo, Connection, Sink, Transport } from "./transport.js";
 
 /** The WebSocket transport. */
 export const websocket: Transport = {
@@ -27,16 +21,16 @@ export const websocket: Transport = {
 
 class WebSocketConnection implements Connection {
   readonly kind = "websocket";
-  readonly #valve: Valve;
+  readonly #sink: Sink;
   readonly #socket: WebSocket;
 
   constructor(info: ConnectInfo, sink: Sink) {
-    this.#valve = new Valve(sink);
+    this.#sink = sink;
     this.#socket = new WebSocket(info.websocket ?? "", SUBPROTOCOL);
     this.#socket.binaryType = "arraybuffer";
-    this.#socket.onopen = () => this.#valve.opened();
+    this.#socket.onopen = sink.opened;
     this.#socket.onmessage = (event: MessageEvent<unknown>) => this.#take(event.data);
-    this.#socket.onclose = (event) => this.#valve.closed(event.reason || `code ${event.code}`);
+    this.#socket.onclose = sink.closed;
     // An error says nothing; the close that always follows it does.
     this.#socket.onerror = null;
   }
@@ -47,7 +41,6 @@ class WebSocketConnection implements Connection {
   }
 
   close(): void {
-    this.#valve.close();
     this.#socket.close();
   }
 
@@ -56,10 +49,10 @@ class WebSocketConnection implements Connection {
       if (!(data instanceof ArrayBuffer)) throw new WireError("a message is not binary");
       const deframer = new Deframer();
       const messages = deframer.push(new Uint8Array(data));
-      if (deframer.partial) throw new WireError("a message is cut short");
-      for (const message of messages) this.#valve.message(message);
+      if (deframer.partial) throw new WireError(CUT_SHORT);
+      for (const message of messages) this.#sink.message(message);
     } catch (error) {
-      this.#valve.closed(error);
+      this.#sink.closed(error);
       this.#socket.close();
     }
   }

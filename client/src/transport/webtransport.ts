@@ -2,14 +2,8 @@
 // that the gateway opens, each a run of length-delimited frames.
 
 import { Deframer, delimit } from "../wire/framing.js";
-import { WireError } from "../wire/protobuf.js";
-import {
-  type ConnectInfo,
-  type Connection,
-  type Sink,
-  type Transport,
-  Valve,
-} from "./transport.js";
+import { CUT_SHORT, WireError } from "../wire/protobuf.js";
+import type { ConnectInfo, Connection, Sink, Transport } from "./transport.js";
 
 /** The WebTransport transport. */
 export const webtransport: Transport = {
@@ -26,14 +20,23 @@ export const webtransport: Transport = {
   dial: (info, sink) => new WebTransportConnection(info, sink),
 };
 
+/** Newer drafts of WebTransport make the writable; older ones have one. */
+interface Datagrams {
+  readonly readable?: ReadableStream<Uint8Array>;
+  readonly writable?: WritableStream<Uint8Array>;
+  createWritable?(): WritableStream<Uint8Array>;
+}
+
 class WebTransportConnection implements Connection {
   readonly kind = "webtransport";
-  readonly #valve: Valve;
+  datagram: Connection["datagram"];
+  readonly #sink: Sink;
+  #over = false;
   readonly #session: WebTransport;
   #control: WritableStreamDefaultWriter<Uint8Array> | undefined;
 
   constructor(info: ConnectInfo, sink: Sink) {
-    this.#valve = new Valve(sink);
+    this.#sink = sink;
     const hashes = info.webtransport?.certificate_hashes ?? [];
     this.#session = new WebTransport(
       info.webtransport?.url ?? "",
@@ -47,76 +50,80 @@ class WebTransportConnection implements Connection {
             })),
           },
     );
-    this.#session.closed.then(
-      () => this.#valve.closed("closed by the gateway"),
-      (error: unknown) => this.#valve.closed(error),
-    );
-    this.#open().catch((error: unknown) => this.#fail(error));
+    this.#session.closed.then(this.#fail, this.#fail);
+    this.#open().catch(this.#fail);
   }
 
   send(message: Uint8Array): void {
-    this.#control?.write(delimit(message)).catch((error: unknown) => this.#fail(error));
+    this.#control?.write(delimit(message)).catch(this.#fail);
   }
 
   close(): void {
-    this.#valve.close();
+    this.#over = true;
     try {
       this.#session.close();
     } catch {
-      // Not open yet, in some browsers an error; it will find its valve shut.
+      // Not open yet, in some browsers an error; it will find that it is over.
     }
   }
 
-  #fail(error: unknown): void {
-    if (this.#valve.cut) return;
-    this.#valve.closed(error);
+  readonly #fail = (error: unknown): void => {
+    this.#sink.closed(error);
     this.close();
-  }
+  };
 
   async #open(): Promise<void> {
     await this.#session.ready;
     const control = await this.#session.createBidirectionalStream();
-    if (this.#valve.cut) {
+    if (this.#over) {
       // Closed while it was still being opened: some browsers ignore a close before `ready`.
       this.close();
       return;
     }
     this.#control = control.writable.getWriter();
-    this.#pump(control.readable, (bytes) => this.#valve.message(bytes))
-      .then(() => this.#fail("the gateway ended the control stream"))
-      .catch((error: unknown) => this.#fail(error));
-    this.#accept().catch((error: unknown) => this.#fail(error));
-    this.#valve.opened();
+    this.#pump(control.readable, this.#sink.message).then(this.#fail).catch(this.#fail);
+    this.#accept().catch(this.#fail);
+    this.#exchangeDatagrams();
+    this.#sink.opened();
   }
 
-  async #accept(): Promise<void> {
-    const incoming: ReadableStreamDefaultReader<ReadableStream<Uint8Array>> =
-      this.#session.incomingUnidirectionalStreams.getReader();
-    for (;;) {
-      const { value, done } = await incoming.read();
-      if (done) return;
+  #exchangeDatagrams(): void {
+    const datagrams: Datagrams | undefined = this.#session.datagrams;
+    const { readable, writable = datagrams?.createWritable?.() } = datagrams ?? {};
+    if (!readable || !writable) return;
+    const writer = writable.getWriter();
+    // One that is lost is made up for by the next one; a session that is gone says so elsewhere.
+    this.datagram = (bytes) => void writer.write(bytes).catch(() => undefined);
+    this.#read(readable, this.#sink.datagram).catch(this.#fail);
+  }
+
+  #accept(): Promise<void> {
+    const incoming: ReadableStream<ReadableStream<Uint8Array>> =
+      this.#session.incomingUnidirectionalStreams;
+    return this.#read(incoming, (stream) => {
       // A stream that breaks takes an unknown number of frames with it: only a new session makes up for it.
-      this.#pump(value, (bytes) => this.#valve.frame(bytes)).catch((error: unknown) =>
-        this.#fail(error),
-      );
-    }
+      this.#pump(stream, this.#sink.frame).catch((error: unknown) => this.#fail(error));
+    });
   }
 
   async #pump(stream: ReadableStream<Uint8Array>, take: (b: Uint8Array) => void): Promise<void> {
-    const reader = stream.getReader();
     const deframer = new Deframer();
+    await this.#read(stream, (chunk) => {
+      for (const message of deframer.push(chunk)) take(message);
+    });
+    if (deframer.partial) throw new WireError(CUT_SHORT);
+  }
+
+  /** Everything that a stream brings, to its end. */
+  async #read<T>(stream: ReadableStream<T>, take: (value: T) => void): Promise<void> {
+    const reader = stream.getReader();
     for (;;) {
       const { value, done } = await reader.read();
-      if (done) break;
-      for (const message of deframer.push(value)) take(message);
+      if (done) return;
+      take(value);
     }
-    if (deframer.partial) throw new WireError("a stream ends inside a message");
   }
 }
 
-function fromHex(hex: string): Uint8Array<ArrayBuffer> {
-  if (!/^([0-9a-f]{2})+$/.test(hex)) throw new WireError("a certificate hash is not hexadecimal");
-  return Uint8Array.from({ length: hex.length / 2 }, (_, at) =>
-    Number.parseInt(hex.slice(at * 2, at * 2 + 2), 16),
-  );
-}
+const fromHex = (hex: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));

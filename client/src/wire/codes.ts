@@ -1,4 +1,9 @@
 // The codes that the gateway refuses or closes with, and what each means for trying again.
+//
+//   refused   channel_not_found, channel_evicted, channel_closed, bad_request, forbidden; bad_cursor, epoch_changed,
+//             cursor_ahead (taken up again); limit, unavailable (later)
+//   closing   bad_message, hello_expected, protocol_unsupported, forbidden, limit; shutdown (later)
+//   our own   closed, gap, no_transport; connection_lost, unreachable (later)
 
 /** What a code means for the caller. */
 export interface CodeMeaning {
@@ -8,35 +13,10 @@ export interface CodeMeaning {
   readonly restart: boolean;
 }
 
-const final: CodeMeaning = { retryable: false, restart: false };
-const later: CodeMeaning = { retryable: true, restart: false };
-const restart: CodeMeaning = { retryable: true, restart: true };
-
-const meanings: Readonly<Record<string, CodeMeaning>> = {
-  // Refused.
-  channel_not_found: final,
-  channel_evicted: final,
-  bad_cursor: restart,
-  epoch_changed: restart,
-  cursor_ahead: restart,
-  bad_request: final,
-  forbidden: final,
-  limit: later,
-  channel_closed: final,
-  unavailable: later,
-  // Closing.
-  bad_message: final,
-  hello_expected: final,
-  protocol_unsupported: final,
-  shutdown: later,
-  // Of this client's own.
-  connection_lost: later,
-  closed: final,
-  unreachable: later,
-  no_transport: final,
-};
+const restarts = ["bad_cursor", "epoch_changed", "cursor_ahead"];
+const later = [...restarts, "limit", "unavailable", "shutdown", "connection_lost", "unreachable"];
 
 /** What `code` means; a code that this version does not know is final. */
 export function meaningOf(code: string): CodeMeaning {
-  return meanings[code] ?? final;
+  return { retryable: later.includes(code), restart: restarts.includes(code) };
 }

@@ -20,7 +20,6 @@ import {
   message,
   nested,
   oneof,
-  packed,
   repeated,
   string,
   uint32,
@@ -84,12 +83,11 @@ export const End = message({
 /** Nothing will follow on this subscription. */
 export type End = Infer<typeof End>;
 
+// Times (4 and 5) are for those who ask for them; this client does not.
 export const Frame = message({
   alias: uint32(1),
   firstSeq: uint64(2),
   events: repeated(nested(3, ChannelEvent)),
-  timeBaseMs: uint64(4),
-  timeDeltasMs: packed(5),
   news: oneof({ snapshot: nested(6, Snapshot), rewind: nested(7, Rewind), end: nested(8, End) }),
 });
 /** Consecutive events of one channel, or one piece of news about the subscription. */

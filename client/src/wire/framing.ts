@@ -15,73 +15,57 @@ export function delimit(message: Uint8Array): Uint8Array {
 
 /** Cuts a run of bytes back into messages. */
 export class Deframer {
-  #pending = new Uint8Array(0);
-  #start = 0;
-  #end = 0;
+  /** What is not a whole message yet: it is joined only once there is enough for one. */
+  #parts: Uint8Array[] = [];
+  #held = 0;
+  #needed = 0;
 
   /** Whether the bytes so far end inside a message. */
   get partial(): boolean {
-    return this.#end > this.#start;
+    return this.#held > 0;
   }
 
   /** Takes bytes and gives the messages that they complete. */
   push(chunk: Uint8Array): Uint8Array[] {
     const messages: Uint8Array[] = [];
-    if (!this.partial) {
-      const used = scan(chunk, 0, chunk.length, messages);
-      if (used < chunk.length) this.#keep(chunk.subarray(used));
-      return messages;
+    this.#parts.push(chunk);
+    this.#held += chunk.length;
+    if (this.#held < this.#needed) return messages;
+    const bytes = this.#join(chunk);
+    let at = 0;
+    for (;;) {
+      let length = 0;
+      let scale = 1;
+      let body = at;
+      let byte = 0x80;
+      while (byte >= 0x80 && body < bytes.length) {
+        byte = bytes[body++] ?? 0;
+        length += (byte & 0x7f) * scale;
+        scale *= 0x80;
+        if (length > MESSAGE_BYTES_MAX || body - at > 5) {
+          throw new WireError("a message is longer than allowed");
+        }
+      }
+      // Without the whole length, at least one byte more.
+      const end = byte < 0x80 ? body + length : body + 1;
+      this.#needed = end - at;
+      if (end > bytes.length) break;
+      messages.push(bytes.subarray(body, end));
+      at = end;
     }
-    this.#keep(chunk);
-    const views: Uint8Array[] = [];
-    this.#start = scan(this.#pending, this.#start, this.#end, views);
-    // The buffer will be written over, so what leaves it is copied.
-    for (const view of views) messages.push(view.slice());
-    if (!this.partial) {
-      this.#start = 0;
-      this.#end = 0;
-    }
+    this.#held = bytes.length - at;
+    this.#parts = this.#held > 0 ? [bytes.subarray(at)] : [];
     return messages;
   }
 
-  #keep(chunk: Uint8Array): void {
-    const held = this.#end - this.#start;
-    const needed = held + chunk.length;
-    if (this.#start + needed > this.#pending.length) {
-      const room =
-        needed * 2 <= this.#pending.length
-          ? this.#pending
-          : new Uint8Array(Math.max(needed * 2, 1024));
-      room.set(this.#pending.subarray(this.#start, this.#end));
-      this.#pending = room;
-      this.#start = 0;
-      this.#end = held;
+  #join(last: Uint8Array): Uint8Array {
+    if (this.#parts.length === 1) return last;
+    const bytes = new Uint8Array(this.#held);
+    let at = 0;
+    for (const part of this.#parts) {
+      bytes.set(part, at);
+      at += part.length;
     }
-    this.#pending.set(chunk, this.#end);
-    this.#end += chunk.length;
+    return bytes;
   }
-}
-
-/** Puts views of whole messages in `into` and says where the first one that is not whole begins. */
-function scan(bytes: Uint8Array, start: number, end: number, into: Uint8Array[]): number {
-  let at = start;
-  while (at < end) {
-    let length = 0;
-    let scale = 1;
-    let body = at;
-    let complete = false;
-    while (body < end && !complete) {
-      const byte = bytes[body++] ?? 0;
-      length += (byte & 0x7f) * scale;
-      scale *= 0x80;
-      complete = byte < 0x80;
-      if (length > MESSAGE_BYTES_MAX || body - at > 5) {
-        throw new WireError("a message is longer than allowed");
-      }
-    }
-    if (!complete || body + length > end) return at;
-    into.push(bytes.subarray(body, body + length));
-    at = body + length;
-  }
-  return at;
 }

@@ -11,6 +11,10 @@ export class WireError extends Error {
   override readonly name = "WireError";
 }
 
+/** What is longer or larger than this client takes, too. */
+const NOT_A_NUMBER = "not an unsigned integer that a number can hold";
+export const CUT_SHORT = "the bytes end inside a value";
+
 const encoder = new TextEncoder();
 // A delta may begin with U+FEFF, and it is text then, not a mark of byte order.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -31,7 +35,7 @@ export class Writer {
 
   varint(value: number): void {
     if (!Number.isSafeInteger(value) || value < 0) {
-      throw new WireError(`not an unsigned integer that a number can hold: ${value}`);
+      throw new WireError(NOT_A_NUMBER);
     }
     this.#reserve(10);
     let rest = value;
@@ -88,17 +92,15 @@ export class Reader {
     let scale = 1;
     for (let length = 0; length < 10; length++) {
       const byte = this.#bytes[this.#at++];
-      if (byte === undefined) throw new WireError("a varint is cut short");
+      if (byte === undefined) throw new WireError(CUT_SHORT);
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
-        if (!Number.isSafeInteger(value)) {
-          throw new WireError("an integer is larger than a number can hold");
-        }
-        return value;
+        if (Number.isSafeInteger(value)) return value;
+        break;
       }
       scale *= 0x80;
     }
-    throw new WireError("a varint is longer than ten bytes");
+    throw new WireError(NOT_A_NUMBER);
   }
 
   double(): number {
@@ -129,7 +131,7 @@ export class Reader {
 
   #take(length: number): number {
     const at = this.#at;
-    if (at + length > this.#bytes.length) throw new WireError("a value is cut short");
+    if (at + length > this.#bytes.length) throw new WireError(CUT_SHORT);
     this.#at += length;
     return at;
   }

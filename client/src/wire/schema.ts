@@ -10,10 +10,8 @@ export interface Field<T> {
   absent(): T;
   /** Takes field `number` from the wire; `before` is what the member held. */
   read(reader: Reader, number: number, wire: number, before: T): T;
-  /** Writes the value unless it is the default. */
-  write(writer: Writer, value: T): void;
-  /** Writes the value even if it is the default: inside a oneof, presence is the message. */
-  put(writer: Writer, value: T): void;
+  /** Writes the value unless it is the default; with `always` even then: inside a oneof, presence is the message. */
+  write(writer: Writer, value: T, always?: boolean): void;
 }
 
 type Shape = Record<string, Field<unknown>>;
@@ -44,13 +42,11 @@ export type Infer<M> = M extends Message<infer T> ? T : never;
 
 /** A message of these members. */
 export function message<S extends Shape>(shape: S): Message<Members<S>> {
-  const members = Object.entries(shape);
-  const byNumber = new Map<number, readonly [string, Field<unknown>]>();
-  for (const member of members) for (const n of member[1].numbers) byNumber.set(n, member);
-
+  const rows = Object.entries(shape);
+  const byNumber = members(shape);
   const blank = (): Record<string, unknown> => {
     const value: Record<string, unknown> = {};
-    for (const [name, field] of members) value[name] = field.absent();
+    for (const [name, field] of rows) value[name] = field.absent();
     return value;
   };
   return {
@@ -59,7 +55,7 @@ export function message<S extends Shape>(shape: S): Message<Members<S>> {
     encode(value) {
       const writer = new Writer();
       const given: Record<string, unknown> = value;
-      for (const [name, field] of members) field.write(writer, given[name]);
+      for (const [name, field] of rows) field.write(writer, given[name]);
       return writer.finish();
     },
     decode(bytes) {
@@ -81,7 +77,8 @@ export function message<S extends Shape>(shape: S): Message<Members<S>> {
 interface Scalar<T> {
   readonly wire: number;
   readonly zero: T;
-  isZero(value: T): boolean;
+  /** Where it is not just `zero`. */
+  isZero?(value: T): boolean;
   read(reader: Reader): T;
   write(writer: Writer, value: T): void;
 }
@@ -89,14 +86,12 @@ interface Scalar<T> {
 const integer: Scalar<number> = {
   wire: VARINT,
   zero: 0,
-  isZero: (value) => value === 0,
   read: (reader) => reader.varint(),
   write: (writer, value) => writer.varint(value),
 };
 const text: Scalar<string> = {
   wire: BYTES,
   zero: "",
-  isZero: (value) => value === "",
   read: (reader) => reader.string(),
   write: (writer, value) => writer.string(value),
 };
@@ -110,15 +105,12 @@ const raw: Scalar<Uint8Array> = {
 const truth: Scalar<boolean> = {
   wire: VARINT,
   zero: false,
-  isZero: (value) => !value,
   read: (reader) => reader.varint() !== 0,
-  write: (writer, value) => writer.varint(value ? 1 : 0),
+  write: (writer, value) => writer.varint(+value),
 };
 const float: Scalar<number> = {
   wire: FIXED64,
   zero: 0,
-  // Minus zero is a value of its own.
-  isZero: (value) => Object.is(value, 0),
   read: (reader) => reader.double(),
   write: (writer, value) => writer.double(value),
 };
@@ -128,10 +120,8 @@ function expectWire(wire: number, expected: number, number: number): void {
 }
 
 function single<T>(number: number, scalar: Scalar<T>): Field<T> {
-  const put = (writer: Writer, value: T): void => {
-    writer.tag(number, scalar.wire);
-    scalar.write(writer, value);
-  };
+  // Minus zero is a value of its own.
+  const { isZero = (value) => Object.is(value, scalar.zero) } = scalar;
   return {
     numbers: [number],
     absent: () => scalar.zero,
@@ -139,10 +129,11 @@ function single<T>(number: number, scalar: Scalar<T>): Field<T> {
       expectWire(wire, scalar.wire, number);
       return scalar.read(reader);
     },
-    write(writer, value) {
-      if (!scalar.isZero(value)) put(writer, value);
+    write(writer, value, always) {
+      if (!always && isZero(value)) return;
+      writer.tag(number, scalar.wire);
+      scalar.write(writer, value);
     },
-    put,
   };
 }
 
@@ -159,9 +150,8 @@ export function enumeration<const W extends readonly [string, ...string[]]>(
   words: W,
 ): Field<W[number]> {
   return single<W[number]>(number, {
-    ...integer,
+    wire: VARINT,
     zero: words[0],
-    isZero: (value) => value === words[0],
     read: (reader) => words[reader.varint()] ?? words[0],
     write: (writer, value) => writer.varint(words.indexOf(value)),
   });
@@ -169,42 +159,29 @@ export function enumeration<const W extends readonly [string, ...string[]]>(
 
 /** A message inside a message. */
 export function nested<T>(number: number, type: Message<T>): Field<T | undefined> {
-  const put = (writer: Writer, value: T | undefined): void => {
-    if (value === undefined) return;
-    writer.tag(number, BYTES);
-    writer.bytes(type.encode(value));
-  };
-  return {
-    numbers: [number],
-    absent: () => undefined,
-    read(reader, _number, wire) {
-      expectWire(wire, BYTES, number);
-      return type.decode(reader.bytes());
-    },
-    write: put,
-    put,
-  };
+  const field = single<T>(number, {
+    wire: BYTES,
+    zero: undefined as T,
+    read: (reader) => type.decode(reader.bytes()),
+    write: (writer, value) => writer.bytes(type.encode(value)),
+  });
+  return optional(field);
 }
 
 /** A field whose absence differs from its default. */
 export function optional<T>(field: Field<T>): Field<T | undefined> {
-  const put = (writer: Writer, value: T | undefined): void => {
-    if (value !== undefined) field.put(writer, value);
-  };
   return {
     numbers: field.numbers,
     absent: () => undefined,
     read: (reader, number, wire) => field.read(reader, number, wire, field.absent()),
-    write: put,
-    put,
+    write(writer, value) {
+      if (value !== undefined) field.write(writer, value, true);
+    },
   };
 }
 
 /** Any number of values. */
 export function repeated<T>(field: Field<T>): Field<readonly Exclude<T, undefined>[]> {
-  const put = (writer: Writer, values: readonly Exclude<T, undefined>[]): void => {
-    for (const value of values) field.put(writer, value);
-  };
   return {
     numbers: field.numbers,
     absent: () => [],
@@ -215,50 +192,15 @@ export function repeated<T>(field: Field<T>): Field<readonly Exclude<T, undefine
       values.push(value as Exclude<T, undefined>);
       return values;
     },
-    write: put,
-    put,
-  };
-}
-
-/** Integers, packed on writing and taken packed or not. */
-export function packed(number: number): Field<readonly number[]> {
-  const put = (writer: Writer, values: readonly number[]): void => {
-    const body = new Writer();
-    for (const value of values) body.varint(value);
-    writer.tag(number, BYTES);
-    writer.bytes(body.finish());
-  };
-  return {
-    numbers: [number],
-    absent: () => [],
-    read(reader, _number, wire, before) {
-      // As in `repeated`: the array is the decoder's own.
-      const values = before as number[];
-      if (wire === VARINT) {
-        values.push(reader.varint());
-        return values;
-      }
-      expectWire(wire, BYTES, number);
-      const body = new Reader(reader.bytes());
-      while (!body.done) values.push(body.varint());
-      return values;
-    },
     write(writer, values) {
-      if (values.length > 0) put(writer, values);
+      for (const value of values) field.write(writer, value, true);
     },
-    put,
   };
 }
 
 /** One of several fields. */
 export function oneof<S extends Shape>(shape: S): Field<OneOf<S>> {
-  const byNumber = new Map<number, readonly [string, Field<unknown>]>();
-  for (const member of Object.entries(shape)) {
-    for (const n of member[1].numbers) byNumber.set(n, member);
-  }
-  const put = (writer: Writer, chosen: OneOf<S>): void => {
-    if (chosen !== undefined) shape[chosen.case]?.put(writer, chosen.value);
-  };
+  const byNumber = members(shape);
   return {
     numbers: [...byNumber.keys()],
     absent: () => undefined,
@@ -269,7 +211,15 @@ export function oneof<S extends Shape>(shape: S): Field<OneOf<S>> {
       // The name and the value come from one row of the shape.
       return { case: name, value: field.read(reader, number, wire, field.absent()) } as OneOf<S>;
     },
-    write: put,
-    put,
+    write(writer, chosen) {
+      if (chosen !== undefined) shape[chosen.case]?.write(writer, chosen.value, true);
+    },
   };
+}
+
+/** A shape's members by the numbers of their fields. */
+function members(shape: Shape): Map<number, readonly [string, Field<unknown>]> {
+  return new Map(
+    Object.entries(shape).flatMap((member) => member[1].numbers.map((n) => [n, member] as const)),
+  );
 }

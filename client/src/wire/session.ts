@@ -4,6 +4,7 @@ import { Custom, Started } from "./event.js";
 import { Frame } from "./frame.js";
 import {
   bool,
+  enumeration,
   type Infer,
   message,
   nested,
@@ -26,6 +27,10 @@ export const Cursor = message({ epoch: string(1), seq: uint64(2) });
 /** A place in a channel that was seen. */
 export type Cursor = Infer<typeof Cursor>;
 
+const delivery = (number: number) => enumeration(number, ["stream", "datagram"]);
+/** How a subscription's events come: in order on a stream, or the newest at once by datagram. */
+export type Delivery = Subscribe["delivery"];
+
 export const Subscribe = message({
   alias: uint32(1),
   channel: string(2),
@@ -36,6 +41,7 @@ export const Subscribe = message({
     snapshot: nested(6, Nothing),
   }),
   times: bool(7),
+  delivery: delivery(8),
 });
 /** Read a channel from some place on. */
 export type Subscribe = Infer<typeof Subscribe>;
@@ -76,6 +82,7 @@ export const Subscribed = message({
   firstSeq: uint64(3),
   lastSeq: uint64(4),
   generations: repeated(nested(5, GenerationHead)),
+  delivery: delivery(6),
 });
 /** A subscription was taken up. */
 export type Subscribed = Infer<typeof Subscribed>;
@@ -98,6 +105,12 @@ export const GoAway = message({ graceMs: uint32(1) });
 export const Closing = message({ code: string(1), message: string(2), retry: bool(3) });
 /** The session's last message. */
 export type Closing = Infer<typeof Closing>;
+
+/** A datagram from the client: what it has, without a hole, of its datagram subscriptions. */
+export const Acks = message({
+  acks: repeated(nested(1, message({ alias: uint32(1), seq: uint64(2) }))),
+});
+export type Acks = Infer<typeof Acks>;
 
 export const ClientMessage = message({
   request: uint64(1),

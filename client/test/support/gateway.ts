@@ -4,7 +4,9 @@
 import type { MemoryLink, MemoryPeer } from "../../src/transport/memory.js";
 import { ChannelEvent, Failed, Finished } from "../../src/wire/event.js";
 import { type End, Frame, GenerationState, Snapshot } from "../../src/wire/frame.js";
+import { delimit } from "../../src/wire/framing.js";
 import {
+  Acks,
   ClientMessage,
   Closing,
   type Control,
@@ -105,12 +107,28 @@ export interface Faults {
   repeat: number;
   /** Events are left out. */
   skip: number;
+  /** Events are too many for a datagram. */
+  big: number;
 }
+
+/** Events that went by datagram and were not acknowledged. */
+interface Open {
+  readonly firstSeq: number;
+  readonly events: ChannelEvent[];
+  sends: number;
+  ticks: number;
+}
+
+/** How often a datagram is repeated, and for how many ticks an acknowledgement is waited for. */
+const SENDS_MAX = 3;
+const WAIT_TICKS = 7;
 
 interface Reader {
   readonly alias: number;
   readonly log: Log;
   readonly write: (bytes: Uint8Array) => void;
+  readonly byDatagram: boolean;
+  open: Open[];
   epoch: string;
   next: number;
 }
@@ -118,10 +136,12 @@ interface Reader {
 /** A gateway that speaks the protocol over any link. */
 export class FakeGateway {
   readonly logs = new Map<string, Log>();
-  readonly faults: Faults = { repeat: 0, skip: 0 };
+  readonly faults: Faults = { repeat: 0, skip: 0, big: 0 };
   readonly cancelled: string[] = [];
   readonly hellos: number[] = [];
   answersPings = true;
+  /** Whether datagrams are granted to who asks for them. */
+  datagrams = true;
   readonly #random: () => number;
   readonly #sessions = new Set<FakeSession>();
 
@@ -140,6 +160,7 @@ export class FakeGateway {
     this.#sessions.add(session);
     return {
       message: (bytes) => session.take(ClientMessage.decode(bytes)),
+      datagram: (bytes) => session.acknowledge(Acks.decode(bytes)),
       closed: () => this.#sessions.delete(session),
     };
   };
@@ -158,6 +179,8 @@ export class FakeGateway {
     this.tell({ case: "closing", value: Closing.create({ code, retry }) });
   }
 }
+
+const lastOf = (one: Open): number => one.firstSeq + one.events.length - 1;
 
 class FakeSession {
   readonly #gateway: FakeGateway;
@@ -221,10 +244,44 @@ class FakeSession {
   }
 
   tick(): void {
-    for (const reader of this.#readers.values()) this.#serve(reader);
+    for (const reader of this.#readers.values()) {
+      this.#serve(reader);
+      this.#scatter(reader);
+    }
   }
 
-  #subscribe(request: number, { alias, channel, from }: Subscribe): void {
+  acknowledge({ acks }: Acks): void {
+    for (const { alias, seq } of acks) {
+      const reader = this.#readers.get(alias);
+      while (reader?.open[0] && lastOf(reader.open[0]) <= seq) reader.open.shift();
+    }
+  }
+
+  /** The newest that is open by datagram, and by the stream what was not acknowledged in time. */
+  #scatter(reader: Reader): void {
+    const { open } = reader;
+    let from = open.length;
+    for (; from > 0; from--) {
+      const [one, next] = [open[from - 1], open[from]];
+      if (!one || one.sends >= SENDS_MAX || (next && lastOf(one) + 1 !== next.firstSeq)) break;
+      one.sends += 1;
+    }
+    const [first, ...rest] = open.slice(from);
+    if (first) {
+      const events = [first, ...rest].flatMap((one) => one.events);
+      const frame = Frame.create({ alias: reader.alias, firstSeq: first.firstSeq, events });
+      this.#link.datagram(delimit(Frame.encode(frame)));
+    }
+    for (const one of open) one.ticks += 1;
+    while ((open[0]?.ticks ?? 0) > WAIT_TICKS) this.#popOpen(reader);
+  }
+
+  #popOpen(reader: Reader): void {
+    const one = reader.open.shift();
+    if (one) this.#write(reader, { firstSeq: one.firstSeq, events: one.events });
+  }
+
+  #subscribe(request: number, { alias, channel, from, delivery }: Subscribe): void {
     if (this.#used.has(alias)) throw new Error(`alias ${alias} was used before`);
     this.#used.add(alias);
     const log = this.#gateway.logs.get(channel);
@@ -232,10 +289,18 @@ class FakeSession {
       this.#refuse(request, "channel_not_found", alias);
       return;
     }
-    const reader: Reader = { alias, log, write: this.#link.open(), epoch: log.epoch, next: 1 };
+    const byDatagram = delivery === "datagram" && this.#gateway.datagrams;
+    const write = this.#link.open();
+    const reader: Reader = { alias, log, write, byDatagram, open: [], epoch: log.epoch, next: 1 };
     const accepted = (): void => {
-      const value = { alias, epoch: log.epoch, firstSeq: log.trimmed + 1, lastSeq: log.last };
-      this.answer(request, { case: "subscribed", value: Subscribed.create(value) });
+      const value = Subscribed.create({
+        alias,
+        epoch: log.epoch,
+        firstSeq: log.trimmed + 1,
+        lastSeq: log.last,
+        delivery: byDatagram ? "datagram" : "stream",
+      });
+      this.answer(request, { case: "subscribed", value });
       this.#readers.set(alias, reader);
     };
     if (from?.case === "cursor") {
@@ -290,10 +355,14 @@ class FakeSession {
     if (first <= log.last) {
       const last = Math.min(log.last, first + Math.floor(this.#random() * 20));
       const events = log.events.slice(first - 1, last);
-      this.#write(reader, { firstSeq: first, events });
+      const isEnd = events.some(({ kind }) => kind?.case === "finished" || kind?.case === "failed");
+      const big = !reader.byDatagram || this.#random() < this.#gateway.faults.big;
+      if (!big) reader.open.push({ firstSeq: first, events, sends: 0, ticks: 0 });
+      if (big || isEnd) this.#write(reader, { firstSeq: first, events });
       reader.next = last + 1;
     } else if (log.closed) {
       this.#readers.delete(reader.alias);
+      while (reader.open.length > 0) this.#popOpen(reader);
       this.#end(reader, "complete");
     }
   }

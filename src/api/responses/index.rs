@@ -10,19 +10,22 @@ use serde_json::value::RawValue;
 use super::Numbers;
 use crate::{
     dialect::Asked,
-    ident::{ChannelKey, Owner},
+    ident::{ChannelKey, GenerationId, Owner},
 };
 
 /// The most ids that one response may have: ours, and one of each provider that spoke.
 const IDS_MAX: usize = 8;
 
+/// The longest id of a provider's that is remembered, in bytes.
+const ID_BYTES_MAX: usize = 256;
+
 /// How much may be remembered.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(in crate::api) struct Limits {
     /// Responses.
-    pub entries: usize,
+    pub(in crate::api) entries: usize,
     /// Bytes of requests, input items and numbers, all entries together.
-    pub bytes: usize,
+    pub(in crate::api) bytes: usize,
 }
 
 impl Default for Limits {
@@ -34,21 +37,27 @@ impl Default for Limits {
 
 /// A response.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(in crate::api) struct Entry {
     /// Where it is said. Its owner is the response's.
-    pub channel: ChannelKey,
+    pub(in crate::api) channel: ChannelKey,
     /// The generation's index there.
-    pub generation: u32,
+    pub(in crate::api) generation: u32,
+    /// The generation's id: what is made anew under a channel's id has others.
+    pub(in crate::api) started: GenerationId,
+    /// The seq of its first event.
+    pub(in crate::api) first_seq: u64,
     /// What a later turn begins with, earlier turns included; empty with `store: false`.
-    pub input: Vec<Box<RawValue>>,
+    pub(in crate::api) input: Vec<Box<RawValue>>,
     /// Whether a later turn may go on from it.
-    pub stored: bool,
+    pub(in crate::api) stored: bool,
+    /// What went before it is only known to the provider, and so only the provider can go on from it.
+    pub(in crate::api) theirs: bool,
     /// What its encoder must know.
-    pub asked: Asked,
+    pub(in crate::api) asked: Asked,
     /// The id that the app was told.
-    pub id: String,
+    pub(in crate::api) id: String,
     /// Empty where the app was told the encoder's numbers.
-    pub numbers: Numbers,
+    pub(in crate::api) numbers: Numbers,
 }
 
 impl Entry {
@@ -61,7 +70,7 @@ impl Entry {
 
 /// All responses that are remembered.
 #[derive(Debug, Default)]
-pub struct Responses {
+pub(in crate::api) struct Responses {
     limits: Limits,
     ids: HashMap<Owner, HashMap<String, u64>>,
     /// By age.
@@ -79,12 +88,13 @@ struct Held {
 
 impl Responses {
     /// An index within these limits.
-    pub fn new(limits: Limits) -> Self {
+    #[cfg(test)]
+    pub(in crate::api) fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
 
     /// Remembers a response under the id that its app was told. One larger than all that may be remembered is not.
-    pub fn insert(&mut self, mut entry: Entry) {
+    pub(in crate::api) fn insert(&mut self, mut entry: Entry) {
         if !entry.stored {
             entry.input.clear();
         }
@@ -102,20 +112,35 @@ impl Responses {
         self.make_room();
     }
 
+    /// The app was served the provider's own answer, and knows the response by this id.
+    pub(in crate::api) fn told(&mut self, owner: &Owner, id: &str, theirs: &str) {
+        self.also(owner, id, theirs);
+        let number = self.number(owner, theirs);
+        if let Some(number) = number.filter(|number| self.number(owner, id) == Some(*number))
+            && let Some(held) = self.entries.get_mut(&number)
+        {
+            let (before, after) = (held.entry.id.len(), theirs.len());
+            theirs.clone_into(&mut held.entry.id);
+            held.bytes = held.bytes - before + after;
+            self.bytes = self.bytes - before + after;
+        }
+    }
+
     /// A second id for a response: the provider's, when its first payload has told it. One that is known already stays
     /// what it is.
-    pub fn also(&mut self, owner: &Owner, id: &str, other: &str) {
+    pub(in crate::api) fn also(&mut self, owner: &Owner, id: &str, other: &str) {
         let Some(number) = self.number(owner, id) else { return };
         let Some(held) = self.entries.get_mut(&number) else { return };
         let ids = self.ids.entry(owner.clone()).or_default();
-        if held.ids.len() < IDS_MAX && !ids.contains_key(other) {
+        let fits = held.ids.len() < IDS_MAX && (1..=ID_BYTES_MAX).contains(&other.len());
+        if fits && !ids.contains_key(other) {
             ids.insert(other.to_owned(), number);
             held.ids.push(other.to_owned());
         }
     }
 
     /// Notes how far the channel was with a payload of the provider's that the app was served, and the id it was told.
-    pub fn note(&mut self, owner: &Owner, id: &str, sequence_number: u64, seq: u64) {
+    pub(in crate::api) fn note(&mut self, owner: &Owner, id: &str, sequence_number: u64, seq: u64) {
         let Some(number) = self.number(owner, id) else { return };
         let Some(held) = self.entries.get_mut(&number) else { return };
         let before = held.entry.numbers.bytes();
@@ -126,19 +151,40 @@ impl Responses {
         self.make_room();
     }
 
+    /// The app goes on after this number, or from the beginning: see [`Numbers::go_on_after`].
+    pub(in crate::api) fn go_on_after(&mut self, owner: &Owner, id: &str, number: Option<u64>) {
+        let Some(at) = self.number(owner, id) else { return };
+        let Some(held) = self.entries.get_mut(&at) else { return };
+        let before = held.entry.numbers.bytes();
+        held.entry.numbers.go_on_after(number, held.entry.first_seq - 1);
+        let after = held.entry.numbers.bytes();
+        held.bytes = held.bytes - before + after;
+        self.bytes = self.bytes - before + after;
+    }
+
+    /// Whether this id is somebody else's, and so nobody's business.
+    pub(in crate::api) fn is_anothers(&self, owner: &Owner, id: &str) -> bool {
+        self.ids.iter().any(|(other, ids)| other != owner && ids.contains_key(id))
+    }
+
+    /// The response that has been remembered for longest.
+    pub(in crate::api) fn oldest(&self) -> Option<&Entry> {
+        self.entries.first_key_value().map(|(_, held)| &held.entry)
+    }
+
     /// The response of this id, if it is this owner's.
-    pub fn get(&self, owner: &Owner, id: &str) -> Option<&Entry> {
+    pub(in crate::api) fn get(&self, owner: &Owner, id: &str) -> Option<&Entry> {
         Some(&self.entries.get(&self.number(owner, id)?)?.entry)
     }
 
     /// Forgets a response, under all its ids.
-    pub fn remove(&mut self, owner: &Owner, id: &str) -> Option<Entry> {
+    pub(in crate::api) fn remove(&mut self, owner: &Owner, id: &str) -> Option<Entry> {
         let number = self.number(owner, id)?;
         self.forget(number)
     }
 
     /// Forgets what was said on a channel that is gone.
-    pub fn forget_channel(&mut self, channel: &ChannelKey) {
+    pub(in crate::api) fn forget_channel(&mut self, channel: &ChannelKey) {
         let gone = self.entries.iter().filter(|(_, held)| held.entry.channel == *channel);
         let gone: Vec<u64> = gone.map(|(number, _)| *number).collect();
         for number in gone {
@@ -147,7 +193,8 @@ impl Responses {
     }
 
     /// How many are remembered, and in how many bytes.
-    pub fn size(&self) -> (usize, usize) {
+    #[cfg(test)]
+    pub(in crate::api) fn size(&self) -> (usize, usize) {
         (self.entries.len(), self.bytes)
     }
 

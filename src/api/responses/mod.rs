@@ -1,12 +1,35 @@
-//! What the gateway remembers of responses, so that an app can come back to one by its id.
+//! OpenAI's Responses, for every provider: `POST /v1/responses`, and all the ways to come back to one by its id.
 //!
-//! Pure: an index with its bounds, the numbers in which apps count, and pages of input items. It starts nothing and
-//! reads no channel.
+//! What is pure is `index`, `numbers` and `page`: what is remembered, the numbers in which apps count, and pages of
+//! input items. `kept` fills the index and finds in it, `begin` begins, `back` tells again, `verbs` stops and forgets,
+//! `counting` numbers a stream.
+//!
+//! Nothing here is a second store: the index says where on a channel a response is said, and is forgotten with it.
 
+mod back;
+mod begin;
+mod counting;
 mod index;
+mod kept;
 mod numbers;
 mod page;
+mod verbs;
 
-pub use index::{Entry, Limits, Responses};
-pub use numbers::Numbers;
-pub use page::{Order, Page, input_items};
+use axum::routing::{MethodRouter, get};
+
+use super::App;
+use index::Entry;
+pub(super) use {
+    back::so_far,
+    begin::{Turn, begin},
+    counting::Counting,
+    index::Responses,
+    kept::{forget, name, remember},
+    verbs::{cancel, input_items},
+};
+use {kept::Found, numbers::Numbers};
+
+/// `/v1/responses/{id}`.
+pub(super) fn one() -> MethodRouter<App> {
+    get(back::retrieve).delete(verbs::delete)
+}

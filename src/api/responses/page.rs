@@ -10,7 +10,7 @@ const LIMIT_MAX: usize = 100;
 
 /// Which items come first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
+pub(in crate::api) enum Order {
     /// The last.
     #[default]
     Descending,
@@ -20,18 +20,22 @@ pub enum Order {
 
 /// Which page.
 #[derive(Clone, Debug, Default)]
-pub struct Page {
+pub(in crate::api) struct Page {
     /// How many items; from 1 to 100, by default 20.
-    pub limit: Option<usize>,
+    pub(in crate::api) limit: Option<usize>,
     /// The id of the item before the page's first.
-    pub after: Option<String>,
+    pub(in crate::api) after: Option<String>,
     /// Which come first.
-    pub order: Order,
+    pub(in crate::api) order: Order,
 }
 
 /// A page of a response's input items. One that came without an id has one by its place. `None` where `after` is no
 /// item of it.
-pub fn input_items(response: &str, items: &[Box<RawValue>], page: &Page) -> Option<Bytes> {
+pub(in crate::api) fn input_items(
+    response: &str,
+    items: &[Box<RawValue>],
+    page: &Page,
+) -> Option<Bytes> {
     #[derive(Serialize)]
     struct List<'a> {
         object: &'static str,

@@ -3,6 +3,8 @@
 //! Blocks of tools that a provider ran, of its files' containers and whatever else only Anthropic knows stay as they
 //! came.
 
+use std::collections::HashMap;
+
 use serde_json::value::RawValue;
 
 use super::{
@@ -18,8 +20,8 @@ use crate::dialect::{
 /// What reading blocks needs and adds to.
 pub(super) struct Reader<'c> {
     pub extras: &'c mut Vec<Extra>,
-    /// The calls so far: ids and names.
-    pub calls: &'c [(String, String)],
+    /// The names of the calls so far, by their ids.
+    pub calls: &'c HashMap<String, String>,
 }
 
 impl Reader<'_> {
@@ -84,8 +86,7 @@ pub(super) fn part(
 
 fn result(fields: &mut Fields<'_>, reader: &mut Reader<'_>) -> Result<ToolResult, BadRequest> {
     let id = fields.needed("tool_use_id")?;
-    let known = reader.calls.iter().rfind(|(call, _)| *call == id);
-    let name = known.map(|(_, name)| name.clone()).unwrap_or_default();
+    let name = reader.calls.get(&id).cloned().unwrap_or_default();
     let is_error = fields.flag("is_error")?.unwrap_or(false);
     let path = fields.at("content");
     let mut content = Vec::new();

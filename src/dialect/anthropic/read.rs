@@ -3,6 +3,8 @@
 //! What has no shared word goes to `extras`, under its path. It is harmless where the answer means the same without it:
 //! caching, tiers, pacing, labels. All else is refused by targets of other dialects, what nobody knows included.
 
+use std::collections::HashMap;
+
 use serde_json::value::RawValue;
 
 use super::{
@@ -89,7 +91,7 @@ fn system_parts(raw: &RawValue, extras: &mut Vec<Extra>) -> Result<Vec<Part>, Ba
     }
     let mut parts = Vec::new();
     for (at, raw) in list_of(raw, "system")?.into_iter().enumerate() {
-        let mut reader = Reader { extras, calls: &[] };
+        let mut reader = Reader { extras, calls: &HashMap::new() };
         content::part(raw, &format!("system[{at}]"), &mut reader, &mut parts)?;
     }
     Ok(parts)
@@ -97,7 +99,7 @@ fn system_parts(raw: &RawValue, extras: &mut Vec<Extra>) -> Result<Vec<Part>, Ba
 
 fn turns(messages: Vec<&RawValue>, call: &mut Call) -> Result<(), BadRequest> {
     // Which tool a result is of: the results name the call only.
-    let mut calls: Vec<(String, String)> = Vec::new();
+    let mut calls = HashMap::new();
     for (at, raw) in messages.into_iter().enumerate() {
         let mut message = Fields::read(raw, format!("messages[{at}]"))?;
         let role = match message.needed("role")?.as_str() {
@@ -121,7 +123,7 @@ fn turns(messages: Vec<&RawValue>, call: &mut Call) -> Result<(), BadRequest> {
         }
         for part in parts {
             if let PartKind::ToolCall(past) = &part.kind {
-                calls.push((past.id.clone(), past.name.clone()));
+                calls.insert(past.id.clone(), past.name.clone());
             }
             call.say(role, part);
         }

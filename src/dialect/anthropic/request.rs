@@ -73,8 +73,12 @@ impl Request {
         if stream {
             edits.set(self.body.top(), "stream", "true");
         }
-        if let Some(messages) = strip::without_foreign_thoughts(self.body.bytes(), &mut dropped) {
-            edits.set(self.body.top(), "messages", &messages);
+        if let Some(stripped) = strip::without_foreign_thoughts(self.body.bytes(), &mut dropped) {
+            edits.set(self.body.top(), "messages", &stripped.messages);
+            if stripped.cannot_think {
+                dropped.note("thinking");
+                edits.set(self.body.top(), "thinking", r#"{"type":"disabled"}"#);
+            }
         }
         let headers = vec![(VERSION.0, VERSION.1.to_owned())];
         Upstream { path, headers, body: edits.apply(), dropped }

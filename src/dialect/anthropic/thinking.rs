@@ -5,9 +5,18 @@ use serde::Serialize;
 
 use crate::dialect::call::{Amount, Call, Dropped, Knob};
 
-/// `max_tokens` where the app gave none. Anthropic needs one; this is the most that every model since Claude 4 takes, so
+/// `max_tokens` where the app gave none. Anthropic needs one; this is the most that every model since Claude 3.7 takes, so
 /// that an app that asked for no limit is not cut where it would not expect it.
 const MAX_TOKENS_DEFAULT: u64 = 32_000;
+
+/// The same for a model, by its generation: the older ones refuse more than they can say.
+fn max_tokens_default(generation: Option<(u32, u32)>) -> u64 {
+    match generation {
+        Some(older) if older < (3, 5) => 4_096,
+        Some(older) if older < (3, 7) => 8_192,
+        _ => MAX_TOKENS_DEFAULT,
+    }
+}
 
 /// The smallest budget that Anthropic takes.
 const BUDGET_MIN: u64 = 1_024;
@@ -86,13 +95,14 @@ impl Plan {
         dropped: &mut Dropped,
     ) -> Self {
         let limit = call.max_output;
-        let plain = Self { max_tokens: limit.unwrap_or(MAX_TOKENS_DEFAULT), ..Self::default() };
+        let generation = generation(model);
+        let limit_or_default = limit.unwrap_or_else(|| max_tokens_default(generation));
+        let plain = Self { max_tokens: limit_or_default, ..Self::default() };
         let Some((wish, amount)) =
             call.reasoning.as_ref().and_then(|wish| Some((wish, wish.amount.as_ref()?)))
         else {
             return plain;
         };
-        let generation = generation(model);
         let adaptive = generation.is_some_and(|generation| generation >= (4, 6));
         if amount.budget() == Some(0) {
             let thinking = adaptive.then_some(Thinking::Disabled);
@@ -194,6 +204,10 @@ mod tests {
         assert_eq!(old.thinking, Some(Thinking::Enabled { budget_tokens: 8_192 }));
         let (off, _) = plan("claude-opus-4-8", Amount::Effort("none".into()), None);
         assert_eq!(off.thinking, Some(Thinking::Disabled));
+        let limit = |model| plan(model, Amount::Off, None).0.max_tokens;
+        assert_eq!(limit("claude-3-haiku-20240307"), 4_096);
+        assert_eq!(limit("claude-3-5-haiku-20241022"), 8_192);
+        assert_eq!((limit("claude-3-7-sonnet-20250219"), limit("glm-4.6")), (32_000, 32_000));
         let (none, dropped) = plan("claude-3-haiku-20240307", Amount::Adaptive, None);
         assert_eq!((none.thinking, dropped.paths()), (None, &["reasoning_effort".to_owned()][..]));
     }

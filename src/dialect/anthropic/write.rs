@@ -4,6 +4,8 @@
 //! would miss in the answer (several answers, log probabilities, any-JSON without a schema, other dialects' own tools) is
 //! refused.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -19,6 +21,9 @@ use crate::dialect::{
 
 #[cfg(test)]
 mod tests;
+
+/// The longest name of a user that Anthropic takes.
+const USER_CHARS_MAX: usize = 256;
 
 #[derive(Serialize)]
 struct Body<'c> {
@@ -50,7 +55,7 @@ struct Body<'c> {
 
 #[derive(Serialize)]
 struct Metadata<'c> {
-    user_id: &'c str,
+    user_id: Cow<'c, str>,
 }
 
 #[derive(Serialize)]
@@ -120,7 +125,7 @@ pub fn write(call: &Call, model: &str) -> Result<Upstream, Unsayable> {
         temperature,
         top_p,
         top_k,
-        metadata: call.user.as_deref().map(|user_id| Metadata { user_id }),
+        metadata: call.user_within(USER_CHARS_MAX).map(|user_id| Metadata { user_id }),
         stream: true,
     };
     let body = serde_json::to_vec(&body).expect("strings and raw JSON become JSON").into();

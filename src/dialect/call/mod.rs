@@ -13,7 +13,9 @@ mod upstream;
 pub use knob::Knob;
 pub use upstream::{Dropped, Unsayable, Upstream};
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
+
+use sha2::{Digest, Sha256};
 
 use super::{AppDialect, Dialect};
 
@@ -349,6 +351,17 @@ impl Call {
             Some(turn) => turn.parts.push(part),
             None => self.turns.push(Turn { role, parts: vec![part] }),
         }
+    }
+
+    /// Who the app's user is, in at most `most` characters, of which there must be 64: a longer name becomes its hash,
+    /// the same each time. Coding agents put an account and a session into it.
+    pub fn user_within(&self, most: usize) -> Option<Cow<'_, str>> {
+        let user = self.user.as_deref()?;
+        if user.chars().count() <= most {
+            return Some(user.into());
+        }
+        let hash = Sha256::digest(user);
+        Some(hash.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Where the app wrote a member, in its own words.

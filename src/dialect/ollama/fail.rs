@@ -60,6 +60,11 @@ pub(super) fn of(error: &RawValue) -> Failed {
 /// A payload that is not what it should be. Where, and not what: the library would quote the text.
 pub(super) fn unreadable(error: &serde_json::Error) -> Failed {
     let column = error.column();
+    // A line that lacks its rest is the last one of a stream that broke off.
+    if error.is_eof() {
+        let message = format!("the provider's stream broke off within a line (column {column})");
+        return Failed::new(FailureCode::UpstreamCut, message);
+    }
     let message = format!("the provider sent a payload that cannot be read (column {column})");
     Failed::new(FailureCode::UpstreamError, message)
 }

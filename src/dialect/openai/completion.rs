@@ -47,6 +47,8 @@ struct Folded {
 #[derive(Default)]
 struct Choice {
     content: String,
+    /// Of the content.
+    characters: u64,
     reasoning: String,
     details: Details,
     entries: Vec<Detail>,
@@ -137,7 +139,10 @@ impl Folded {
         let signature = std::mem::take(&mut choice.signature);
         match &event.kind {
             Kind::Started(started) => self.head = Head::of(started),
-            Kind::Text(text) => choice.content += text,
+            Kind::Text(text) => {
+                choice.content += text;
+                choice.characters += text.chars().count() as u64;
+            }
             Kind::Refusal(text) => choice.refusal += text,
             Kind::Reasoning(part) => {
                 choice.reasoning += &part.text;
@@ -161,7 +166,7 @@ impl Folded {
                 }
             }
             Kind::Citation(source) => {
-                let characters = choice.content.chars().count() as u64;
+                let characters = choice.characters;
                 let index = u32::try_from(choice.annotations.len()).unwrap_or(u32::MAX);
                 match cited(source, self.head.is_native(), Place { characters, index }) {
                     Some(Cited::Annotation(raw)) => choice.annotations.push(raw),

@@ -1,5 +1,7 @@
 //! The items of a request's input, read into turns.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -73,8 +75,9 @@ pub(super) fn items(path: &str, raw: Raw<'_>, call: &mut Call) -> Result<(), Bad
     if !raw.get().starts_with('[') {
         return Err(wrong(path, "a string or a list of items"));
     }
+    let mut names = HashMap::new();
     for (at, raw) in list(Some(raw)).into_iter().enumerate() {
-        item(format!("{path}[{at}]"), raw, call)?;
+        item(format!("{path}[{at}]"), raw, &mut names, call)?;
     }
     Ok(())
 }
@@ -87,7 +90,13 @@ fn needed(path: &str, name: &str, raw: Raw<'_>) -> Result<String, BadRequest> {
     text(raw).ok_or_else(|| wrong(&format!("{path}.{name}"), "a string that is not empty"))
 }
 
-fn item(path: String, raw: &RawValue, call: &mut Call) -> Result<(), BadRequest> {
+/// `names`: the tools' of the calls so far, by their ids.
+fn item(
+    path: String,
+    raw: &RawValue,
+    names: &mut HashMap<String, String>,
+    call: &mut Call,
+) -> Result<(), BadRequest> {
     if !raw.get().starts_with('{') {
         return Err(wrong(&path, "an object"));
     }
@@ -98,6 +107,7 @@ fn item(path: String, raw: &RawValue, call: &mut Call) -> Result<(), BadRequest>
             let id = needed(&path, "call_id", item.call_id)?;
             let name = needed(&path, "name", item.name)?;
             let arguments = text_or_json(item.arguments).unwrap_or_else(|| "{}".to_owned());
+            names.insert(id.clone(), name.clone());
             let past = PastCall { id, name, arguments };
             call.say(Role::Assistant, Part::new(PartKind::ToolCall(past), path));
         }
@@ -112,7 +122,7 @@ fn item(path: String, raw: &RawValue, call: &mut Call) -> Result<(), BadRequest>
                     vec![Part::new(PartKind::Text(said), at)]
                 }
             };
-            let name = name_of(&id, call).unwrap_or_default();
+            let name = names.get(&id).cloned().unwrap_or_default();
             let result = ToolResult { id, name, content, is_error: false };
             call.say(Role::User, Part::new(PartKind::ToolResult(result), path));
         }
@@ -273,13 +283,4 @@ fn thought(item: &Item<'_>) -> Thought {
         }
     }
     thought
-}
-
-/// The name of the tool that a call of an earlier turn called.
-fn name_of(id: &str, call: &Call) -> Option<String> {
-    let parts = call.turns.iter().rev().flat_map(|turn| turn.parts.iter().rev());
-    parts.into_iter().find_map(|part| match &part.kind {
-        PartKind::ToolCall(past) if past.id == id => Some(past.name.clone()),
-        _ => None,
-    })
 }

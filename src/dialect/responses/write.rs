@@ -26,6 +26,9 @@ mod tests;
 const SHARED: [&str; 4] =
     ["prompt_cache_key", "prompt_cache_retention", "safety_identifier", "moderation"];
 
+/// The longest name of a user that OpenAI takes.
+const USER_CHARS_MAX: usize = 64;
+
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
@@ -80,8 +83,8 @@ pub fn write(call: &Call, model: &str) -> Result<Upstream, Unsayable> {
     if let Some(choice) = &call.tool_choice {
         more.insert("tool_choice".to_owned(), tool_choice(choice));
     }
-    if let Some(user) = &call.user {
-        more.insert("user".to_owned(), user.as_str().into());
+    if let Some(user) = call.user_within(USER_CHARS_MAX) {
+        more.insert("user".to_owned(), user.into());
     }
     let mut raw = std::collections::BTreeMap::new();
     for (knob, value) in &call.sampling {

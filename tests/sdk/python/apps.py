@@ -187,17 +187,21 @@ class OpenAiResponses(OpenAiChat):
     def ask(self, model: str, history: list, stream: bool, tools=False, think=False, schema=False) -> Answer:
         more = self.options(tools, think, schema)
         if stream:
-            response, text = None, ""
+            response, text, done = None, "", []
             for number, event in enumerate(self.client.responses.create(model=model, input=history, stream=True, **more)):
                 assert event.sequence_number == number or not self.strict, "numbers without a gap"
                 if event.type == "response.output_text.delta":
                     text += event.delta
+                if event.type == "response.output_item.done":
+                    done.append(event.item)
                 if event.type == "response.failed":
                     # An event like any other to the SDK: it is the app that looks.
                     raise openai.APIError(event.response.error.message, None, body=None)
                 if event.type in ("response.completed", "response.incomplete"):
                     response = event.response
             assert response is not None, "no terminal event"
+            # Some servers leave the whole's output empty: apps go by the items as they came.
+            response.output = response.output or done
             assert response.output_text == text or not self.strict, "the deltas say what the whole says"
         else:
             response = self.client.responses.create(model=model, input=history, **more)
@@ -334,6 +338,8 @@ class Gemini(App):
             for part in parts
             if part.function_call
         ]
+        # Google's SDK hands on arguments that come in patches, and calls' ends, as they come.
+        self.in_patches = any(part.function_call and part.function_call.will_continue for part in parts)
         counts = None
         if usage:
             out = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)

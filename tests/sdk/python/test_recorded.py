@@ -99,6 +99,11 @@ def seen_by(app, model: str, wish: dict) -> dict:
     return {"events": events, "error": None}
 
 
+def lacks_its_last_line(name: str) -> bool:
+    body = load(name)[2]
+    return body.startswith((b"event:", b"data:")) and not body.endswith((b"\n\n", b"\r\n\r\n"))
+
+
 OTHERS = [(dialect, name) for dialect in ("responses", "anthropic", "gemini") for name in recordings(dialect)]
 ALL = OTHERS + [("openai", name) for name in recordings() if not name.startswith("streams/")]
 
@@ -114,7 +119,11 @@ def test_a_recording_of_any_dialect_is_the_same_through_the_gateway(
     for _ in range(CUTS):
         seed = seeds.randrange(1 << 32)
         print(f"TOKENWAY_SEED={SEED}, cut seed {seed}")
-        assert seen_by(front(dialect), dialect, {"play": name, "seed": seed}) == wanted
+        seen = seen_by(front(dialect), dialect, {"play": name, "seed": seed})
+        if lacks_its_last_line(name) and len(seen["events"]) > len(wanted["events"]):
+            # An SDK overlooks an event without its empty line; the gateway reads it and writes it whole.
+            seen["events"].pop()
+        assert seen == wanted
 
 
 @pytest.mark.parametrize(("dialect", "name"), ALL)
@@ -131,8 +140,11 @@ def test_a_recording_comes_to_what_the_sdk_made_of_it(through_url: str, dialect:
     answer = app.ask(dialect, history, True)
     assert answer.text in (wanted["text"], wanted.get("text_from_deltas"))
     wanted_calls = [(call["name"], arguments(call["arguments"])) for call in wanted["tool_calls"]]
-    # What a token limit cut, Anthropic's SDK reads as far as it goes.
-    if not any(isinstance(cut, str) for _, cut in wanted_calls):
+    # What a token limit cut, Anthropic's SDK reads as far as it goes. Arguments in patches no SDK puts together; that they
+    # are what the provider sent, `test_a_recording_of_any_dialect_is_the_same_through_the_gateway` shows.
+    if getattr(app, "in_patches", False):
+        assert [name for _, name, _ in answer.calls if name] == [name for name, _ in wanted_calls]
+    elif not any(isinstance(cut, str) for _, cut in wanted_calls):
         assert [call[1:] for call in answer.calls] == wanted_calls
     if wanted["usage"] and answer.usage:
         assert answer.usage[2] == (wanted["usage"]["cached_input"] or 0)

@@ -8,8 +8,11 @@ fn entry(owner: &str, id: &str, input: usize) -> Entry {
     Entry {
         channel: ChannelKey { owner: Owner::new(owner), id: ChannelId::random() },
         generation: 0,
+        started: GenerationId::random(),
+        first_seq: 1,
         input: vec![RawValue::from_string(item).expect("JSON")],
         stored: true,
+        theirs: false,
         asked: Asked::default(),
         id: id.to_owned(),
         numbers: Numbers::default(),
@@ -45,6 +48,47 @@ fn a_response_is_found_by_either_id_and_forgotten_under_both() {
     assert!(index.remove(&owner, "resp_theirs").is_some());
     assert!(index.get(&owner, "resp_1").is_none());
     assert_eq!(index.ids[&owner].len(), 1);
+}
+
+#[test]
+fn what_the_app_was_told_is_its_id_and_nobody_elses_business() {
+    let (one, two) = (Owner::new("one"), Owner::new("two"));
+    let mut index = Responses::new(Limits::default());
+    index.insert(entry("one", "resp_1", 1));
+    index.insert(entry("one", "resp_2", 1));
+    index.told(&one, "resp_1", "resp_theirs");
+    for id in ["resp_1", "resp_theirs"] {
+        assert_eq!(index.get(&one, id).map(|entry| &*entry.id), Some("resp_theirs"));
+        assert!(index.is_anothers(&two, id) && !index.is_anothers(&one, id));
+    }
+    assert!(!index.is_anothers(&two, "resp_3"));
+    // What is another's already, or is no id, changes nothing.
+    index.told(&one, "resp_2", "resp_theirs");
+    index.told(&one, "resp_2", "");
+    index.told(&one, "resp_2", &"x".repeat(ID_BYTES_MAX + 1));
+    assert_eq!(index.get(&one, "resp_2").map(|entry| &*entry.id), Some("resp_2"));
+    assert_eq!(index.oldest().map(|entry| &*entry.id), Some("resp_theirs"));
+    index.remove(&one, "resp_theirs");
+    index.remove(&one, "resp_2");
+    assert_eq!(index.size(), (0, 0));
+}
+
+#[test]
+fn numbers_that_are_forgotten_give_their_bytes_back() {
+    let owner = Owner::new("one");
+    let mut index = Responses::new(Limits::default());
+    index.insert(entry("one", "resp_1", 1));
+    let (_, empty) = index.size();
+    for number in 0..10 {
+        index.note(&owner, "resp_1", number * 2, number * 3 + 1);
+    }
+    let (_, full) = index.size();
+    index.go_on_after(&owner, "resp_1", Some(4));
+    let (_, some) = index.size();
+    assert!(empty < some && some < full);
+    assert_eq!(index.get(&owner, "resp_1").and_then(|it| it.numbers.last()), Some((4, 7)));
+    index.go_on_after(&owner, "resp_1", None);
+    assert_eq!(index.size().1, empty);
 }
 
 #[test]

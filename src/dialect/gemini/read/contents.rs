@@ -1,5 +1,7 @@
 //! `contents` and `systemInstruction`: what has been said.
 
+use std::collections::{HashMap, VecDeque};
+
 use serde_json::value::RawValue;
 
 use super::{strict, string, wrong};
@@ -23,12 +25,21 @@ struct Past {
 struct Reader<'c> {
     call: &'c mut Call,
     past: Vec<Past>,
+    /// The first call of an id, and the calls of a name that no result named by it, by their place in `past`.
+    by_id: HashMap<String, usize>,
+    by_name: HashMap<String, VecDeque<usize>>,
     role: Role,
 }
 
 /// Reads `contents`; a single one will do.
 pub(super) fn read(raw: &RawValue, call: &mut Call) -> Result<(), BadRequest> {
-    let mut reader = Reader { call, past: Vec::new(), role: Role::User };
+    let mut reader = Reader {
+        call,
+        past: Vec::new(),
+        by_id: HashMap::new(),
+        by_name: HashMap::new(),
+        role: Role::User,
+    };
     for (number, content) in elements(raw).into_iter().enumerate() {
         let path = format!("contents[{number}]");
         let fields = strict(content, &path)?;
@@ -133,6 +144,9 @@ impl Reader<'_> {
             Some(raw) if raw.get().starts_with('{') => raw.get().to_owned(),
             Some(_) => return Err(wrong(&format!("{path}.args"), "an object")),
         };
+        let place = self.past.len();
+        self.by_id.entry(id.clone()).or_insert(place);
+        self.by_name.entry(name.clone()).or_default().push_back(place);
         self.past.push(Past { id: id.clone(), name: name.clone(), answered: false });
         self.say(PartKind::ToolCall(PastCall { id, name, arguments }), &path);
         Ok(())
@@ -143,10 +157,13 @@ impl Reader<'_> {
         let fields = strict(raw, &path)?;
         let name = string(&fields, "name", &path)?.unwrap_or_default();
         let id = string(&fields, "id", &path)?.filter(|id| !id.is_empty());
-        let past = self.past.iter_mut().find(|past| match &id {
-            Some(id) => past.id == *id,
-            None => !past.answered && past.name == name,
-        });
+        let place = match &id {
+            Some(id) => self.by_id.get(id).copied(),
+            None => self.by_name.get_mut(&name).and_then(|places| {
+                std::iter::from_fn(|| places.pop_front()).find(|&at| !self.past[at].answered)
+            }),
+        };
+        let past = place.map(|at| &mut self.past[at]);
         let mut result = ToolResult {
             id: id.unwrap_or_else(|| format!("call_{name}")),
             name,

@@ -40,6 +40,7 @@ impl Writer<'_> {
         for part in &self.call.system {
             self.uncached(part);
             match &part.kind {
+                PartKind::Text(text) if text.is_empty() => {}
                 PartKind::Text(text) => parts.push(text_part(text).object()),
                 _ => return Err(unsayable(&part.path, "its system instruction is only text")),
             }
@@ -74,6 +75,8 @@ impl Writer<'_> {
         for (at, part) in turn.parts.iter().enumerate() {
             self.uncached(part);
             match &part.kind {
+                // Google refuses a part in which nothing is said.
+                PartKind::Text(text) | PartKind::Refusal(text) if text.is_empty() => {}
                 PartKind::Text(text) | PartKind::Refusal(text) => {
                     parts.push(text_part(text));
                     parts.ends_in_text = true;
@@ -177,8 +180,8 @@ impl Writer<'_> {
             PartKind::ToolCall(call) => Some(call),
             _ => None,
         });
-        let known = calls.find(|call| call.id == *id).map(|call| &call.name);
-        let name = Some(name).filter(|name| !name.is_empty()).or(known).ok_or_else(|| {
+        let known = || calls.find(|call| call.id == *id).map(|call| &call.name);
+        let name = Some(name).filter(|name| !name.is_empty()).or_else(known).ok_or_else(|| {
             unsayable(path, "no tool call before it has its id, and results go by the tool's name")
         })?;
         let mut texts = Vec::new();

@@ -331,6 +331,16 @@ fn what_a_result_shows_stands_within_it_only_where_the_model_looks() {
 }
 
 #[test]
+fn a_part_in_which_nothing_is_said_is_left_out() {
+    let mut call = openai();
+    call.system.push(Part::new(text(""), "messages[0]"));
+    said(Role::User, vec![text(""), text("hi")], &mut call);
+    let (body, _) = written(&call, "gemini-2.5-pro");
+    assert_eq!(body["contents"], json!([{ "role": "user", "parts": [{ "text": "hi" }] }]));
+    assert_eq!(body.get("systemInstruction"), None);
+}
+
+#[test]
 fn a_model_that_cannot_but_think_is_asked_to_think_least() {
     for (model, config) in [
         ("gemini-2.5-pro", json!({ "includeThoughts": false, "thinkingBudget": 128 })),

@@ -21,6 +21,9 @@ use super::{NAME, request::PATH};
 /// The longest name of a schema that OpenAI takes.
 const NAME_BYTES_MAX: usize = 64;
 
+/// The longest name of a user that OpenAI takes.
+const USER_CHARS_MAX: usize = 64;
+
 /// Numbers of sampling and what they are called here.
 const SAMPLING: [(Knob, &str); 5] = [
     (Knob::Temperature, "temperature"),
@@ -66,8 +69,8 @@ pub fn write(call: &Call, model: &str) -> Result<Upstream, Unsayable> {
             None => dropped.note(call.path(*knob)),
         }
     }
-    if let Some(user) = &call.user {
-        body.set("user", user);
+    if let Some(user) = call.user_within(USER_CHARS_MAX) {
+        body.set("user", &user);
     }
     match &call.metadata {
         Some(metadata) if own => body.set("metadata", metadata),

@@ -156,6 +156,20 @@ fn a_model_that_is_not_to_think_is_not_asked_for_thoughts() {
 }
 
 #[test]
+fn a_users_long_name_becomes_one_that_openai_takes() {
+    let mut call = Call::new(AppDialect::Anthropic);
+    call.user = Some("user_1".into());
+    assert_eq!(sent(&call).0["user"], "user_1");
+    call.user = Some(format!("user_{}_account__session_{}", "a".repeat(64), "b".repeat(36)));
+    let (first, second) = (sent(&call).0["user"].clone(), sent(&call).0["user"].clone());
+    assert_eq!(first.as_str().map(str::len), Some(64));
+    assert_eq!(first, second);
+    let chat = crate::dialect::openai::write(&call, "m").expect("sayable").body;
+    let chat: Value = serde_json::from_slice(&chat).expect("JSON");
+    assert_eq!(chat["user"], first);
+}
+
+#[test]
 fn anthropics_word_for_the_most_thinking_becomes_one_that_openai_knows() {
     let mut call = Call::new(AppDialect::Anthropic);
     let amount = Some(Amount::Effort("max".into()));

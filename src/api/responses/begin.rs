@@ -1,0 +1,133 @@
+//! `POST /v1/responses`: what a turn goes on from, and what is remembered of it.
+//!
+//! A previous response that is remembered is written into the input, whoever is the target. One that is not is a
+//! Responses provider's to know; where none is asked, it is refused as OpenAI refuses it.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use serde_json::value::RawValue;
+
+use super::{
+    super::{
+        App,
+        access::Caller,
+        answer,
+        call::{self, Asking, misunderstood},
+        extract::Whole,
+        form::Form,
+        llm,
+        problem::Problem,
+    },
+    kept,
+};
+use crate::dialect::{
+    AppDialect, AppRequest, Asked, Dialect,
+    responses::{Request, items_of},
+};
+
+/// What is remembered of a call.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::api) struct Turn {
+    /// Whether its input is kept for a later turn.
+    pub(super) stored: bool,
+    /// What went before it is only known to the provider.
+    pub(super) theirs: bool,
+    /// It goes on without the app, which is answered at once unless it streams.
+    pub(in crate::api) background: bool,
+}
+
+pub(in crate::api) async fn begin(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Result<Whole, Problem>,
+) -> Response {
+    let dialect = AppDialect::Responses;
+    let asking = body.and_then(|Whole(body)| {
+        let request = Request::read(body).map_err(|error| misunderstood(&error))?;
+        asking(&app, &caller, request)
+    });
+    call::take(&app, &caller, &headers, dialect, asking).await
+}
+
+fn asking(app: &App, caller: &Caller, request: Request) -> Result<Asking, Problem> {
+    let asked = without_input(&request.asked());
+    let (stored, background) = (request.stores(), request.background());
+    let mut theirs = request.conversation();
+    let before = match request.previous_response_id() {
+        Some(previous) if !theirs => {
+            let before = went_before(app, caller, previous, request.model())?;
+            theirs = before.is_none();
+            before
+        }
+        _ => None,
+    };
+    let request = match before {
+        Some(before) => request.with_input(&before),
+        None => request,
+    };
+    Ok(Asking {
+        request: AppRequest::Responses(request),
+        form: Form::events(AppDialect::Responses, app.settings.sse_ids),
+        asked,
+        turn: Some(Turn { stored, theirs, background }),
+    })
+}
+
+/// What a turn after this response begins with; `None`: only the provider knows.
+fn went_before(
+    app: &App,
+    caller: &Caller,
+    previous: &str,
+    model: &str,
+) -> Result<Option<Vec<Box<RawValue>>>, Problem> {
+    let found = kept::find(app, &caller.owner, previous);
+    let Some(found) = found.filter(|found| !found.theirs) else {
+        let anothers = app.responses().is_anothers(&caller.owner, previous);
+        return match !anothers && is_known_elsewhere(app, model) {
+            true => Ok(None),
+            false => Err(not_found(previous)),
+        };
+    };
+    if !found.stored {
+        return Err(not_found(previous));
+    }
+    if found.channel.is_running_at(found.place.index) {
+        let message =
+            format!("the response `{previous}` is still running: go on from it when it has ended");
+        return Err(Problem::bad_request(message).about("previous_response_id"));
+    }
+    let said = answer::said(&found.channel, found.place);
+    let said = said.map_err(|failed| llm::problem_of(&failed).about("previous_response_id"))?;
+    let known = app.responses().get(&caller.owner, previous).map(|entry| entry.input.clone());
+    let mut items = known.ok_or_else(|| not_found(previous))?;
+    items.extend(items_of(&said));
+    Ok(Some(items))
+}
+
+/// Whether a target of this model keeps responses itself. Of a model that nobody serves, that is told later.
+fn is_known_elsewhere(app: &App, model: &str) -> bool {
+    let Ok(plan) = app.routes.plan(model, rand::random()) else { return true };
+    let mut providers = plan.targets.iter().filter_map(|it| app.providers.get(&it.provider));
+    providers.any(|provider| llm::spoken_by(provider) == Dialect::Responses)
+}
+
+fn not_found(previous: &str) -> Problem {
+    let message = format!("Previous response with id '{previous}' not found.");
+    let problem = Problem::new(StatusCode::BAD_REQUEST, "previous_response_not_found", message);
+    problem.about("previous_response_id")
+}
+
+/// What the answer depends on is kept for as long as the answer; the input is not part of that.
+fn without_input(asked: &Asked) -> Asked {
+    let mut members: BTreeMap<&str, &RawValue> =
+        serde_json::from_slice(&asked.request).unwrap_or_default();
+    members.remove("input");
+    let request = serde_json::to_vec(&members).expect("JSON stays JSON").into();
+    Asked { request, ..asked.clone() }
+}
