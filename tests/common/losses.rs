@@ -124,7 +124,7 @@ pub(crate) const LOSSES: &[Loss] = &[
     any(Anthropic, Member::Finish(ContentFilter), "`refusal`"),
     any(Anthropic, Member::NoUsage, "zeros"),
     any(Gemini, Member::Natives, "left out"),
-    any(Gemini, Member::Citations, "those of web pages; passages of documents are left out"),
+    any(Gemini, Member::Citations, "each source once"),
     any(Gemini, Member::Refusal, "text"),
     any(Gemini, Member::UnparsedCalls, "the end `MALFORMED_FUNCTION_CALL`"),
     any(Gemini, Member::Finish(Pause), "`STOP`"),

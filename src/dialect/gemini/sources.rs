@@ -43,7 +43,8 @@ impl Said {
     }
 }
 
-/// A citation of any dialect as one of Google's `groundingChunks`; `None` if it points nowhere.
+/// A citation of any dialect as one of Google's `groundingChunks`; `None` if it says neither where nor
+/// what.
 pub(super) fn chunk(citation: &[u8]) -> Option<String> {
     let raw = serde_json::from_slice::<&RawValue>(citation).ok()?;
     if let Some(url) = text(raw) {
@@ -56,7 +57,28 @@ pub(super) fn chunk(citation: &[u8]) -> Option<String> {
     let inner = ["urlCitation", "source"].iter().find_map(|name| fields.object(name));
     let url = |fields: &Fields<'_>| fields.text("url").or_else(|| fields.text("uri"));
     let place = inner.as_ref().filter(|inner| url(inner).is_some()).unwrap_or(&fields);
-    Some(web(&url(place)?, place.text("title").or_else(|| fields.text("title"))))
+    match url(place) {
+        Some(url) => Some(web(&url, place.text("title").or_else(|| fields.text("title")))),
+        None => passage(&fields),
+    }
+}
+
+/// A passage of a document that has no URL: what it says, and what the document is called.
+fn passage(citation: &Fields<'_>) -> Option<String> {
+    let first = |names: &[&str]| {
+        names.iter().filter_map(|name| citation.text(name)).find(|text| !text.is_empty())
+    };
+    // Bedrock quotes piece by piece.
+    let pieces = citation.list("sourceContent").into_iter().filter_map(Fields::of);
+    let quoted: String = pieces.filter_map(|piece| piece.text("text")).collect();
+    let text = first(&["citedText"]).or(Some(quoted).filter(|text| !text.is_empty()));
+    let title = first(&["documentTitle", "title", "filename"]);
+    title.as_ref().or(text.as_ref())?;
+    let members = [("uri", first(&["source"])), ("title", title), ("text", text)];
+    let members = members.into_iter().filter_map(|(name, text)| Some((name, text?)));
+    let members: Vec<_> =
+        members.map(|(name, text)| format!("\"{name}\":{}", json(&text))).collect();
+    Some(format!("{{\"retrievedContext\":{{{}}}}}", members.join(",")))
 }
 
 fn web(uri: &str, title: Option<String>) -> String {
@@ -80,6 +102,24 @@ mod tests {
             assert_eq!(chunk(citation.as_bytes()).as_deref(), Some(web), "{citation}");
         }
         assert_eq!(chunk(b"\"https://a\"").as_deref(), Some(r#"{"web":{"uri":"https://a"}}"#));
+        for (citation, context) in [
+            (
+                r#"{"type":"char_location","cited_text":"x","document_title":"D","document_index":0}"#,
+                r#"{"title":"D","text":"x"}"#,
+            ),
+            (
+                r#"{"type":"search_result_location","cited_text":"x","source":"kb/1","title":"D"}"#,
+                r#"{"uri":"kb/1","title":"D","text":"x"}"#,
+            ),
+            (
+                r#"{"title":"D","sourceContent":[{"text":"x"},{"text":"y"}],"location":{}}"#,
+                r#"{"title":"D","text":"xy"}"#,
+            ),
+            (r#"{"type":"file_citation","file_id":"f","filename":"D"}"#, r#"{"title":"D"}"#),
+        ] {
+            let expected = format!("{{\"retrievedContext\":{context}}}");
+            assert_eq!(chunk(citation.as_bytes()), Some(expected), "{citation}");
+        }
         assert_eq!(chunk(br#"{"type":"char_location","document_index":0}"#), None);
         assert_eq!(chunk(b"7"), None);
     }
