@@ -132,7 +132,11 @@ fn said(dialect: AppDialect, status: StatusCode, error: ErrorBody<'_>) -> Respon
 /// A path that nothing answers.
 pub(super) async fn no_such_route(request: Request) -> Response {
     let (method, path) = (request.method(), request.uri().path());
-    let message = format!("no such route: {method} {path}");
+    let mut message = format!("no such route: {method} {path}");
+    // What an SDK makes of a base URL that ends too early.
+    if matches!(path, "/chat/completions" | "/responses" | "/embeddings" | "/models") {
+        message.push_str("; the base URL for the OpenAI SDK ends with /v1");
+    }
     let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", message);
     match is_llm_call(method, path) {
         true => refuse(dialect_of(path, request.headers()), problem),

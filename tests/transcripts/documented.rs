@@ -23,7 +23,7 @@ Every recorded stream is checked against this table by `tests/transcripts`, whic
 fn page() -> String {
     let mut page = HEAD.to_owned();
     page += "| of an answer |";
-    APPS.iter().for_each(|app| write!(page, " an `{}` app reads |", app.as_str()).expect("text"));
+    APPS.iter().for_each(|app| write!(page, " `{}` apps read |", app.as_str()).expect("text"));
     page += "\n| --- |";
     page += &" --- |".repeat(APPS.len());
     page.push('\n');
