@@ -61,7 +61,7 @@ pub(super) fn of(error: &RawValue) -> Failed {
 pub(super) fn unreadable(error: &serde_json::Error) -> Failed {
     let column = error.column();
     // A line that lacks its rest is the last one of a stream that broke off.
-    if error.is_eof() {
+    if error.is_eof() && column > 0 {
         let message = format!("the provider's stream broke off within a line (column {column})");
         return Failed::new(FailureCode::UpstreamCut, message);
     }

@@ -126,6 +126,7 @@ fn a_whole_body_is_a_stream_of_one_line() {
     for (body, code) in [
         ("", FailureCode::UpstreamCut),
         ("{}", FailureCode::UpstreamCut),
+        (r#"{"message":{"con"#, FailureCode::UpstreamCut),
         (r#"{"error":"no"}"#, FailureCode::UpstreamError),
     ] {
         let mut out = Vec::new();
