@@ -165,6 +165,11 @@ impl Generation {
                 0
             }
             Kind::Resumed(resumed) => {
+                // Whoever looks now wants to know who speaks now; who spoke before is among the splices.
+                self.started.provider.clone_from(&resumed.to);
+                if !resumed.dialect.is_empty() {
+                    self.started.dialect.clone_from(&resumed.dialect);
+                }
                 self.resumed.push(resumed);
                 0
             }

@@ -172,6 +172,11 @@ class GenerationPart extends Part<GenerationSnapshot> {
         break;
       case "resumed":
         this.#resumed.push(kind.value);
+        // Whoever looks now wants to know who speaks now.
+        if (this.#said.started) {
+          const { to: provider, dialect } = kind.value;
+          this.say({ started: { ...this.#said.started, provider, ...(dialect && { dialect }) } });
+        }
         break;
       case "finished":
       case "failed":

@@ -96,8 +96,8 @@ async fn stream(app: &App, call: &Call, running: Running) -> Answer {
     let (place, generation) = (Place::of(&launched), launched.id.clone());
     let mut caller = launched.caller;
     let dialect = call.request.dialect();
-    let listener =
-        Listener { dialect, asked: call.asked.clone(), on_break: call.plan.failover.on_break };
+    let (asked, takes_bytes) = (call.asked.clone(), call.takes_bytes());
+    let listener = Listener { dialect, asked, takes_bytes };
     let head = tokio::time::timeout(app.settings.keep_alive, &mut caller.head).await;
     let (mut passing, mut answerer) = (None, None);
     let rest = match head {
@@ -159,7 +159,7 @@ async fn whole(app: &App, call: &Call, running: Running) -> Answer {
     let mut caller = launched.caller;
     let from = match (&mut caller.head).await {
         Ok(Head::Whole { from, status, headers, body }) => {
-            let own = from.dialect == Dialect::from(dialect);
+            let own = from.dialect == Dialect::from(dialect) && call.takes_bytes();
             match status.is_success() {
                 true if own => {
                     if call.turn.is_some() {

@@ -203,6 +203,12 @@ fn launch_once(app: &App, caller: &Caller, call: &Call) -> Result<Running, Appen
 }
 
 impl Call {
+    /// Whether the app may be given a provider's own bytes: nobody else will go on, and it went as its app wrote it.
+    pub(super) fn takes_bytes(&self) -> bool {
+        let rewritten = self.turn.as_ref().is_some_and(|turn| turn.rewritten);
+        self.plan.failover.on_break == OnBreak::Fail && !rewritten
+    }
+
     /// Who is called first.
     pub(super) fn first(&self) -> &Provider {
         &self.attempts.first().expect("a call has an attempt").provider

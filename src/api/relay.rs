@@ -23,7 +23,7 @@ use crate::{
     channel::{Channel, Reader, Signal, Step, Watch},
     dialect::{AppDialect, Asked, Dialect, Encoder, Wire},
     event::{Failed, FailureCode},
-    generation::{Answerer, Head, Item, Launched, OnBreak, TeeReader},
+    generation::{Answerer, Head, Item, Launched, TeeReader},
     ident::GenerationId,
     sequence::{Cursor, From},
     wire,
@@ -60,14 +60,14 @@ pub(super) struct Listener {
     pub(super) dialect: AppDialect,
     /// What its answer depends on.
     pub(super) asked: Asked,
-    /// What happens when the provider breaks.
-    pub(super) on_break: OnBreak,
+    /// It may be given a provider's own bytes, if that speaks the same.
+    pub(super) takes_bytes: bool,
 }
 
 impl Listener {
-    /// Whether the app may be given the bytes of whoever answers: they speak the same, and nobody else will go on.
+    /// Whether the app is given the bytes of whoever answers.
     pub(super) fn is_of(&self, from: &Answerer) -> bool {
-        from.dialect == Dialect::from(self.dialect) && self.on_break == OnBreak::Fail
+        self.takes_bytes && from.dialect == Dialect::from(self.dialect)
     }
 }
 

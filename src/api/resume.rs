@@ -27,7 +27,6 @@ use super::{
 };
 use crate::{
     dialect::{AppDialect, Asked},
-    generation::OnBreak,
     sequence::Cursor,
 };
 
@@ -83,7 +82,7 @@ fn stream(app: &App, found: &Found, after: Option<&str>) -> Result<Response, Pro
         _presence: channel.attend(),
         channel: channel.clone(),
         place: found.place,
-        listener: Listener { dialect: AppDialect::OpenAi, asked, on_break: OnBreak::Fail },
+        listener: Listener { dialect: AppDialect::OpenAi, asked, takes_bytes: false },
         form,
         settings: app.settings,
         naming: None,

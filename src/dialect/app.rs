@@ -201,11 +201,19 @@ impl AppRequest {
 
     /// The call in words that all dialects share.
     pub fn call(&self) -> Result<Call, BadRequest> {
-        match self {
-            Self::OpenAi(request) => request.call(),
-            Self::Responses(request) => request.call(),
-            Self::Anthropic(request) => request.call(),
-            Self::Gemini(request) => request.call(),
+        let (call, conversation) = match self {
+            Self::OpenAi(request) => (request.call()?, "messages"),
+            Self::Responses(request) => (request.call()?, "input"),
+            Self::Anthropic(request) => (request.call()?, "messages"),
+            Self::Gemini(request) => (request.call()?, "contents"),
+        };
+        match call.turns.is_empty() && call.system.is_empty() {
+            true => {
+                let problem =
+                    format!("$.{conversation} is missing or empty: say something to answer");
+                Err(BadRequest::of(conversation, problem))
+            }
+            false => Ok(call),
         }
     }
 

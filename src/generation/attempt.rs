@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use reqwest::{StatusCode, header};
+use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::{
@@ -140,6 +141,10 @@ impl Task {
                 self.ingest.finish(Ending::Stopped(failed)).0
             }
         };
+        if status.is_success() && !is_encoded(&headers) && is_cut(&body) {
+            let message = "the provider's answer ends in the middle of its JSON";
+            return Ok(Some(self.set_back(Failed::new(FailureCode::UpstreamCut, message))));
+        }
         self.voice.count(&mut events);
         let dialect = self.targets[target].dialect;
         let trouble = match failure_in(&events) {
@@ -236,6 +241,12 @@ impl Task {
 /// Another target may do better, this one will not.
 fn never(failed: &Failed) -> Trouble {
     Trouble { remedy: Remedy::Never, ..Trouble::of_failure(failed) }
+}
+
+/// Whether a body is JSON that stops before its end: a connection that is closed early looks like that where no length was
+/// announced.
+fn is_cut(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_err_and(|error| error.is_eof())
 }
 
 fn is_encoded(headers: &header::HeaderMap) -> bool {

@@ -39,6 +39,8 @@ async fn the_next_target_answers_for_one_that_does_not_and_the_channel_tells() {
         {
             assert_eq!(resumed[member], value);
         }
+        let state = stage.gateway.state(&channel_of(&app)).await;
+        assert_eq!(state["generations"][0]["provider"], "b", "who speaks now");
         stage.stop().await;
     }
 }

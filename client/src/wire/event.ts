@@ -69,7 +69,12 @@ export const Usage = message({
 /** Token counts; the last one of a generation holds. */
 export type Usage = Infer<typeof Usage>;
 
-export const Resumed = message({ from: string(1), to: string(2), reason: string(3) });
+export const Resumed = message({
+  from: string(1),
+  to: string(2),
+  reason: string(3),
+  dialect: string(4),
+});
 /** The generation goes on at another target. */
 export type Resumed = Infer<typeof Resumed>;
 

@@ -32,7 +32,6 @@ use crate::{
     channel::Channel,
     dialect::{AppDialect, Asked, responses},
     event::Failed,
-    generation::OnBreak,
 };
 
 #[derive(Debug, Deserialize)]
@@ -73,8 +72,11 @@ pub(super) async fn look_up(
     if let Some(found) = kept::find(app, &caller.owner, &id) {
         return Ok((found, request));
     }
-    let anothers = app.responses().is_anothers(&caller.owner, &id);
-    if !anothers && by_model::somebody_takes(app, AppDialect::Responses) {
+    let ours = {
+        let known = app.responses();
+        known.is_anothers(&caller.owner, &id) || known.is_deleted(&caller.owner, &id)
+    };
+    if !ours && by_model::somebody_takes(app, AppDialect::Responses) {
         return Err(passthrough::pass(State(app.clone()), request).await);
     }
     let message = format!("Response with id '{id}' not found.");
@@ -115,7 +117,7 @@ fn again(app: &App, found: &Found, after: Option<&str>) -> Result<Response, Prob
         _presence: channel.attend(),
         channel: channel.clone(),
         place: found.place,
-        listener: Listener { dialect, asked, on_break: OnBreak::Fail },
+        listener: Listener { dialect, asked, takes_bytes: false },
         form,
         settings: app.settings,
         naming: None,

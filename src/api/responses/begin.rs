@@ -23,7 +23,7 @@ use super::{
         llm,
         problem::Problem,
     },
-    kept,
+    kept, reference,
 };
 use crate::dialect::{
     AppDialect, AppRequest, Asked, Dialect,
@@ -39,6 +39,9 @@ pub(in crate::api) struct Turn {
     pub(super) theirs: bool,
     /// It goes on without the app, which is answered at once unless it streams.
     pub(in crate::api) background: bool,
+    /// It does not go as its app wrote it: what went before was written into its input, or it is the gateway's own to
+    /// run in the background. A provider's own answer would say so.
+    pub(in crate::api) rewritten: bool,
 }
 
 pub(in crate::api) async fn begin(
@@ -67,6 +70,9 @@ fn asking(app: &App, caller: &Caller, request: Request) -> Result<Asking, Proble
         }
         _ => None,
     };
+    let filled = reference::fill_in(app, &caller.owner, &request);
+    let rewritten = before.is_some() || filled.is_some() || background;
+    let request = filled.unwrap_or(request);
     let request = match before {
         Some(before) => request.with_input(&before),
         None => request,
@@ -75,7 +81,7 @@ fn asking(app: &App, caller: &Caller, request: Request) -> Result<Asking, Proble
         request: AppRequest::Responses(request),
         form: Form::events(AppDialect::Responses, app.settings.sse_ids),
         asked,
-        turn: Some(Turn { stored, theirs, background }),
+        turn: Some(Turn { stored, theirs, background, rewritten }),
     })
 }
 

@@ -3,7 +3,7 @@
 //! An id is only its owner's: to anybody else it does not exist. The index is bounded in entries and bytes, the oldest
 //! go first; an entry whose channel is gone is forgotten with it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde_json::value::RawValue;
 
@@ -18,6 +18,9 @@ const IDS_MAX: usize = 8;
 
 /// The longest id of a provider's that is remembered, in bytes.
 const ID_BYTES_MAX: usize = 256;
+
+/// So many deleted ids are remembered.
+const DELETED_MAX: usize = 1_024;
 
 /// How much may be remembered.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +80,8 @@ pub(in crate::api) struct Responses {
     entries: BTreeMap<u64, Held>,
     bytes: usize,
     next: u64,
+    /// Ids that were deleted here, the oldest first: a provider may still know its own.
+    deleted: VecDeque<(Owner, String)>,
 }
 
 #[derive(Debug)]
@@ -160,6 +165,21 @@ impl Responses {
         let after = held.entry.numbers.bytes();
         held.bytes = held.bytes - before + after;
         self.bytes = self.bytes - before + after;
+    }
+
+    /// Forgets a response because its owner wants it forgotten: it is not asked of a provider either.
+    pub(in crate::api) fn delete(&mut self, owner: &Owner, id: &str) {
+        let Some(number) = self.number(owner, id) else { return };
+        let ids = self.entries.get(&number).map_or_else(Vec::new, |held| held.ids.clone());
+        self.remove(owner, id);
+        self.deleted.extend(ids.into_iter().map(|id| (owner.clone(), id)));
+        let surplus = self.deleted.len().saturating_sub(DELETED_MAX);
+        self.deleted.drain(..surplus);
+    }
+
+    /// Whether its owner has deleted it.
+    pub(in crate::api) fn is_deleted(&self, owner: &Owner, id: &str) -> bool {
+        self.deleted.iter().any(|(other, deleted)| other == owner && deleted == id)
     }
 
     /// Whether this id is somebody else's, and so nobody's business.

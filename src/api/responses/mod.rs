@@ -13,6 +13,7 @@ mod index;
 mod kept;
 mod numbers;
 mod page;
+mod reference;
 mod verbs;
 
 use axum::routing::{MethodRouter, get};

@@ -46,7 +46,7 @@ pub(super) async fn delete(
     match back::look_up(&app, &caller, path, request).await {
         Ok((found, _)) => {
             stop(&found).await;
-            app.responses().remove(&caller.owner, &found.id);
+            app.responses().delete(&caller.owner, &found.id);
             let body = json!({ "id": found.id, "object": "response", "deleted": true });
             form::json(body.to_string().into())
         }

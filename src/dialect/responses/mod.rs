@@ -32,8 +32,8 @@ pub use decode::{Decoder, decode_whole};
 pub use encode::Encoder;
 pub use fail::{error_wire, error_wire_at, failure, tells_failure};
 pub use request::Request;
-pub use response::response_id;
-pub use whole::{encode_whole, items_of, snapshot, snapshot_of};
+pub use response::{response_id, response_of_item};
+pub use whole::{encode_whole, items_of, named_items_of, snapshot, snapshot_of};
 pub use write::write;
 
 /// The dialect's word in events.

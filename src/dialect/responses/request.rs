@@ -172,16 +172,23 @@ impl Request {
     /// repeats is still the app's: take [`asked`](Self::asked) from the request as it came.
     #[must_use]
     pub fn with_input(&self, previous: &[Box<RawValue>]) -> Self {
-        let own = self.items();
-        let all: Vec<_> = previous.iter().chain(&own).map(|item| item.get()).collect();
-        let top = self.body.top();
+        let items: Vec<_> = previous.iter().cloned().chain(self.items()).collect();
         let mut edits = self.body.edit();
-        edits.set(top, "input", &format!("[{}]", all.join(",")));
         if self.previous.is_some() {
-            edits.set(top, "previous_response_id", "null");
+            edits.set(self.body.top(), "previous_response_id", "null");
         }
         let edited = Body::read(edits.apply()).expect("an edited object is an object");
-        Self { body: edited, previous: None, ..self.clone() }
+        Self { body: edited, previous: None, ..self.clone() }.with_items(&items)
+    }
+
+    /// The request with these items as its input.
+    #[must_use]
+    pub fn with_items(&self, items: &[Box<RawValue>]) -> Self {
+        let items: Vec<_> = items.iter().map(|item| item.get()).collect();
+        let mut edits = self.body.edit();
+        edits.set(self.body.top(), "input", &format!("[{}]", items.join(",")));
+        let edited = Body::read(edits.apply()).expect("an edited object is an object");
+        Self { body: edited, ..self.clone() }
     }
 
     /// The call in words that all dialects share.

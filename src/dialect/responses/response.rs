@@ -42,6 +42,13 @@ pub fn response_id(generation: &str) -> String {
     format!("resp_{}", stem(generation))
 }
 
+/// The id of the response to which an item of ours belongs; `None` where it is not one of ours.
+pub fn response_of_item(item: &str) -> Option<String> {
+    let (stem, number) = item.split_once('_')?.1.rsplit_once('_')?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && !stem.is_empty()).then(|| response_id(stem))
+}
+
 /// What ids of a generation's response and items have in common.
 pub(super) fn stem(generation: &str) -> &str {
     generation.strip_prefix("gen_").unwrap_or(generation)
@@ -162,5 +169,24 @@ impl Serialize for Response {
         }
         map.serialize_entry("usage", &self.usage)?;
         map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_items_id_names_its_response() {
+        for (item, response) in [
+            ("msg_plfH-Opv407SllV8pq-hRA_0", Some("resp_plfH-Opv407SllV8pq-hRA")),
+            ("rs_a_b-c_12", Some("resp_a_b-c")),
+            ("msg_68c1f00ba5e", None),
+            ("msg__1", None),
+            ("fc_abc_", None),
+            ("", None),
+        ] {
+            assert_eq!(response_of_item(item).as_deref(), response, "{item}");
+        }
     }
 }

@@ -47,12 +47,19 @@ pub fn snapshot_of<'a>(mut encoder: Encoder, events: impl IntoIterator<Item = &'
 /// What a generation put out, as input items for the next turn. Ids are left out, because a provider would look for what
 /// it did not keep; so are its own thoughts where it did not encrypt them, and calls that were cut.
 pub fn items_of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Box<RawValue>> {
+    named_items_of(events).into_iter().map(|(_, item)| item).collect()
+}
+
+/// The same, each with the id under which the app was told it; an empty one where it has none of ours.
+pub fn named_items_of<'a>(
+    events: impl IntoIterator<Item = &'a Event>,
+) -> Vec<(String, Box<RawValue>)> {
     let mut encoder = Encoder::new(&Asked::default());
     feed(&mut encoder, events, |_| {});
     let own = encoder.response.own();
     let item =
         |output: &Output| match output {
-            Output::Raw(raw) => Some(raw.clone()),
+            Output::Raw(raw) => Some((String::new(), raw.clone())),
             Output::Item(Item::Message { content, .. }) if content.is_empty() => None,
             Output::Item(Item::Reasoning { encrypted_content: None, .. }) if own => None,
             Output::Item(
@@ -65,7 +72,7 @@ pub fn items_of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Box<RawV
                     members.shift_remove("id");
                     members.shift_remove("status");
                 }
-                to_raw_value(&value).ok()
+                Some((item.id().to_owned(), to_raw_value(&value).ok()?))
             }
         };
     encoder.response.output.iter().filter_map(item).collect()

@@ -47,6 +47,24 @@ async fn a_stream_that_breaks_off_is_a_success_to_no_app_whoever_broke_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_whole_answer_that_stops_in_the_middle_of_its_json_is_cut() {
+    let (gateway, upstream) = all().await;
+    let call = sent(ask(&gateway, tokenway::dialect::AppDialect::OpenAi, "openai", false));
+    let mut answer = upstream.call().await;
+    // Without a length, the end of the connection looks like the end of the body.
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+    answer
+        .write(head.to_owned() + "{\"id\":\"c\",\"choices\":[{\"message\":{\"content\":\"Hel")
+        .await;
+    answer.close().await;
+    let response = call.await.expect("a response");
+    assert_eq!(response.status(), 502);
+    let channel = header(response.headers(), "tokenway-channel").to_owned();
+    assert_eq!(gateway.ended(&channel).await["error"]["code"], "upstream_cut");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_without_a_payload_is_no_empty_success() {
     let (gateway, upstream) = all().await;
     for provider in Dialect::ALL {

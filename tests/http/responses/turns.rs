@@ -56,11 +56,13 @@ async fn a_conversation_goes_on_from_provider_to_provider_by_its_last_response()
     let (told, fourth) = turn(&gateway, responses, "responses", after(&third)).await;
     assert_eq!(told["input"].as_array().map(Vec::len), Some(7), "{told}");
     assert_eq!(told["previous_response_id"], Value::Null);
-    assert_eq!(fourth["id"], THEIRS);
-    // A response that came whole from its own dialect is known by the provider's id, too.
+    // What went before was written into its input, so the provider's own answer would not say what was asked.
+    assert_ne!(fourth["id"], THEIRS);
+    assert_eq!(fourth["previous_response_id"], third["id"]);
     let (told, _) = turn(&gateway, openai, "openai", after(&fourth)).await;
     assert_eq!(told["messages"].as_array().map(Vec::len), Some(9), "{told}");
-    assert_eq!(retrieved(&gateway, THEIRS).await["output"][0]["content"][0]["text"], WHOLE);
+    let id = fourth["id"].as_str().expect("an id");
+    assert_eq!(retrieved(&gateway, id).await["output"][0]["content"][0]["text"], WHOLE);
     gateway.stop().await;
 }
 
@@ -153,5 +155,27 @@ async fn what_a_response_began_with_is_had_in_pages() {
         let (status, said) = refusal(gateway.get(&format!("{path}?{query}"))).await;
         assert_eq!((status, &said["error"]["param"]), (400, &json!(param)), "{said}");
     }
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_app_refers_to_by_an_items_id_is_put_in_its_place() {
+    let (gateway, upstreams) = before(&["anthropic", "openai"], "").await;
+    let [anthropic, openai] = &upstreams[..] else { unreachable!() };
+    let (_, first) =
+        turn(&gateway, anthropic, "anthropic", json!({ "max_output_tokens": 9 })).await;
+    let item = first["output"].as_array().expect("items").last().expect("an item");
+    let reference = json!({ "type": "item_reference", "id": item["id"] });
+    let user = |text: &str| json!({ "role": "user", "content": text });
+    let input = json!({ "input": [user("Hi"), reference, user("More")] });
+    let (told, _) = turn(&gateway, openai, "openai", input).await;
+    let said = told["messages"].as_array().expect("messages");
+    assert_eq!(said.len(), 3, "{told}");
+    assert!(said[1]["role"] == "assistant" && said[1].to_string().contains(WHOLE), "{told}");
+
+    let unknown =
+        json!({ "input": [user("Hi"), { "type": "item_reference", "id": "msg_else_0" }] });
+    let (status, refused) = refusal(gateway.post("/v1/responses", ask("openai", unknown))).await;
+    assert_eq!((status, &refused["error"]["param"]), (400, &json!("input[1]")), "{refused}");
     gateway.stop().await;
 }

@@ -99,7 +99,7 @@ def test_an_answer_in_the_background_can_be_cancelled(lasting: OpenAI, player: P
 def test_a_conversation_goes_on_from_an_earlier_answer(lasting: OpenAI, player: Player, dialect: str) -> None:
     mark = uuid.uuid4().hex
     turns = [[{"text": "The Rhine is long."}], [{"text": "1233 km."}]]
-    first = lasting.responses.create(model=dialect, input=json.dumps({"turns": turns, "mark": mark}))
+    first = lasting.responses.create(model=dialect, input=json.dumps({"mark": mark, "turns": turns}))
     second = lasting.responses.create(model=dialect, input="How long?", previous_response_id=first.id)
     assert second.output_text == "1233 km."
     assert second.previous_response_id == first.id
@@ -123,5 +123,5 @@ def test_an_answer_that_was_deleted_is_gone(lasting: OpenAI, dialect: str) -> No
 def test_an_answer_that_is_not_to_be_stored_is_not_found(lasting: OpenAI, dialect: str) -> None:
     response = lasting.responses.create(model=dialect, input=json.dumps({"turns": [[{"text": "Hi"}]]}), store=False)
     assert response.output_text == "Hi"
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.BadRequestError, match="not found"):
         lasting.responses.create(model=dialect, input="And?", previous_response_id=response.id)

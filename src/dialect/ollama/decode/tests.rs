@@ -124,7 +124,7 @@ fn a_whole_body_is_a_stream_of_one_line() {
     };
     assert_eq!(end.reason, FinishReason::Length);
     for (body, code) in [
-        ("", FailureCode::UpstreamCut),
+        ("", FailureCode::UpstreamError),
         ("{}", FailureCode::UpstreamCut),
         (r#"{"message":{"con"#, FailureCode::UpstreamCut),
         (r#"{"error":"no"}"#, FailureCode::UpstreamError),

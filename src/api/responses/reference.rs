@@ -1,0 +1,66 @@
+//! Items that an app refers to by an id of ours, put in their places.
+//!
+//! The AI SDK sends `item_reference` for what an earlier response put out, unless it is told not to store. Only what is kept
+//! here is filled in; a provider's own ids stay as they are, for the provider to know.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    super::{App, answer},
+    kept,
+};
+use crate::{
+    dialect::responses::{Request, named_items_of, response_of_item},
+    ident::Owner,
+};
+
+#[derive(Deserialize)]
+struct Reference {
+    r#type: Option<String>,
+    id: Option<String>,
+}
+
+/// The request with its references to items of ours filled in; `None` if there are none.
+pub(super) fn fill_in(app: &App, owner: &Owner, request: &Request) -> Option<Request> {
+    let mut known = HashMap::new();
+    let mut filled = false;
+    let mut items = Vec::new();
+    for item in request.items() {
+        match referred(&item).and_then(|id| Some((response_of_item(&id)?, id))) {
+            Some((response, id)) => {
+                let put_out =
+                    known.entry(response).or_insert_with_key(|it| put_out(app, owner, it));
+                match put_out {
+                    Some(put_out) => {
+                        filled = true;
+                        // A thought that nobody can read again, or a call that was cut, is left out of a turn.
+                        items.extend(put_out.get(&id).cloned());
+                    }
+                    None => items.push(item),
+                }
+            }
+            None => items.push(item),
+        }
+    }
+    filled.then(|| request.with_items(&items))
+}
+
+/// The id, where an item is nothing but a reference.
+fn referred(item: &RawValue) -> Option<String> {
+    // Most items are not, and need not be read.
+    if item.get().len() > 512 {
+        return None;
+    }
+    let Reference { r#type, id } = serde_json::from_str(item.get()).ok()?;
+    id.filter(|_| r#type.as_deref() == Some("item_reference"))
+}
+
+/// What a response put out, by its items' ids; `None` if it is not kept here.
+fn put_out(app: &App, owner: &Owner, response: &str) -> Option<HashMap<String, Box<RawValue>>> {
+    let found = kept::find(app, owner, response).filter(|found| found.stored)?;
+    let said = answer::said(&found.channel, found.place).ok()?;
+    Some(named_items_of(&said).into_iter().collect())
+}
