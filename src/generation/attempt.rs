@@ -246,7 +246,8 @@ fn never(failed: &Failed) -> Trouble {
 /// Whether a body is JSON that stops before its end: a connection that is closed early looks like that where no length was
 /// announced.
 fn is_cut(body: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(body).is_err_and(|error| error.is_eof())
+    let read = serde_json::from_slice::<IgnoredAny>(body);
+    !body.trim_ascii().is_empty() && read.is_err_and(|error| error.is_eof())
 }
 
 fn is_encoded(headers: &header::HeaderMap) -> bool {

@@ -55,7 +55,7 @@ const event = fc.record({
       of("citation", fc.record({ data: bytes })),
       of("media", media),
       of("usage", usage),
-      of("resumed", fc.record({ from: text, to: text, reason: text })),
+      of("resumed", fc.record({ from: text, to: text, reason: text, dialect: text })),
       of("choiceFinished", finished),
       of("finished", finished),
       of("failed", failed),
