@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::Numbers;
 use crate::{
-    dialect::Asked,
+    dialect::{Asked, responses::response_id},
     ident::{ChannelKey, GenerationId, Owner},
 };
 
@@ -131,16 +131,38 @@ impl Responses {
         }
     }
 
-    /// A second id for a response: the provider's, when its first payload has told it. One that is known already stays
-    /// what it is.
+    /// A second id for a response: the provider's, when its first payload has told it. A provider that tells an id again
+    /// means the newer response; ids of ours stay what they are.
     pub(in crate::api) fn also(&mut self, owner: &Owner, id: &str, other: &str) {
         let Some(number) = self.number(owner, id) else { return };
+        if let Some(before) = self.number(owner, other).filter(|before| *before != number) {
+            self.give_up(owner, before, other);
+        }
         let Some(held) = self.entries.get_mut(&number) else { return };
         let ids = self.ids.entry(owner.clone()).or_default();
         let fits = held.ids.len() < IDS_MAX && (1..=ID_BYTES_MAX).contains(&other.len());
         if fits && !ids.contains_key(other) {
             ids.insert(other.to_owned(), number);
             held.ids.push(other.to_owned());
+        }
+    }
+
+    /// The response no longer goes by an id of the provider's.
+    fn give_up(&mut self, owner: &Owner, number: u64, theirs: &str) {
+        let Some(held) = self.entries.get_mut(&number) else { return };
+        let ours = response_id(held.entry.started.as_str());
+        if ours == theirs {
+            return;
+        }
+        held.ids.retain(|id| id != theirs);
+        if held.entry.id == theirs {
+            let (before, after) = (theirs.len(), ours.len());
+            held.entry.id = ours;
+            held.bytes = held.bytes - before + after;
+            self.bytes = self.bytes - before + after;
+        }
+        if let Some(ids) = self.ids.get_mut(owner) {
+            ids.remove(theirs);
         }
     }
 

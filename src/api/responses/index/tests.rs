@@ -8,7 +8,7 @@ fn entry(owner: &str, id: &str, input: usize) -> Entry {
     Entry {
         channel: ChannelKey { owner: Owner::new(owner), id: ChannelId::random() },
         generation: 0,
-        started: GenerationId::random(),
+        started: GenerationId::claimed(&id.replacen("resp_", "gen_", 1)),
         first_seq: 1,
         input: vec![RawValue::from_string(item).expect("JSON")],
         stored: true,
@@ -40,13 +40,16 @@ fn a_response_is_found_by_either_id_and_forgotten_under_both() {
     index.insert(entry("one", "resp_2", 1));
     index.also(&owner, "resp_1", "resp_theirs");
     index.also(&owner, "resp_2", "resp_theirs");
-    assert_eq!(index.get(&owner, "resp_theirs").map(|entry| &*entry.id), Some("resp_1"));
+    index.also(&owner, "resp_2", "resp_1");
+    let found = |id| index.get(&owner, id).map(|entry| &*entry.id);
+    assert_eq!(found("resp_theirs"), Some("resp_2"), "told again it is the newer one's");
+    assert_eq!(found("resp_1"), Some("resp_1"), "an id of ours stays what it is");
     for more in 0..100 {
-        index.also(&owner, "resp_1", &format!("resp_more_{more}"));
+        index.also(&owner, "resp_2", &format!("resp_more_{more}"));
     }
     assert_eq!(index.ids[&owner].len(), IDS_MAX + 1, "a provider cannot grow it");
     assert!(index.remove(&owner, "resp_theirs").is_some());
-    assert!(index.get(&owner, "resp_1").is_none());
+    assert!(index.get(&owner, "resp_2").is_none());
     assert_eq!(index.ids[&owner].len(), 1);
 }
 
@@ -62,14 +65,16 @@ fn what_the_app_was_told_is_its_id_and_nobody_elses_business() {
         assert!(index.is_anothers(&two, id) && !index.is_anothers(&one, id));
     }
     assert!(!index.is_anothers(&two, "resp_3"));
-    // What is another's already, or is no id, changes nothing.
-    index.told(&one, "resp_2", "resp_theirs");
+    // What is no id changes nothing.
     index.told(&one, "resp_2", "");
     index.told(&one, "resp_2", &"x".repeat(ID_BYTES_MAX + 1));
     assert_eq!(index.get(&one, "resp_2").map(|entry| &*entry.id), Some("resp_2"));
-    assert_eq!(index.oldest().map(|entry| &*entry.id), Some("resp_theirs"));
+    // A provider that tells an id again means the newer one.
+    index.told(&one, "resp_2", "resp_theirs");
+    assert_eq!(index.get(&one, "resp_2").map(|entry| &*entry.id), Some("resp_theirs"));
+    assert_eq!(index.oldest().map(|entry| &*entry.id), Some("resp_1"));
     index.remove(&one, "resp_theirs");
-    index.remove(&one, "resp_2");
+    index.remove(&one, "resp_1");
     assert_eq!(index.size(), (0, 0));
 }
 
