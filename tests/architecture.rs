@@ -23,7 +23,7 @@ const RULES: &[Rule] = &[
     Rule("snapshot", &WORDS, "a word knows only words"),
     Rule("wire", &WORDS, "the words as bytes, for whoever sends or stores them"),
     Rule("clock", &[], "time is the same for everyone"),
-    Rule("telemetry", &[], "anyone reports to it, so it can know nobody"),
+    Rule("telemetry", &WORDS, "anyone reports to it, so it knows only the words"),
     Rule("provider", &[], "moves bytes to and from a model; what they mean is the dialect's"),
     Rule(
         "dialect",

@@ -191,6 +191,7 @@ fn launch_once(app: &App, caller: &Caller, call: &Call) -> Result<Running, Appen
     let order = Order {
         channel: Arc::clone(&channel),
         model: call.request.model().to_owned(),
+        route: plan.route.clone(),
         attempts: call.attempts.clone(),
         call: Arc::new(call.request.clone()),
         failover: plan.failover,

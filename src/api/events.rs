@@ -27,6 +27,7 @@ use super::{
 use crate::{
     channel::{Reader, Signal, Slice, Snapshot, Step, Watch},
     sequence::{Cursor, Epoch, From},
+    telemetry::{Delivery, metrics::Present},
     wire::{self, json},
 };
 
@@ -57,16 +58,23 @@ pub(super) async fn events(
     let wait = wait.as_deref().map(poll::wait).transpose()?;
     let channel = app.channels.find(&caller.key(id))?;
     let from = place(&headers, after.as_deref())?;
-    let reader = channel.read(from)?;
-    let status = channel.status();
-    // Only whoever has seen something can be told that there is no more.
+    let delivery = Delivery::over(&app.telemetry.metrics, "sse");
+    // Only whoever has seen something comes back, and can be told that there is no more.
     let resumes = matches!(from, From::Cursor(_) | From::Seq(_));
+    let reader = channel.read(from);
+    if resumes {
+        delivery.resumed(reader.as_ref().map_or("refused", Reader::outcome));
+    }
+    let (reader, status) = (reader?, channel.status());
     if resumes && status.closed && reader.seq() == status.last_seq {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let signal = Signal::default();
     let watch = channel.watch(&signal);
+    let wait = wait.filter(|_| !wants_stream(&headers));
     let view = View {
+        _open: wait.is_none().then(|| delivery.opened()),
+        delivery,
         reader,
         signal,
         _watch: watch,
@@ -75,7 +83,7 @@ pub(super) async fn events(
         over: false,
         app: app.clone(),
     };
-    match wait.filter(|_| !wants_stream(&headers)) {
+    match wait {
         Some(wait) => Ok(poll::poll(&app, view, wait).await),
         None => Ok(sse::response(view.into_stream())),
     }
@@ -104,6 +112,9 @@ fn place(headers: &HeaderMap, after: Option<&str>) -> Result<From, Problem> {
 /// One viewer.
 pub(super) struct View {
     app: App,
+    delivery: Delivery,
+    /// A poll is no session.
+    _open: Option<Present>,
     reader: Reader,
     signal: Signal,
     _watch: Watch,
@@ -183,7 +194,8 @@ impl View {
             match self.reader.step() {
                 Step::Slice(slice) => self.say_slice(&mut said, &slice),
                 Step::Snapshot(snapshot) => {
-                    let Snapshot { epoch, through, state, .. } = &*snapshot;
+                    let Snapshot { epoch, through, state, cause } = &*snapshot;
+                    self.delivery.snapshot(cause.as_str());
                     let cursor = Some(Cursor { epoch: *epoch, seq: *through });
                     let data = json::snapshot_json(*through, *epoch, state);
                     said.push(Said { cursor, name: "snapshot", data });

@@ -53,6 +53,7 @@ use crate::{
     provider::Provider,
     route::{Health, Routes},
     session::Host,
+    telemetry::Telemetry,
 };
 
 /// The largest body an app may send: a conversation with images.
@@ -82,6 +83,8 @@ pub struct Parts {
     pub providers: HashMap<String, Arc<Provider>>,
     /// Their names in the file's order: the first of a dialect takes what no model names.
     pub provider_order: Vec<String>,
+    /// Where everything is reported to.
+    pub telemetry: Telemetry,
     /// Open mode's checks.
     pub guard: Guard,
     /// What the doors are set to.
@@ -161,11 +164,13 @@ pub fn router(app: App) -> Router {
         .route("/v1alpha/{*rest}", any(passthrough::pass))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::metrics))
         .merge(console::routes())
         .fallback(llm::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(cors)
+        .layer(middleware::from_fn_with_state(app.clone(), ops::count))
         // Outermost: a stranger is not even told what it might ask.
         .layer(middleware::from_fn_with_state(app.clone(), access::guard))
         .with_state(app)

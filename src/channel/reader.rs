@@ -46,6 +46,17 @@ pub enum Cause {
     Rewind,
 }
 
+impl Cause {
+    /// The word in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Trimmed => "trimmed",
+            Self::Rewind => "rewind",
+        }
+    }
+}
+
 /// Everything up to a seq, folded, from one immutable view of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
@@ -118,6 +129,16 @@ impl Reader {
             Pending::Nothing => self.channel.head() > self.seq || self.channel.is_over(),
             Pending::Snapshot(_) | Pending::Rewind(..) => true,
             Pending::Over => false,
+        }
+    }
+
+    /// How one that came with a cursor was taken up, in a word: `continued`, `snapshot` or `rewound`. Asked before the first
+    /// step.
+    pub fn outcome(&self) -> &'static str {
+        match self.pending {
+            Pending::Nothing | Pending::Over => "continued",
+            Pending::Snapshot(_) => "snapshot",
+            Pending::Rewind(..) => "rewound",
         }
     }
 

@@ -68,6 +68,13 @@ pub struct Times {
     pub deltas: Bytes,
 }
 
+impl Times {
+    /// When the first event was said, in milliseconds since 1970 UTC.
+    pub fn first_ms(&self) -> u64 {
+        self.base_ms + decode_varint(&mut &self.deltas[..]).unwrap_or_default()
+    }
+}
+
 impl Segment<Vec<u8>> {
     /// An empty segment that will begin with `first`; times count from `base_ms`.
     pub(super) fn begin(first: u64, base_ms: u64) -> Self {

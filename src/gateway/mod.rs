@@ -24,6 +24,7 @@ use crate::{
     route::{Health, Routes},
     session::{self, Host},
     store::Memory,
+    telemetry::Telemetry,
     transport::webtransport::{CannotKeep, CannotListen},
 };
 use front::front;
@@ -91,7 +92,9 @@ impl Gateway {
             max_bytes: config.channels.retention.max_bytes,
         };
         let channels = Arc::new(Channels::new(Arc::new(Memory), retention));
+        let telemetry = Telemetry::default();
         let session_settings = session::Settings {
+            metrics: telemetry.metrics.clone(),
             frame_interval: config.channels.frame_interval,
             server: concat!("tokenway/", env!("CARGO_PKG_VERSION")).to_owned(),
         };
@@ -102,7 +105,8 @@ impl Gateway {
         let door = Door::open(&config.listen, &state_dir, info).await?;
         let app = App::new(Parts {
             channels,
-            generations: Generations::new(),
+            generations: Generations::new(telemetry.clone()),
+            telemetry,
             routes: Routes::new(&config),
             health: Arc::new(Health::new(&config)),
             providers: config.providers.iter().map(provider).collect(),

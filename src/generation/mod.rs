@@ -36,7 +36,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::{StatusCode, header::HeaderMap};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -47,6 +50,7 @@ use crate::{
     ident::GenerationId,
     provider::{Provider, Request},
     route::{Health, Price},
+    telemetry::{About, Recorder, Telemetry},
 };
 
 /// What to generate, where, and under which rules.
@@ -55,6 +59,8 @@ pub struct Order {
     pub channel: Arc<Channel>,
     /// The public model name.
     pub model: String,
+    /// The name or pattern in the config that it came by.
+    pub route: String,
     /// Whom to call, in this order; at least one.
     pub attempts: Vec<Attempt>,
     /// The app's call, from which one for another target can be written when a provider breaks.
@@ -168,12 +174,13 @@ pub struct Generations {
     tasks: TaskTracker,
     /// Pulled when the gateway gives up what still runs.
     stop: CancellationToken,
+    telemetry: Telemetry,
 }
 
 impl Generations {
     /// Nothing runs yet.
-    pub fn new() -> Self {
-        Self { tasks: TaskTracker::new(), stop: CancellationToken::new() }
+    pub fn new(telemetry: Telemetry) -> Self {
+        Self { tasks: TaskTracker::new(), stop: CancellationToken::new(), telemetry }
     }
 
     /// Begins a generation: its `started` is on the channel when this returns.
@@ -191,11 +198,14 @@ impl Generations {
         let producer = order.channel.begin(started, stop.clone())?;
         let (index, first_seq) = (producer.index(), producer.cursor().seq);
         let (head_sender, head) = oneshot::channel();
-        let (tee, reader) = tee::tee();
+        let about = About { route: order.route.clone() };
+        let provider = first.provider.name();
+        let recorder = Recorder::begin(self.telemetry.clone(), about, provider, Instant::now());
+        let (tee, reader) = tee::tee(&self.telemetry.metrics);
         let (present, caller_present) = watch::channel(());
-        let ends = (head_sender, tee, caller_present);
         let stop = vigil::Stop { own: stop, gateway: self.stop.clone() };
-        let task = task::Task::new(order, id.clone(), producer, stop, ends);
+        let ends = voice::Ends { producer, head: head_sender, tee, recorder };
+        let task = task::Task::new(order, id.clone(), ends, stop, caller_present);
         self.tasks.spawn(task.run());
         let presence = CallerPresence { _present: present };
         Ok(Launched { id, index, first_seq, caller: Caller { head, tee: reader, presence } })
@@ -214,11 +224,5 @@ impl Generations {
             self.stop.cancel();
             self.tasks.wait().await;
         }
-    }
-}
-
-impl Default for Generations {
-    fn default() -> Self {
-        Self::new()
     }
 }

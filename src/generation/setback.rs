@@ -48,6 +48,29 @@ pub(super) enum Answer {
 }
 
 impl Setback {
+    /// In a word, for counting.
+    pub(super) fn kind(&self) -> &'static str {
+        let failed = match &self.answer {
+            Answer::Whole { status, .. } if !status.is_success() => None,
+            Answer::Whole { events, .. } | Answer::Stream { events, .. } => failure_in(events),
+            Answer::Failed { failed, .. } => Some(failed),
+        };
+        let Some(Failed { code, phase, status, .. }) = failed else { return refusal(self.status) };
+        match (code, phase) {
+            (FailureCode::Timeout, Some(TimeoutPhase::Connect)) => "timeout_connect",
+            (FailureCode::Timeout, Some(TimeoutPhase::FirstToken)) => "timeout_first_token",
+            (FailureCode::Timeout, Some(TimeoutPhase::Silent)) => "timeout_silent",
+            (FailureCode::Timeout, _) => "timeout_idle",
+            (FailureCode::UpstreamCut, _) => "cut",
+            (FailureCode::UpstreamError, _) if *status != 0 => refusal(*status),
+            (FailureCode::UpstreamError, _) if matches!(self.answer, Answer::Failed { .. }) => {
+                "connect"
+            }
+            (FailureCode::UpstreamError, _) => "stream",
+            _ => "other",
+        }
+    }
+
     /// The gateway found that it came to nothing.
     pub(super) fn of_failure(failed: Failed, events: Vec<Event>) -> Self {
         let trouble = Trouble::of_failure(&failed);
@@ -75,6 +98,17 @@ pub(super) fn is_mendable(failed: &Failed) -> bool {
         FailureCode::UpstreamError | FailureCode::UpstreamCut => true,
         FailureCode::Timeout => failed.phase != Some(TimeoutPhase::Total),
         FailureCode::Cancelled | FailureCode::Limit | FailureCode::GatewayLost => false,
+    }
+}
+
+/// An HTTP status that is no success, in a word.
+fn refusal(status: u16) -> &'static str {
+    match status {
+        401..=403 => "credentials",
+        404 => "not_found",
+        429 => "rate_limited",
+        400..500 => "http_4xx",
+        _ => "http_5xx",
     }
 }
 

@@ -6,24 +6,19 @@
 use std::{sync::Arc, time::Duration};
 
 use reqwest::header::HeaderValue;
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 use tracing::Instrument;
 
 use super::{
-    Answerer, Attempt, Head, OnBreak, Order,
+    Answerer, Attempt, OnBreak, Order,
     attempts::{Attempts, Next},
     ingest::Ingest,
     setback::{Answer, Setback},
-    tee::Tee,
     trouble::Trouble,
     vigil::{Stop, Vigil},
-    voice::Voice,
+    voice::{Ends, Voice},
 };
 use crate::{
-    channel::Producer,
     dialect::{AppRequest, Ending, Joint},
     event::{Failed, FailureCode, Resumed},
     ident::GenerationId,
@@ -63,20 +58,20 @@ impl Task {
     pub(super) fn new(
         order: Order,
         id: GenerationId,
-        producer: Producer,
+        ends: Ends,
         stop: Stop,
-        (head, tee, caller): (oneshot::Sender<Head>, Tee, watch::Receiver<()>),
+        caller: watch::Receiver<()>,
     ) -> Self {
         let first = order.attempts.first().expect("an order has an attempt");
         let nobody = first.answerer(0, 0);
-        let viewers = producer.channel().viewers();
+        let viewers = ends.producer.channel().viewers();
         let mends = order.failover.on_break == OnBreak::Continue;
         Self {
             ingest: Ingest::new(first.dialect, Arc::clone(&first.provider), id.as_str()),
             id,
             attempts: Attempts::new(order.failover, order.attempts.len(), Instant::now()),
             targets: order.attempts,
-            voice: Voice::new(producer, head, tee, mends, nobody),
+            voice: Voice::new(ends, mends, nobody),
             vigil: Vigil::new(stop, order.timeouts, order.on_disconnect, viewers, caller),
             call: order.call,
             health: order.health,
@@ -169,13 +164,15 @@ impl Task {
         self.ingest = Ingest::new(*dialect, Arc::clone(provider), self.id.as_str());
         let price = *price;
         self.attempts.called();
+        self.voice.recorder().called(provider.name());
         let from = self.answerer(target);
         self.voice.begin(from, price, &request.body, self.joint);
         self.vigil.deadlines.on_call(now);
         let ended = self.attempt(target, request).await;
         match &ended {
             Ok(None) => self.end_permit(Outcome::Good),
-            Ok(Some(Setback { trouble, .. })) => {
+            Ok(Some(setback @ Setback { trouble, .. })) => {
+                self.voice.recorder().set_back(setback.kind());
                 let provider = self.targets[target].provider.name();
                 tracing::info!(provider, why = trouble.why, "a call came to nothing");
             }

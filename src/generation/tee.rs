@@ -16,6 +16,10 @@ use parking_lot::Mutex;
 use crate::{
     event::{Failed, FailureCode},
     sequence::Cursor,
+    telemetry::{
+        Metrics,
+        metrics::{Counter, Gauge},
+    },
 };
 
 /// The most an app may be behind before its response is fed from the log instead: some seconds of a fast model.
@@ -60,10 +64,13 @@ pub(super) struct Tee(Arc<Shared>);
 #[derive(Debug)]
 pub struct TeeReader(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     ring: Mutex<Ring>,
     waker: AtomicWaker,
+    /// What waits in all tees.
+    waiting: Gauge,
+    overflows: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -78,8 +85,13 @@ struct Ring {
 }
 
 /// Both sides of an empty tee.
-pub(super) fn tee() -> (Tee, TeeReader) {
-    let shared = Arc::new(Shared::default());
+pub(super) fn tee(metrics: &Metrics) -> (Tee, TeeReader) {
+    let shared = Arc::new(Shared {
+        ring: Mutex::default(),
+        waker: AtomicWaker::new(),
+        waiting: metrics.queue.with(["tee"]),
+        overflows: metrics.tee_overflows.only(),
+    });
     (Tee(Arc::clone(&shared)), TeeReader(shared))
 }
 
@@ -91,12 +103,15 @@ impl Tee {
             if ring.unread || ring.overflowed {
                 return;
             }
+            let before = ring.bytes;
             for payload in payloads {
                 ring.bytes += payload.bytes();
                 ring.payloads.push(payload);
             }
+            self.0.waiting.inc_by((ring.bytes - before) as i64);
             if ring.bytes > TEE_BYTES_MAX && ring.payloads.len() > 1 {
                 drop(ring);
+                self.0.overflows.inc();
                 return self.give_up();
             }
         }
@@ -108,7 +123,8 @@ impl Tee {
     /// The app is fed from the log.
     pub(super) fn give_up(&self) {
         let mut ring = self.0.ring.lock();
-        *ring = Ring { overflowed: true, ended: ring.ended.take(), ..Ring::default() };
+        let ended = ring.ended.take();
+        self.0.replace(&mut ring, Ring { overflowed: true, ended, ..Ring::default() });
         drop(ring);
         self.0.waker.wake();
     }
@@ -117,6 +133,14 @@ impl Tee {
     pub(super) fn end(&self, untold: Option<Failed>) {
         self.0.ring.lock().ended.get_or_insert(untold);
         self.0.waker.wake();
+    }
+}
+
+impl Shared {
+    /// Gives up what waits.
+    fn replace(&self, ring: &mut Ring, other: Ring) {
+        self.waiting.dec_by(ring.bytes as i64);
+        *ring = other;
     }
 }
 
@@ -132,7 +156,7 @@ impl TeeReader {
         self.0.waker.register(cx.waker());
         let mut ring = self.0.ring.lock();
         if !ring.payloads.is_empty() {
-            ring.bytes = 0;
+            self.0.waiting.dec_by(std::mem::take(&mut ring.bytes) as i64);
             return Poll::Ready(Item::Payloads(std::mem::take(&mut ring.payloads)));
         }
         match (ring.overflowed, &ring.ended) {
@@ -145,7 +169,7 @@ impl TeeReader {
 
 impl Drop for TeeReader {
     fn drop(&mut self) {
-        *self.0.ring.lock() = Ring { unread: true, ..Ring::default() };
+        self.0.replace(&mut self.0.ring.lock(), Ring { unread: true, ..Ring::default() });
     }
 }
 
@@ -172,7 +196,7 @@ mod tests {
 
     #[test]
     fn payloads_come_out_as_they_went_in_and_then_the_end() {
-        let (tee, reader) = tee();
+        let (tee, reader) = tee(&Metrics::new());
         assert_eq!(take(&reader), Poll::Pending);
         tee.push([payload(1, 5), payload(2, 5)]);
         tee.end(None);
@@ -183,22 +207,39 @@ mod tests {
 
     #[test]
     fn an_app_that_falls_too_far_behind_is_sent_to_the_log() {
-        let (tee, reader) = tee();
+        let (tee, reader) = tee(&Metrics::new());
         tee.push([payload(1, TEE_BYTES_MAX), payload(2, 1)]);
         tee.push([payload(3, 1)]);
         assert_eq!(take(&reader), Poll::Ready(Item::Overflowed));
     }
 
     #[test]
+    fn what_waits_is_counted_and_nothing_else() {
+        let metrics = Metrics::new();
+        let waiting = metrics.queue.with(["tee"]);
+        let (writer, reader) = tee(&metrics);
+        writer.push([payload(1, 5)]);
+        assert!(waiting.get() > 5);
+        assert!(take(&reader).is_ready());
+        assert_eq!(waiting.get(), 0, "taken");
+        writer.push([payload(2, TEE_BYTES_MAX), payload(3, 1)]);
+        assert_eq!((waiting.get(), metrics.tee_overflows.only().get()), (0, 1), "given up");
+        let (writer, reader) = tee(&metrics);
+        writer.push([payload(1, 5)]);
+        drop((reader, writer));
+        assert_eq!(waiting.get(), 0, "unread");
+    }
+
+    #[test]
     fn payloads_of_a_byte_fill_it_too() {
-        let (tee, reader) = tee();
+        let (tee, reader) = tee(&Metrics::new());
         tee.push((1..TEE_BYTES_MAX as u64 / 64).map(|seq| payload(seq, 1)));
         assert_eq!(take(&reader), Poll::Ready(Item::Overflowed));
     }
 
     #[test]
     fn one_payload_larger_than_the_ring_still_passes() {
-        let (tee, reader) = tee();
+        let (tee, reader) = tee(&Metrics::new());
         tee.push([payload(1, 2 * TEE_BYTES_MAX)]);
         let large = Item::Payloads(vec![payload(1, 2 * TEE_BYTES_MAX)]);
         assert_eq!(take(&reader), Poll::Ready(large));

@@ -4,7 +4,7 @@
 //! its place without a trace.
 
 use reqwest::header::HeaderMap;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     Answerer, Head,
@@ -22,13 +22,23 @@ use crate::{
     event::{Event, Failed, FailureCode, Kind, Resumed, TimeoutPhase, Usage},
     route::Price,
     sequence::Cursor,
+    telemetry::Recorder,
 };
 
 /// More than this is no opening: it is passed on, seen or not.
 const OPENING_BYTES_MAX: usize = 64 * 1024;
 
+/// Where what is said goes: to the channel, to the app, and to whoever keeps count.
+pub(super) struct Ends {
+    pub(super) producer: Producer,
+    pub(super) head: oneshot::Sender<Head>,
+    pub(super) tee: Tee,
+    pub(super) recorder: Recorder,
+}
+
 pub(super) struct Voice {
     producer: Producer,
+    recorder: Recorder,
     head: Option<oneshot::Sender<Head>>,
     /// Who was called last.
     from: Answerer,
@@ -77,18 +87,14 @@ impl From<Restarted> for Unsaid {
 
 impl Voice {
     /// `mends`: a break in mid-stream is to be mended. `from`: who stands for it until somebody was called.
-    pub(super) fn new(
-        producer: Producer,
-        head: oneshot::Sender<Head>,
-        tee: Tee,
-        mends: bool,
-        from: Answerer,
-    ) -> Self {
+    pub(super) fn new(ends: Ends, mends: bool, from: Answerer) -> Self {
+        let Ends { producer, head, tee, recorder } = ends;
         if mends {
             tee.give_up();
         }
         Self {
             producer,
+            recorder,
             head: Some(head),
             from,
             tee,
@@ -97,6 +103,11 @@ impl Voice {
             mending: mends.then(Mending::default),
             opening: None,
         }
+    }
+
+    /// Told of what is not said.
+    pub(super) fn recorder(&mut self) -> &mut Recorder {
+        &mut self.recorder
     }
 
     /// What was said so far.
@@ -303,6 +314,7 @@ impl Voice {
         match self.producer.append(events) {
             Ok(_) => {
                 log_end(events);
+                self.recorder.said(events, Instant::now());
                 self.said.note(events);
                 Ok(())
             }

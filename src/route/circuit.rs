@@ -108,6 +108,15 @@ impl Circuit {
         }
     }
 
+    /// In a word, and until when it lets nobody through.
+    pub(super) fn state(&self) -> (&'static str, Option<Instant>) {
+        match self.state {
+            State::Closed(_) => ("closed", None),
+            State::Open { until } => ("open", Some(until)),
+            State::Probing { .. } => ("half_open", None),
+        }
+    }
+
     /// Whether it knows nothing that a new one would not.
     pub(super) fn is_blank(&self, now: Instant, rule: &Breaker) -> bool {
         match &self.state {

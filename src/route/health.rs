@@ -76,6 +76,21 @@ pub struct Resting {
     pub until: Option<Instant>,
 }
 
+/// How one target is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The provider.
+    pub provider: String,
+    /// The model's name there.
+    pub model: String,
+    /// Its breaker: `closed`, `open` or `half_open`.
+    pub breaker: &'static str,
+    /// When an open breaker lets the next call through.
+    pub until: Option<Instant>,
+    /// Calls under way.
+    pub in_flight: u32,
+}
+
 impl Health {
     /// Everything is well; the limits and breakers are the config's.
     pub fn new(config: &Config) -> Self {
@@ -119,6 +134,24 @@ impl Health {
         })?;
         target.in_flight += 1;
         Ok(Permit { shared: Arc::clone(shared), key, pass, ended: false })
+    }
+
+    /// How every target is that was called lately, by provider and model.
+    pub fn report(&self) -> Vec<Report> {
+        let targets = self.shared.targets.lock();
+        let mut reports: Vec<_> = targets
+            .iter()
+            .map(|(key, target)| {
+                let (breaker, until) = target.circuit.state();
+                let Key { provider, model } = key.clone();
+                Report { provider, model, breaker, until, in_flight: target.in_flight }
+            })
+            .collect();
+        drop(targets);
+        reports.sort_by(|one, other| {
+            (&one.provider, &one.model).cmp(&(&other.provider, &other.model))
+        });
+        reports
     }
 }
 

@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::config::{Config, Failover, Model, OnDisconnect, Timeouts};
 
 pub use crate::config::Price;
-pub use health::{Health, Outcome, Permit, Resting};
+pub use health::{Health, Outcome, Permit, Report, Resting};
 pub use price::Prices;
 
 /// All routes of one config; a changed config makes new ones.
@@ -44,6 +44,8 @@ pub struct Routes {
 pub struct Plan {
     /// The public name that was asked for.
     pub model: String,
+    /// The name or pattern in the config that it came by.
+    pub route: String,
     /// To be tried in this order; at least one.
     pub targets: Vec<Target>,
     /// How long what may take.
@@ -117,6 +119,7 @@ impl Routes {
         });
         Ok(Plan {
             model: name.to_owned(),
+            route: model.name.clone(),
             targets: targets.collect(),
             timeouts: model.timeouts,
             on_disconnect: model.on_disconnect,

@@ -32,10 +32,18 @@ impl Host {
         let session = Session::new(settings, channels, owner, transport.form());
         let shutdown = Shutdown { begins: self.closing.clone(), grace: GO_AWAY_GRACE };
         let span = tracing::debug_span!("session", id = session.id());
+        let delivery = Arc::clone(session.delivery());
         let task = async move {
+            let _open = delivery.opened();
             match run(transport, session, shutdown).await {
-                Outcome::Left(why) => tracing::debug!(%why, "left"),
-                Outcome::Closed(why) => tracing::debug!(?why, "closed"),
+                Outcome::Left(why) => {
+                    delivery.ended("left");
+                    tracing::debug!(%why, "left");
+                }
+                Outcome::Closed(why) => {
+                    delivery.ended(&why.code());
+                    tracing::debug!(?why, "closed");
+                }
             }
         };
         self.tasks.spawn(task.instrument(span));

@@ -111,6 +111,11 @@ pub enum Closing {
 }
 
 impl Closing {
+    /// Its code, as the client is told it.
+    pub(super) fn code(&self) -> String {
+        self.to_wire().code
+    }
+
     pub(super) fn to_wire(&self) -> proto::Closing {
         let (code, message, retry) = match self {
             Self::BadMessage(what) => ("bad_message", what.clone(), false),

@@ -15,13 +15,15 @@ use super::{
     lanes::Lanes,
     reach::{self, Reach},
     refusals::{Closing, Refusal},
-    subscription::{Next, Subscription},
+    subscription::{Counting, Next, Subscription},
 };
 use crate::{
     channel::{Channels, Signal},
+    clock,
     frame::{DATAGRAM_BYTES_MAX, Due, Form, FrameClock, Press},
     ident::{Owner, random_id},
     sequence::From,
+    telemetry::{Delivery, Metrics},
     transport::Lane,
     wire::proto::{self, client_message::Body as Request, control::Body as Answer},
 };
@@ -48,12 +50,14 @@ pub struct Settings {
     pub frame_interval: Duration,
     /// What the gateway calls itself, e.g. `tokenway/0.1.0`.
     pub server: String,
+    /// Where sessions are counted.
+    pub metrics: Metrics,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let server = concat!("tokenway/", env!("CARGO_PKG_VERSION")).into();
-        Self { frame_interval: Duration::from_millis(16), server }
+        Self { frame_interval: Duration::from_millis(16), server, metrics: Metrics::default() }
     }
 }
 
@@ -61,6 +65,7 @@ impl Default for Settings {
 pub struct Session {
     id: String,
     settings: Settings,
+    delivery: Arc<Delivery>,
     reach: Reach,
     signal: Signal,
     form: Form,
@@ -97,6 +102,7 @@ impl Session {
         Self {
             id: random_id("ses"),
             clock: FrameClock::new(settings.frame_interval),
+            delivery: Arc::new(Delivery::over(&settings.metrics, transport(form))),
             settings,
             reach: Reach::new(channels, owner),
             signal: Signal::default(),
@@ -118,6 +124,11 @@ impl Session {
     /// Its id, for logs.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Where it is counted.
+    pub fn delivery(&self) -> &Arc<Delivery> {
+        &self.delivery
     }
 
     /// Raised when one of its channels has something new.
@@ -255,7 +266,8 @@ impl Session {
     pub fn tick(&mut self, now: Instant, outbox: &mut impl Outbox) {
         self.signal.lower();
         self.changed = false;
-        let mut wrote = 0;
+        let (mut frames, mut wrote) = (0, 0);
+        let now_ms = clock::now_ms();
         let mut refused = None;
         let mut ended = Vec::new();
         self.datagram_max = outbox.datagram_max().min(DATAGRAM_BYTES_MAX);
@@ -276,12 +288,17 @@ impl Session {
                     self.changed = true;
                     return false;
                 }
-                let (frame, goes_on) = match one.next(&mut self.press, datagram_max) {
+                let (frame, goes_on) = match one.next(
+                    &mut self.press,
+                    datagram_max,
+                    &Counting { delivery: &self.delivery, now_ms },
+                ) {
                     Next::Nothing => return false,
                     Next::Datagram => return one.has_news(),
                     Next::Frame(frame) => (frame, true),
                     Next::Last(frame) => (frame, false),
                 };
+                frames += 1;
                 wrote += frame.len();
                 outbox.put(one.lane, frame);
                 if !goes_on {
@@ -293,6 +310,9 @@ impl Session {
         ended.iter().for_each(|alias| self.remove(*alias, outbox));
         wrote += self.send_datagrams(now, outbox);
         self.turn = refused.and_then(|alias| self.place(alias)).unwrap_or(0);
+        if wrote > 0 {
+            self.delivery.wrote(frames, wrote);
+        }
         if wrote > 0 || refused.is_some() {
             self.clock.ticked(now);
         }
@@ -391,7 +411,21 @@ impl Session {
         self.answers.push(request, answer);
     }
 
+    /// Counts whoever comes back with a cursor.
     fn try_subscribe(&mut self, wanted: proto::Subscribe) -> Result<proto::Subscribed, Refusal> {
+        let resumes = matches!(wanted.from, Some(proto::subscribe::From::Cursor(_)));
+        let subscribed = self.begin_subscription(wanted);
+        if resumes {
+            let one = self.subscriptions.last().filter(|_| subscribed.is_ok());
+            self.delivery.resumed(one.map_or("refused", Subscription::outcome));
+        }
+        subscribed
+    }
+
+    fn begin_subscription(
+        &mut self,
+        wanted: proto::Subscribe,
+    ) -> Result<proto::Subscribed, Refusal> {
         self.aliases.take(wanted.alias)?;
         if self.subscriptions.len() >= SUBSCRIPTIONS_MAX {
             return Err(Refusal::new(
@@ -410,7 +444,9 @@ impl Session {
         let reader = channel.read(from)?;
         let begins_after = reader.seq();
         let lane = self.lanes.assign();
-        let one = Subscription::new(wanted.alias, lane, reader, watch, wanted.times);
+        let present = self.delivery.subscribed();
+        let ties = (watch, present);
+        let one = Subscription::new(wanted.alias, lane, reader, ties, wanted.times);
         let one = if by_datagram { one.by_datagram() } else { one };
         self.subscriptions.push(one);
         self.changed = true;
@@ -440,5 +476,13 @@ impl Session {
             None if self.aliases.was_used(alias) => Ok(()),
             None => Err(Refusal::new("bad_request", "no subscription has this alias")),
         }
+    }
+}
+
+/// The carrier, by how it writes frames.
+fn transport(form: Form) -> &'static str {
+    match form {
+        Form::Frame => "webtransport",
+        Form::Message => "websocket",
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     channel::{self, Ended, Reader, Slice, Step, Watch},
     frame::{Outgoing, Press, Unacknowledged},
+    telemetry::{Delivery, metrics::Present},
     transport::Lane,
     wire::{
         self,
@@ -24,7 +25,15 @@ pub(super) struct Subscription {
     datagrams: Option<Unacknowledged>,
     /// The channel has ended; what was sent by datagram goes by the stream first.
     ending: Option<Reason>,
-    _watch: Watch,
+    /// It had everything once: from then on, what is late is late.
+    caught_up: bool,
+    _ties: (Watch, Present),
+}
+
+/// Where what it writes is counted, and when.
+pub(super) struct Counting<'a> {
+    pub(super) delivery: &'a Delivery,
+    pub(super) now_ms: u64,
 }
 
 /// What a subscription writes next.
@@ -41,8 +50,15 @@ pub(super) enum Next {
 }
 
 impl Subscription {
-    pub(super) fn new(alias: u32, lane: Lane, reader: Reader, watch: Watch, times: bool) -> Self {
+    pub(super) fn new(
+        alias: u32,
+        lane: Lane,
+        reader: Reader,
+        ties: (Watch, Present),
+        times: bool,
+    ) -> Self {
         Self {
+            caught_up: !reader.has_news(),
             alias,
             lane,
             blocked: false,
@@ -51,7 +67,7 @@ impl Subscription {
             leaving: false,
             datagrams: None,
             ending: None,
-            _watch: watch,
+            _ties: ties,
         }
     }
 
@@ -70,6 +86,11 @@ impl Subscription {
         self.datagrams.as_mut()
     }
 
+    /// How it was taken up, if it came with a cursor. Asked before anything was written.
+    pub(super) fn outcome(&self) -> &'static str {
+        self.reader.outcome()
+    }
+
     /// Whether there may be something to write. Takes no lock.
     pub(super) fn has_news(&self) -> bool {
         self.leaving || self.ending.is_some() || self.reader.has_news()
@@ -81,7 +102,12 @@ impl Subscription {
     }
 
     /// What to write now, where a datagram has at most `datagram_max` bytes.
-    pub(super) fn next(&mut self, press: &mut Press, datagram_max: usize) -> Next {
+    pub(super) fn next(
+        &mut self,
+        press: &mut Press,
+        datagram_max: usize,
+        counting: &Counting<'_>,
+    ) -> Next {
         if self.leaving {
             return self.end(Reason::Unsubscribed, press);
         }
@@ -89,8 +115,17 @@ impl Subscription {
             return self.end(reason, press);
         }
         match self.reader.step() {
-            Step::Slice(slice) => self.events(slice, press, datagram_max),
+            Step::Slice(slice) => {
+                if self.caught_up {
+                    let said_ms = slice.times.first_ms();
+                    counting.delivery.lags(counting.now_ms.saturating_sub(said_ms));
+                }
+                self.caught_up |= !self.reader.has_news();
+                self.events(slice, press, datagram_max)
+            }
             Step::Snapshot(snapshot) => {
+                counting.delivery.snapshot(snapshot.cause.as_str());
+                self.caught_up = !self.reader.has_news();
                 let news = News::Snapshot(snapshot_to_wire(&snapshot));
                 Next::Frame(press.news(self.alias, news))
             }

@@ -1,31 +1,21 @@
 //! What the gateway says of itself, to people and to machines.
 //!
-//! Structured logs by `tracing`, on standard error, quiet by default; one generation's lines share the span
-//! `generation` with its id. No prompt text and no key is ever a field.
+//! `log` writes structured lines, `metrics` are the numbers that Prometheus fetches, and `recorder` makes both of one
+//! generation's life, `delivery` of a session's. No prompt text and no key is ever a field, a label or an attribute.
 
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+mod delivery;
+mod log;
+pub mod metrics;
+mod recorder;
 
-/// How logs are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+pub use delivery::Delivery;
+pub use log::{LogFormat, start};
+pub use metrics::Metrics;
+pub use recorder::{About, Recorder};
 
-/// Begins to log. `filter` is in `tracing`'s syntax, e.g. `info` or `tokenway=debug`.
-pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("bad log filter: {error}"))?;
-    let registry = tracing_subscriber::registry().with(filter);
-    let started = match format {
-        LogFormat::Text => {
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
-        }
-        LogFormat::Json => {
-            registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
-        }
-    };
-    started.map_err(|error| format!("logging was started already: {error}"))
+/// Where a gateway's parts report to. Clones report to the same place.
+#[derive(Clone, Debug, Default)]
+pub struct Telemetry {
+    /// Numbers.
+    pub metrics: Metrics,
 }

@@ -23,6 +23,7 @@ mod gateway;
 mod guard;
 mod keep_alive;
 mod matrix;
+mod metrics;
 mod named;
 mod outbound;
 mod pass;
