@@ -5,6 +5,8 @@
     reason = "a test reads its own settings and owns its own tasks"
 )]
 
+#[path = "webtransport/impaired.rs"]
+mod impaired;
 mod support;
 
 use std::{
