@@ -7,7 +7,7 @@ const alias = { tokenway: fileURLToPath(new URL("./src/index.ts", import.meta.ur
 export default defineConfig({
   test: {
     // One browser and one gateway at a time: the figures should mean something on a small machine, too.
-    fileParallelism: !process.argv.includes("browser"),
+    fileParallelism: !["browser", "trials"].some((project) => process.argv.includes(project)),
     projects: [
       {
         resolve: { alias },
@@ -24,6 +24,16 @@ export default defineConfig({
           environment: "node",
           testTimeout: 180_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "trials",
+          include: ["test/trials/*.test.ts"],
+          environment: "node",
+          // At the full counts one trial takes an hour.
+          testTimeout: process.env.TOKENWAY_SOAK ? 3 * 3_600_000 : 600_000,
+          hookTimeout: 120_000,
         },
       },
     ],

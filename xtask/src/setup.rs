@@ -25,6 +25,9 @@ pub(crate) struct Package(&'static str, &'static str);
 /// What the tests need.
 pub(crate) const TEST_PACKAGES: &[Package] = &[
     Package("chromium", "command -v chromium"),
+    Package("firefox-esr", "command -v firefox-esr"),
+    // Network namespaces, in which a browser loses its address.
+    Package("iproute2", "command -v ip"),
     Package("nodejs", "command -v node"),
     Package("npm", "command -v npm"),
     Package("python3", "command -v python3"),

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,22 +18,42 @@ export interface ChannelState {
   readonly generations: readonly { readonly text: string; readonly state: string }[];
 }
 
+/** How a gateway is started. */
+export interface GatewayOptions {
+  /** Its config file's text; the demo without. */
+  readonly config?: string;
+  /** Where it listens; 127.0.0.1 without. */
+  readonly host?: string;
+}
+
 /** A running gateway. */
 export class Gateway {
   readonly url: string;
-  readonly #process: ChildProcess;
+  readonly #command: readonly [binary: string, ...args: string[]];
   readonly #folder: string;
+  #process: ChildProcess;
   #log = "";
 
-  private constructor(url: string, child: ChildProcess, folder: string) {
+  private constructor(
+    url: string,
+    command: readonly [binary: string, ...args: string[]],
+    folder: string,
+  ) {
     this.url = url;
-    this.#process = child;
+    this.#command = command;
     this.#folder = folder;
+    this.#process = this.#spawn();
+  }
+
+  #spawn(): ChildProcess {
+    const [binary, ...args] = this.#command;
+    const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
     const keep = (bytes: Buffer): void => {
       this.#log = (this.#log + bytes.toString()).slice(-20_000);
     };
     child.stdout?.on("data", keep);
     child.stderr?.on("data", keep);
+    return child;
   }
 
   /** What it last wrote. */
@@ -41,19 +61,21 @@ export class Gateway {
     return this.#log;
   }
 
-  static async start(): Promise<Gateway> {
+  static async start(options: GatewayOptions = {}): Promise<Gateway> {
     const binary = process.env.TOKENWAY_BIN;
     if (!binary) throw new Error("set TOKENWAY_BIN to the gateway's binary");
-    const [http, quic] = [await freeTcpPort(), await freeUdpPort()];
+    const { config, host = "127.0.0.1" } = options;
+    const [http, quic] = [await freeTcpPort(host), await freeUdpPort(host)];
     const folder = await mkdtemp(join(tmpdir(), "tokenway-browser-"));
+    const file = join(folder, "tokenway.yaml");
+    if (config !== undefined) await writeFile(file, config);
     const args = [
-      "demo",
-      ...["--http", `127.0.0.1:${http}`],
-      ...["--webtransport", `127.0.0.1:${quic}`],
+      ...(config === undefined ? ["demo"] : ["serve", "--config", file]),
+      ...["--http", `${host}:${http}`],
+      ...["--webtransport", `${host}:${quic}`],
       ...["--state-dir", folder],
     ];
-    const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
-    const gateway = new Gateway(`http://127.0.0.1:${http}`, child, folder);
+    const gateway = new Gateway(`http://${host}:${http}`, [binary, ...args], folder);
     try {
       await gateway.#ready();
     } catch (error) {
@@ -66,6 +88,19 @@ export class Gateway {
   /** Closes the WebTransport endpoint's socket without a word and binds it again 200 ms later. */
   restartWebTransport(): void {
     this.#process.kill("SIGUSR2");
+  }
+
+  /** SIGKILL: nobody is told, and what was only in memory is gone. */
+  async kill(): Promise<void> {
+    const gone = once(this.#process, "exit");
+    this.#process.kill("SIGKILL");
+    await gone;
+  }
+
+  /** Starts it again, at the same place and with the same state directory. */
+  async restart(): Promise<void> {
+    this.#process = this.#spawn();
+    await this.#ready();
   }
 
   async channel(id: string): Promise<ChannelState> {
@@ -104,8 +139,8 @@ export class Gateway {
   }
 }
 
-async function freeTcpPort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
+async function freeTcpPort(host: string): Promise<number> {
+  const server = createServer().listen(0, host);
   await once(server, "listening");
   const address = server.address();
   server.close();
@@ -114,8 +149,8 @@ async function freeTcpPort(): Promise<number> {
   return address.port;
 }
 
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket("udp4").bind(0, "127.0.0.1");
+async function freeUdpPort(host: string): Promise<number> {
+  const socket = createSocket("udp4").bind(0, host);
   await once(socket, "listening");
   const { port } = socket.address();
   socket.close();

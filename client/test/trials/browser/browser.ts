@@ -1,0 +1,56 @@
+// What a trial needs of a browser, whichever it is. Every step has a time limit.
+
+/** One page, in a profile of its own: it shares nothing with the others. */
+export interface Page {
+  /** Runs `work` in the page with `arg`, which goes over as JSON, and gives what it returns, as JSON too. */
+  evaluate<A, T>(work: (arg: A) => T | Promise<T>, arg: A): Promise<T>;
+  reload(): Promise<void>;
+  screenshot(path: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** One browser. */
+export interface Browser {
+  readonly name: "chromium" | "firefox";
+  readonly version: string;
+  open(url: string): Promise<Page>;
+  /** Stops every page for so long: how, differs. */
+  freeze(ms: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Where and how it runs. */
+export interface LaunchOptions {
+  /** The network namespace it lives in; the test's own without. */
+  readonly namespace?: string | undefined;
+  readonly flags?: readonly string[] | undefined;
+}
+
+export const STEP_MS = 20_000;
+
+export const pause = (ms: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The promise, or an error that says what took too long. */
+export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: nothing after ${ms} ms`)), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Polls until `probe` gives something other than undefined. */
+export async function until<T>(
+  what: string,
+  ms: number,
+  probe: () => Promise<T | undefined>,
+): Promise<T> {
+  const deadline = Date.now() + ms;
+  for (;;) {
+    const found = await probe();
+    if (found !== undefined) return found;
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${ms} ms`);
+    await pause(50);
+  }
+}

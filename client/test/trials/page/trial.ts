@@ -1,0 +1,149 @@
+// The page that the trials look at: it follows one channel and shows it as an app would, and writes down what it showed
+// and when. Its plan is in its URL, so a reload begins anew with the same.
+
+import {
+  type ConnectInfo,
+  connect,
+  type SubscribeOptions,
+  type Transport,
+  type TransportKind,
+  websocket,
+  webtransport,
+} from "../../../src/index.js";
+
+/** What to do. */
+export interface Plan {
+  readonly info: ConnectInfo;
+  /** The only one that may be used. */
+  readonly transport: TransportKind;
+  readonly channels: readonly string[];
+  readonly delivery: NonNullable<SubscribeOptions["delivery"]>;
+}
+
+/** One channel, as shown. */
+export interface Shown {
+  readonly text: string;
+  readonly seq: number;
+  readonly epoch: string | undefined;
+  readonly status: string;
+  /** Of the generation. */
+  readonly state: string | undefined;
+  readonly error: string | undefined;
+  /** Events that were rendered although an event of that epoch and seq, or a later one, had been. */
+  readonly repeated: number;
+  readonly duplicates: number;
+  readonly gaps: number;
+}
+
+/** What happened so far. Times are of the wall clock, in milliseconds. */
+export interface Diary {
+  /** When this document began. */
+  readonly began: number;
+  readonly transport: string | undefined;
+  readonly state: string;
+  readonly channels: readonly Shown[];
+  /** Each time something new was shown on the first channel, and up to which seq. */
+  readonly renders: readonly (readonly [at: number, seq: number])[];
+  /** The session's states. */
+  readonly states: readonly (readonly [at: number, state: string])[];
+  /** From the provider's sending to being shown, for each token with a time, oldest first. */
+  readonly delays: readonly number[];
+}
+
+declare global {
+  interface Window {
+    trial?: { diary(): Diary; forgetDelays(): void };
+  }
+}
+
+const now = (): number => performance.timeOrigin + performance.now();
+const began = now();
+const plan: Plan = JSON.parse(decodeURIComponent(location.hash.slice(1)));
+const carriers: readonly Transport[] = [webtransport, websocket];
+const client = connect({
+  info: plan.info,
+  transports: carriers.filter(({ kind }) => kind === plan.transport),
+});
+
+const states: [number, string][] = [[now(), client.status.getSnapshot().state]];
+client.status.subscribe(() => {
+  const { state } = client.status.getSnapshot();
+  if (states.at(-1)?.[1] !== state) states.push([now(), state]);
+});
+
+const renders: [number, number][] = [];
+let delays: number[] = [];
+const views = plan.channels.map((id, index) => follow(id, index));
+
+function follow(id: string, index: number): () => Shown {
+  const channel = client.subscribe(id, { delivery: plan.delivery });
+  const place = document.createElement("p");
+  document.body.append(place);
+  let length = 0;
+  let seq = 0;
+  let pending = "";
+  let repeated = 0;
+  watch();
+  channel.subscribe(() => {
+    const snapshot = channel.getSnapshot();
+    const text = snapshot.generations[0]?.text;
+    if (text !== undefined && text.length < length) {
+      // A snapshot of less than was shown: begin anew.
+      place.textContent = "";
+      length = 0;
+    }
+    if (text === undefined || text.length === length) return;
+    const fresh = text.after(length);
+    place.append(fresh);
+    length = text.length;
+    const at = now();
+    if (index === 0 && snapshot.seq > seq) renders.push([at, snapshot.seq]);
+    seq = snapshot.seq;
+    const tokens = (pending + fresh).split(" ");
+    pending = tokens.pop() ?? "";
+    for (const token of tokens) delays.push(at - Number(token.split("@")[1]));
+  });
+
+  /** Counts what is given twice, by what the iterator says and not by the client's own count. */
+  async function watch(): Promise<void> {
+    let last = 0;
+    try {
+      for await (const batch of channel) {
+        if (batch.kind === "events") {
+          if (batch.firstSeq <= last) repeated += last - batch.firstSeq + 1;
+          last = Math.max(last, batch.firstSeq + batch.events.length - 1);
+        } else if (batch.kind === "snapshot") last = batch.state.seq;
+        else last = Math.min(last, batch.validThrough);
+      }
+    } catch {
+      // The snapshot says it.
+    }
+  }
+
+  return () => {
+    const { seq: folded, epoch, status, error, generations } = channel.getSnapshot();
+    const { duplicates, gaps } = channel.metrics();
+    return {
+      text: place.textContent ?? "",
+      seq: folded,
+      epoch,
+      status,
+      state: generations[0]?.state,
+      error: error?.code,
+      repeated,
+      duplicates,
+      gaps,
+    };
+  };
+}
+
+window.trial = {
+  diary: () => {
+    const { state, transport } = client.status.getSnapshot();
+    const channels = views.map((view) => view());
+    return { began, transport, state, channels, renders, states, delays };
+  },
+  forgetDelays: () => {
+    delays = [];
+  },
+};
