@@ -7,6 +7,7 @@ const NAMES = {
   webtransport: "WebTransport",
   websocket: "WebSocket",
   memory: "In memory",
+  shared: "Another tab's",
 } as const;
 /** A live connection that has not been for longer than this is not worth a change of colours. */
 const RECOVERIES_SHOWN = 24;

@@ -4,6 +4,7 @@
 import type {
   ConnectInfo,
   Connection,
+  Plan,
   Sink,
   Transport,
   TransportKind,
@@ -13,6 +14,7 @@ import type { Clock } from "./clock.js";
 /** A race that is being run, and then the connection that won it. */
 export class Race {
   readonly #info: ConnectInfo;
+  readonly #plan: Plan;
   readonly #clock: Clock;
   readonly #sink: Sink;
   readonly #runners = new Map<Transport, Connection>();
@@ -26,11 +28,12 @@ export class Race {
   constructor(
     info: ConnectInfo,
     transports: readonly Transport[],
-    plan: { readonly first: TransportKind | undefined; readonly othersAfterMs: number | undefined },
+    plan: Plan,
     clock: Clock,
     sink: Sink,
   ) {
     this.#info = info;
+    this.#plan = plan;
     this.#clock = clock;
     this.#sink = sink;
     const able = transports.filter((one) => one.lack(info) === undefined);
@@ -83,13 +86,14 @@ export class Race {
             if (this.#runners.has(transport)) tell(...what);
           };
         const { message, frame, datagram } = this.#sink;
-        const connection = transport.dial(this.#info, {
+        const sink: Sink = {
           opened: hear(() => this.#opened(transport, startedAt)),
           message: hear(message),
           frame: hear(frame),
           datagram: hear(datagram),
           closed: hear((cause) => this.#closed(transport, cause)),
-        });
+        };
+        const connection = transport.dial(this.#info, sink, this.#plan);
         this.#runners.set(transport, connection);
       } catch (error) {
         // A URL that the browser does not like throws at once.
@@ -105,7 +109,8 @@ export class Race {
     this.#callOff?.();
     this.#waiting = [];
     this.#winner = this.#runners.get(transport);
-    this.dialledAt = startedAt;
+    const tookMs = this.#winner?.tookMs;
+    this.dialledAt = tookMs === undefined ? startedAt : this.#clock.now() - tookMs;
     for (const [other, runner] of this.#runners) if (other !== transport) runner.close();
     this.#runners.clear();
     if (this.#winner) this.#runners.set(transport, this.#winner);

@@ -1,8 +1,14 @@
 // The seam between the session and whatever carries its bytes.
 // A transport knows how messages are laid on its carrier and nothing of what they say.
 
-/** The carriers that this client knows. */
-export type TransportKind = "webtransport" | "websocket" | "memory";
+/** The carriers that this client knows; `shared` while it is not known yet what carries a shared connection. */
+export type TransportKind = "webtransport" | "websocket" | "memory" | "shared";
+
+/** In which order carriers are tried: the one of this kind first, the others after so long, or not at all. */
+export interface Plan {
+  readonly first: TransportKind | undefined;
+  readonly othersAfterMs: number | undefined;
+}
 
 /** `GET /v1/connect/info`: where the gateway listens. */
 export interface ConnectInfo {
@@ -33,6 +39,8 @@ export interface Sink {
 /** One connection, open or being opened. */
 export interface Connection {
   readonly kind: TransportKind;
+  /** How long its carrier took to open, where that is not the time since the dial. */
+  readonly tookMs?: number | undefined;
   /** Sends one `ClientMessage`. Does nothing once the connection is gone. */
   send(message: Uint8Array): void;
   /** Sends one datagram, or loses it. Missing where the carrier has none. */
@@ -52,5 +60,6 @@ export interface Transport {
   readonly kind: TransportKind;
   /** What keeps this runtime and this gateway from using it; without an info, what keeps the runtime. */
   lack(info: ConnectInfo | undefined): Lack | undefined;
-  dial(info: ConnectInfo, sink: Sink): Connection;
+  /** `plan` is for those that dial others. */
+  dial(info: ConnectInfo, sink: Sink, plan: Plan): Connection;
 }
