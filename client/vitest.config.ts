@@ -15,6 +15,8 @@ export default defineConfig({
           name: "unit",
           include: ["src/**/*.test.{ts,tsx}", "test/*.test.ts"],
           environment: "node",
+          // Many random runs on a machine that may be busy with something else.
+          testTimeout: 60_000,
         },
       },
       {

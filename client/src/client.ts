@@ -10,6 +10,8 @@ import { watchPage } from "./session/page.js";
 import { type Loss, type Recovery, recovered } from "./session/recovery.js";
 import { Requests } from "./session/requests.js";
 import { Session } from "./session/session.js";
+import type { Share } from "./share/share.js";
+import { sharing } from "./sharing.js";
 import { Frames, onAnimationFrame, type Readable, type Schedule, Store } from "./store.js";
 import { infoSource } from "./transport/info.js";
 import type { ConnectInfo, Transport, TransportKind } from "./transport/transport.js";
@@ -42,6 +44,12 @@ export interface ConnectOptions {
   readonly frameIntervalMs?: number;
   /** Carriers in the order of preference; WebTransport, then WebSocket, by default. */
   readonly transports?: readonly Transport[];
+  /**
+   * Tabs of one origin share one connection where the browser has Web Locks and BroadcastChannel: those that connect to
+   * the same gateway with the same tokens and options. A text names the user instead of the tokens, for apps whose tabs
+   * have tokens of their own: then one tab's tokens serve all tabs of that name. `false` shares nothing.
+   */
+  readonly share?: boolean | string;
   /** For tests and for pages with a rhythm of their own. */
   readonly clock?: Clock;
   readonly random?: () => number;
@@ -67,6 +75,8 @@ export interface ClientSnapshot {
   readonly state: Phase["name"];
   /** Undefined while not live. */
   readonly transport: TransportKind | undefined;
+  /** Whether this tab holds the connection for others or uses another tab's; undefined while it shares none. */
+  readonly shared: "leads" | "follows" | undefined;
   readonly rttMs: number | undefined;
   /** What the gateway said of itself. */
   readonly welcome: Welcome | undefined;
@@ -97,6 +107,7 @@ export class Client {
   readonly #owed = new Set<Feed>();
   readonly #attached = new Map<Feed, { readonly link: number; readonly alias: number }>();
   readonly #unhook: () => void;
+  #share: Share | undefined;
   #welcome: Welcome | undefined;
   #loss: Loss | undefined;
   #droppingMs: number | undefined;
@@ -107,6 +118,15 @@ export class Client {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#frames = new Frames(options.schedule ?? onAnimationFrame);
+    const transports = [...(options.transports ?? [webtransport, websocket])];
+    const source = infoSource(options);
+    let joining = sharing(options, [...transports], this.#clock)?.then((share) => {
+      joining = undefined;
+      if (share === undefined) return;
+      this.#share = share;
+      transports.splice(0, transports.length, share);
+      if (this.#error()) share.close();
+    });
     this.#session = new Session(
       {
         hello: (link) => this.#hello(link),
@@ -118,8 +138,11 @@ export class Client {
         changed: () => this.#changed(),
       },
       {
-        info: infoSource(options),
-        transports: options.transports ?? [webtransport, websocket],
+        info: (again) => {
+          const info = source(again);
+          return joining ? Promise.all([info, joining]).then(([known]) => known) : info;
+        },
+        transports,
         clock: this.#clock,
         random: options.random ?? Math.random,
       },
@@ -177,7 +200,16 @@ export class Client {
     this.#droppingMs = undefined;
   }
 
-  /** Ends the session and every channel of it. */
+  /**
+   * Ends the session, and those of all tabs that share its connection: they fail with `signed_out`. Whatever runs goes
+   * on. A tab that sleeps is told when it wakes.
+   */
+  signOut(): void {
+    this.#share?.signOut();
+    this.close();
+  }
+
+  /** Ends the session and every channel of it; other tabs go on. */
   close(): void {
     this.#session.dispatch({ type: "close" });
     this.#unhook();
@@ -346,6 +378,7 @@ export class Client {
     this.#status.touch();
     const error = this.#error();
     if (!error) return;
+    this.#share?.close();
     this.#requests.fail(error);
     for (const feed of this.#feeds) {
       if (error.code === "closed") feed.detach();
@@ -368,6 +401,12 @@ export class Client {
     return {
       state: phase.name,
       transport: phase.name === "live" ? this.#session.kindOf(phase.link) : undefined,
+      shared:
+        this.#share && phase.name === "live"
+          ? this.#share.leads
+            ? "leads"
+            : "follows"
+          : undefined,
       rttMs,
       welcome: this.#welcome,
       recoveries: this.#recoveries,

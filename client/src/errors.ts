@@ -5,7 +5,7 @@ import { meaningOf } from "./wire/codes.js";
 /** Something that the gateway refused, or that the connection to it could not do. */
 export class TokenwayError extends Error {
   override readonly name = "TokenwayError";
-  /** A code of the protocol, or `connection_lost`, `closed`, `unreachable`, `no_transport`. */
+  /** A code of the protocol, or `connection_lost`, `closed`, `signed_out`, `unreachable`, `no_transport`. */
   readonly code: string;
   /** Whether the same call can succeed later. */
   readonly retryable: boolean;

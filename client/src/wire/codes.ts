@@ -3,7 +3,7 @@
 //   refused   channel_not_found, channel_evicted, channel_closed, bad_request, forbidden; bad_cursor, epoch_changed,
 //             cursor_ahead (taken up again); limit, unavailable (later)
 //   closing   bad_message, hello_expected, protocol_unsupported, forbidden, limit; shutdown (later)
-//   our own   closed, gap, no_transport; connection_lost, unreachable (later)
+//   our own   closed, signed_out, gap, no_transport; connection_lost, unreachable (later)
 
 /** What a code means for the caller. */
 export interface CodeMeaning {

@@ -149,6 +149,11 @@ export class FakeGateway {
     this.#random = random;
   }
 
+  /** How many connections stand. */
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
   channel(id: string, epoch = "00000001"): Log {
     const log = new Log(id, epoch);
     this.logs.set(id, log);
@@ -175,6 +180,14 @@ export class FakeGateway {
     for (const session of this.#sessions) session.answer(0, body);
   }
 
+  /** Wants every session of now to end, and ends those that do not after so many ticks. */
+  goAway(ticks = 60): void {
+    for (const session of this.#sessions) {
+      session.answer(0, { case: "goAway", value: { graceMs: ticks * 16 } });
+      session.graceTicks ??= ticks;
+    }
+  }
+
   closing(code: string, retry: boolean): void {
     this.tell({ case: "closing", value: Closing.create({ code, retry }) });
   }
@@ -188,6 +201,8 @@ class FakeSession {
   readonly #random: () => number;
   readonly #readers = new Map<number, Reader>();
   readonly #used = new Set<number>();
+  /** Until it is closed; undefined while it may stay. */
+  graceTicks: number | undefined;
 
   constructor(gateway: FakeGateway, link: MemoryLink, random: () => number) {
     this.#gateway = gateway;
@@ -244,6 +259,10 @@ class FakeSession {
   }
 
   tick(): void {
+    if (this.graceTicks !== undefined && --this.graceTicks === 0) {
+      const value = Closing.create({ code: "shutdown", retry: true });
+      this.answer(0, { case: "closing", value });
+    }
     for (const reader of this.#readers.values()) {
       this.#serve(reader);
       this.#scatter(reader);
