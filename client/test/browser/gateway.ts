@@ -85,6 +85,16 @@ export class Gateway {
     return gateway;
   }
 
+  /** How many sessions stand now, and how many there have been. */
+  async sessions(): Promise<{ now: number; ever: number }> {
+    const lines = (await (await fetch(`${this.url}/metrics`)).text()).split("\n");
+    const sum = (name: string): number =>
+      lines
+        .filter((line) => line.startsWith(`${name}{`))
+        .reduce((total, line) => total + Number(line.split(" ").at(-1)), 0);
+    return { now: sum("tokenway_sessions"), ever: sum("tokenway_sessions_opened_total") };
+  }
+
   /** Closes the WebTransport endpoint's socket without a word and binds it again 200 ms later. */
   restartWebTransport(): void {
     this.#process.kill("SIGUSR2");
