@@ -86,7 +86,7 @@ pub(super) struct Provider {
     #[schemars(with = "schema::Dialect")]
     pub(super) dialect: Given<String>,
     /// What the dialect's own SDK takes: `…/v1` for `openai` and `responses`, the origin for the others; the maker's own by
-    /// default.
+    /// default. Paths are put after it and before its query, which goes with every call: `?api-version=…` for Azure.
     #[schemars(with = "schema::HttpUrl")]
     pub(super) base_url: Given<String>,
     /// The provider's key; best from the environment: `"${OPENAI_API_KEY}"`.
@@ -107,6 +107,10 @@ pub(super) struct Provider {
     /// Several keys in place of `api_key`. When the provider limits one (429), it rests and the next takes its place.
     #[schemars(length(min = 1))]
     pub(super) api_keys: Vec<At<String>>,
+    /// The header in which the provider wants its key, and nothing beside it, in place of the dialect's own: `api-key` for
+    /// Azure.
+    #[schemars(with = "schema::Text")]
+    pub(super) key_header: Given<String>,
     /// Headers to send with every request, in place of the app's own of that name.
     #[schemars(with = "std::collections::BTreeMap<String, schema::Text>")]
     pub(super) headers: Entries<At<String>>,

@@ -145,10 +145,12 @@ impl Endpoint {
 pub struct Http {
     /// What it speaks.
     pub dialect: Dialect,
-    /// What the dialect's own SDK takes, without a slash at the end.
+    /// What the dialect's own SDK takes, without a slash at the end. Its query goes with every call.
     pub base_url: Url,
-    /// Sent in the dialect's own header; of several, one at a time. Without one, none is sent.
+    /// Sent in the dialect's own header, or in `key_header`; of several, one at a time. Without one, none is sent.
     pub api_keys: Vec<Secret>,
+    /// The header that holds the key and nothing else, in place of the dialect's own.
+    pub key_header: Option<HeaderName>,
     /// Signs requests in place of a key, where the dialect is `bedrock`.
     pub access_key: Option<AccessKey>,
     /// Sent with every request; the values are marked as sensitive.
@@ -170,6 +172,7 @@ impl Http {
             dialect,
             base_url,
             api_keys: Vec::new(),
+            key_header: None,
             access_key: None,
             headers: Vec::new(),
             remove_headers: Vec::new(),

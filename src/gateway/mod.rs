@@ -211,7 +211,7 @@ fn provider(config: &config::Provider) -> (String, Arc<Provider>) {
 }
 
 fn outbound(http: &config::Http) -> HttpSettings {
-    let keys = http.api_keys.iter().map(|key| key_header(http.dialect, key));
+    let keys = http.api_keys.iter().map(|key| key_header(http, key));
     let proxy = http.proxy.as_ref().map(|url| reqwest::Proxy::all(url.expose()));
     let ca = http.ca.iter().map(|der| reqwest::Certificate::from_der(der));
     HttpSettings {
@@ -234,14 +234,16 @@ fn secrets(http: &config::Http) -> Vec<String> {
     keys.chain(signing).chain(password).chain(http.headers.iter().filter_map(credential)).collect()
 }
 
-/// Where a dialect's providers look for their key.
-fn key_header(dialect: Dialect, key: &Secret) -> (HeaderName, HeaderValue) {
-    let (name, value) = match dialect {
-        Dialect::Anthropic => (HeaderName::from_static("x-api-key"), key.expose().to_owned()),
-        Dialect::Gemini => (HeaderName::from_static("x-goog-api-key"), key.expose().to_owned()),
-        Dialect::OpenAi | Dialect::Responses | Dialect::Ollama | Dialect::Bedrock => {
-            (AUTHORIZATION, format!("Bearer {}", key.expose()))
-        }
+/// Where a provider looks for its key.
+fn key_header(http: &config::Http, key: &Secret) -> (HeaderName, HeaderValue) {
+    let of_dialect = match http.dialect {
+        Dialect::Anthropic => Some(HeaderName::from_static("x-api-key")),
+        Dialect::Gemini => Some(HeaderName::from_static("x-goog-api-key")),
+        Dialect::OpenAi | Dialect::Responses | Dialect::Ollama | Dialect::Bedrock => None,
+    };
+    let (name, value) = match http.key_header.clone().or(of_dialect) {
+        Some(name) => (name, key.expose().to_owned()),
+        None => (AUTHORIZATION, format!("Bearer {}", key.expose())),
     };
     (name, HeaderValue::try_from(value).expect("the config has tried each key in a header"))
 }

@@ -28,6 +28,8 @@ const SIGNED_BYTES_MAX: usize = 25_000_000;
 /// One provider's endpoint.
 pub struct Http {
     base_url: String,
+    /// The base URL's own query: it goes with every call.
+    query: Option<String>,
     headers: HeaderMap,
     remove_headers: Vec<HeaderName>,
     pub(super) keys: Keys,
@@ -55,12 +57,16 @@ pub struct HttpSettings {
 }
 
 impl Http {
-    /// An endpoint at `base_url`.
-    pub fn new(base_url: impl Into<String>, settings: HttpSettings) -> Self {
-        let base_url = base_url.into().trim_end_matches('/').to_owned();
+    /// An endpoint at `base_url`, whose query, if it has one, goes with every call.
+    pub fn new(base_url: &str, settings: HttpSettings) -> Self {
+        let (base_url, query) = match base_url.split_once('?') {
+            Some((base_url, query)) => (base_url, Some(query.to_owned())),
+            None => (base_url, None),
+        };
+        let base_url = base_url.trim_end_matches('/').to_owned();
         let HttpSettings { remove_headers, headers, keys, proxy, ca } = settings;
         let (keys, signer, clients) = (Keys::new(keys), None, Mutex::default());
-        Self { base_url, headers, remove_headers, keys, signer, proxy, ca, clients }
+        Self { base_url, query, headers, remove_headers, keys, signer, proxy, ca, clients }
     }
 
     /// The same endpoint, whose calls are signed.
@@ -102,8 +108,7 @@ impl Http {
             headers.insert(name, value.clone());
             key
         });
-        let url = Url::parse(&format!("{}{path}", self.base_url))
-            .map_err(|error| CallError::Connect(error.to_string()))?;
+        let url = self.url(&path)?;
         if let Some(signer) = &self.signer {
             signer.sign(&method, &url, &mut headers, whole)?;
         }
@@ -117,6 +122,22 @@ impl Http {
         let body = response.bytes_stream();
         let body = body.map(move |chunk| chunk.map_err(|error| call_error(error, connect_timeout)));
         Ok(Response { status, headers, key, body: body.boxed() })
+    }
+
+    /// Where a path is. Of a parameter that both the path and the base URL have, the base URL's holds.
+    fn url(&self, path: &str) -> Result<Url, CallError> {
+        let url = Url::parse(&format!("{}{path}", self.base_url));
+        let mut url = url.map_err(|error| CallError::Connect(error.to_string()))?;
+        if let Some(ours) = &self.query {
+            let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
+            let known: Vec<_> = ours.split('&').map(name).collect();
+            let apps = url.query().unwrap_or_default().split('&');
+            let apps = apps.filter(|pair| !pair.is_empty() && !known.contains(&name(pair)));
+            let all: Vec<_> = apps.chain([ours.as_str()]).collect();
+            let all = all.join("&");
+            url.set_query(Some(&all));
+        }
+        Ok(url)
     }
 
     fn client(&self, connect_timeout: Duration) -> Result<reqwest::Client, CallError> {

@@ -112,6 +112,18 @@ const WRONG: &[Wrong] = &[
         "gateway.yaml:2:46: `api.openai.com` is not a URL such as `https://api.openai.com/v1`",
     ),
     wrong_together(
+        "providers: { a: { dialect: openai, base_url: \"http://a/v1#b\" } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:46: `http://a/v1#b` is not a URL without `#`, since paths are put after it",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: openai, key_header: api-key } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:48: `key_header` has no effect without `api_key`; take it out",
+    ),
+    wrong_together(
+        "providers: { a: { dialect: openai, api_key: k, key_header: \"a b\" } }\nmodels: { m: { targets: [{ provider: a }] } }",
+        "gateway.yaml:2:60: `a b` is not a header's name",
+    ),
+    wrong_together(
         "providers: { a: { dialect: openai, seed: 1 } }\nmodels: { m: { targets: [{ provider: a }] } }",
         "gateway.yaml:2:42: `seed` has no effect with `dialect: openai`; take it out",
     ),

@@ -65,7 +65,7 @@ async fn a_key_that_the_provider_limits_rests_while_another_is_used() {
         (reqwest::header::AUTHORIZATION, value)
     });
     let settings = HttpSettings { keys: keys.into(), ..HttpSettings::default() };
-    let http = Http::new(format!("http://{}/v1/", upstream.addr()), settings);
+    let http = Http::new(&format!("http://{}/v1/", upstream.addr()), settings);
     let endpoint = Endpoint::Http(Box::new(http));
     let provider = Arc::new(Provider::new("up", "openai", endpoint, Vec::new()));
     let call = async |status: &str, key: &str| {
@@ -112,6 +112,34 @@ async fn headers_are_taken_out_and_put_in_as_the_config_says() {
         assert_eq!(called.header(name), value, "{name}");
     }
     called.answer("200 OK", "content-type: application/json\r\n", ANSWER).await;
+    assert_eq!(call.await.expect("a response").status(), 200);
+    gateway.stop().await;
+}
+
+/// As Azure has it: a version in the query of each call, and the key in a header of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_urls_query_goes_with_every_call_and_the_key_in_the_header_that_is_named() {
+    let (upstream, directory) = (Upstream::bind().await, tempfile::tempdir().expect("a directory"));
+    let base_url =
+        format!("http://{}/openai/deployments/mine/?api-version=2024-10-21&x=1", upstream.addr());
+    let further = "api_keys: [azure-1, azure-2], key_header: api-key";
+    let gateway = gateway(&base_url, further, directory.path()).await;
+    let call = sent(gateway.chat(asked(false)).header("api-key", "the-apps"));
+    let called = upstream.call().await;
+    let line = "POST /openai/deployments/mine/chat/completions?api-version=2024-10-21&x=1 HTTP/1.1";
+    assert_eq!(called.line(), line);
+    assert_eq!((called.header("api-key"), called.header("authorization")), (Some("azure-1"), None));
+    called.answer("429 Too Many Requests", "content-type: application/json\r\n", "{}").await;
+    let called = upstream.call().await;
+    assert_eq!(called.header("api-key"), Some("azure-2"), "the next key, in the same header");
+    called.answer("200 OK", "content-type: application/json\r\n", ANSWER).await;
+    assert_eq!(call.await.expect("a response").status(), 200);
+
+    let call = sent(gateway.get("/v1/files?limit=2&x=9&api-version=none"));
+    let called = upstream.call().await;
+    let line = "GET /openai/deployments/mine/files?limit=2&api-version=2024-10-21&x=1 HTTP/1.1";
+    assert_eq!(called.line(), line, "the operator's parameters hold");
+    called.answer("200 OK", "content-type: application/json\r\n", "{}").await;
     assert_eq!(call.await.expect("a response").status(), 200);
     gateway.stop().await;
 }

@@ -25,11 +25,12 @@ use super::{
 const PROXIES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
 /// Where the keys of this file are given, if they are: for dialects that have none of them.
-pub(super) fn places(provider: &file::Provider) -> [(&'static str, Option<Place>); 5] {
+pub(super) fn places(provider: &file::Provider) -> [(&'static str, Option<Place>); 6] {
     let file::Breaker { failures, window, open } = &provider.breaker;
     let first = |list: &[At<String>]| list.first().map(|first| first.place);
     [
         ("api_keys", first(&provider.api_keys)),
+        ("key_header", place(&provider.key_header)),
         ("remove_headers", first(&provider.remove_headers)),
         ("proxy", place(&provider.proxy)),
         ("ca", place(&provider.ca)),
@@ -40,6 +41,7 @@ pub(super) fn places(provider: &file::Provider) -> [(&'static str, Option<Place>
 impl Resolver<'_> {
     pub(super) fn outbound(&mut self, provider: &file::Provider, http: &mut Http) {
         http.api_keys = self.api_keys(provider);
+        http.key_header = self.key_header(provider);
         http.headers = self.headers(&provider.headers);
         http.remove_headers = self.remove_headers(&provider.remove_headers, &http.headers);
         http.proxy = self.proxy(&provider.proxy);
@@ -71,6 +73,15 @@ impl Resolver<'_> {
             }
         }
         keys
+    }
+
+    fn key_header(&mut self, provider: &file::Provider) -> Option<HeaderName> {
+        let given = self.text(&provider.key_header)?;
+        if provider.api_key.0.is_none() && provider.api_keys.is_empty() {
+            let message = "`key_header` has no effect without `api_key`; take it out";
+            self.wrong(Some(given.place), message);
+        }
+        self.header_name(&given)
     }
 
     fn headers(&mut self, headers: &Entries<At<String>>) -> Vec<(HeaderName, HeaderValue)> {

@@ -22,8 +22,8 @@ const NAME_BYTES_MAX: usize = 64;
 pub(in crate::config) fn base_url(text: &str) -> Result<Url, String> {
     let expected = || "a URL such as `https://api.openai.com/v1`".to_owned();
     let mut url = http_url(text).ok_or_else(expected)?;
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("a URL without `?` and `#`, since paths are put after it".to_owned());
+    if url.fragment().is_some() {
+        return Err("a URL without `#`, since paths are put after it".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL without a user; put the key under `api_key`".to_owned());
