@@ -33,6 +33,7 @@ const DIRECTORIES: [(&str, Dialect); 15] = [
 const STREAMS: [&str; 4] = ["sse", "ndjson", "bin", "jsonarr"];
 
 /// A recording, and what the provider's official SDK makes of it.
+#[derive(Clone)]
 pub(crate) struct Recording {
     /// Its directory.
     pub(crate) directory: &'static str,
@@ -55,6 +56,19 @@ impl fmt::Display for Recording {
 }
 
 impl Recording {
+    /// A stream written by hand, in the form of a recording; `expected` as in a recording's file.
+    pub(crate) fn by_hand(
+        name: &str,
+        dialect: Dialect,
+        content_type: &str,
+        body: Bytes,
+        expected: Value,
+    ) -> Self {
+        let (directory, name) = (dialect.as_str(), name.to_owned());
+        let facts = serde_json::json!({ "http": { "content_type": content_type } });
+        Self { directory, name, dialect, is_stream: true, body, facts, expected }
+    }
+
     /// The HTTP status of an error.
     pub(crate) fn status(&self) -> u16 {
         let status = self.facts["http"]["status"].as_u64().unwrap_or(0);

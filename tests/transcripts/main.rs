@@ -13,6 +13,8 @@
 mod common;
 mod documented;
 mod pairs;
+mod shapes;
+
 
 use std::collections::BTreeMap;
 
@@ -29,7 +31,7 @@ const EVERY_PLACE_BYTES_MAX: usize = 4096;
 /// Beyond it, and in addition, it is cut at random this many times.
 const RANDOM_CUTS: usize = 50;
 
-fn check_stream(recording: &Recording, seed: u64) -> Vec<String> {
+pub(crate) fn check_stream(recording: &Recording, seed: u64) -> Vec<String> {
     let (body, dialect, content_type) =
         (&recording.body, recording.dialect, recording.content_type());
     let events = decode(dialect, content_type, [body.clone()]);

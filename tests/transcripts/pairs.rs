@@ -46,7 +46,11 @@ fn whole(app: AppDialect, dialect: Dialect, events: &[Event]) -> Folded {
 }
 
 /// The losses that occurred, and what differs beside them.
-fn check(recording: &Recording, app: AppDialect, lost: &mut BTreeSet<usize>) -> Vec<String> {
+pub(crate) fn check(
+    recording: &Recording,
+    app: AppDialect,
+    lost: &mut BTreeSet<usize>,
+) -> Vec<String> {
     let dialect = recording.dialect;
     let events = decode(dialect, recording.content_type(), [recording.body.clone()]);
     let said = fold(&events);

@@ -16,6 +16,7 @@ use super::{
     media::Gallery,
     mend::mend,
     sources::Sources,
+    tools::CALLS_MAX,
     usage,
 };
 use crate::{
@@ -234,7 +235,12 @@ impl Decoder {
             *word = Some(reason.into_owned());
             choice.calls.flush(&choice.id_stem, |kind| to.say(kind));
         }
-        (said, known.is_none() || word.is_some())
+        let changed = known.is_none() || word.is_some();
+        if choice.calls.are_too_many() {
+            let message = format!("the provider began more than {CALLS_MAX} tool calls");
+            self.fail(Failed::new(FailureCode::Limit, message));
+        }
+        (said, changed)
     }
 
     /// Says how choices ended that have not been said, or that ended otherwise after all.

@@ -18,10 +18,14 @@ use crate::event::{Kind, RunBy, ToolArguments, ToolCall};
 /// Arguments held back at most for a name that does not come.
 const HELD_BYTES_MAX: usize = 64 * 1024;
 
+/// The most calls that a choice may begin. Each fragment is looked for among them, and OpenAI takes an eighth as many tools.
+pub(super) const CALLS_MAX: usize = 1024;
+
 /// One choice's calls.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     calls: Vec<Call>,
+    too_many: bool,
 }
 
 #[derive(Debug, Default)]
@@ -41,14 +45,23 @@ impl Calls {
         self.calls.is_empty()
     }
 
+    /// Whether one more was begun than there may be.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.too_many
+    }
+
     /// Takes a delta's calls. `id_stem` begins the ids made up for this choice.
     pub(super) fn add(&mut self, tools: Vec<Tool<'_>>, id_stem: &str, mut say: impl FnMut(Kind)) {
         let mut before = None;
+        let begun = self.calls.len();
         for Tool { index, id, function, custom } in tools {
             let function = function.or(custom).unwrap_or_default();
             let Function { name, arguments, input } = function;
             let (id, name) = (id.as_str(), name.as_str());
-            let at = self.find(index.0, id, name, before);
+            let Some(at) = self.find(index.0, id, name, (begun, before)) else {
+                self.too_many = true;
+                return;
+            };
             before = Some(at);
             let call = &mut self.calls[at];
             call.index = call.index.or(index.0);
@@ -86,9 +99,20 @@ impl Calls {
         }
     }
 
-    /// The call that a fragment belongs to, a new one if to none. `before` is the one before it in the same delta.
-    fn find(&mut self, index: Option<u64>, id: &str, name: &str, before: Option<usize>) -> usize {
-        let by_id = || self.calls.iter().rposition(|call| !id.is_empty() && call.id == id);
+    /// The call that a fragment belongs to, a new one if to none; `None` where there may be no more. `begun`: how many there
+    /// were before the same delta; `before`: the one before it in that.
+    fn find(
+        &mut self,
+        index: Option<u64>,
+        id: &str,
+        name: &str,
+        (begun, before): (usize, Option<usize>),
+    ) -> Option<usize> {
+        let by_id = || {
+            let known = self.calls.iter().rposition(|call| !id.is_empty() && call.id == id);
+            // Some give one id to several calls. No delta names the same call twice.
+            known.filter(|&at| name.is_empty() || at < begun)
+        };
         let known = match index {
             Some(_) => match self.calls.iter().rposition(|call| call.index == index) {
                 Some(at) if self.calls[at].is_another(id, name) => by_id(),
@@ -102,9 +126,9 @@ impl Calls {
                 (!begins && !other_id).then_some(last)
             }),
         };
-        known.unwrap_or_else(|| {
-            self.calls.push(Call::default());
-            self.calls.len() - 1
+        known.or_else(|| {
+            let at = self.calls.len();
+            (at < CALLS_MAX).then(|| self.calls.push(Call::default())).map(|()| at)
         })
     }
 }
@@ -293,6 +317,15 @@ mod tests {
             ],
             &[("a", "add", "{}"), ("b", "add", "{}")],
         );
+    }
+
+    #[test]
+    fn calls_of_one_delta_are_apart_even_under_one_id() {
+        let call = |id: &str, name: &str| {
+            format!(r#"{{"id":"{id}","function":{{"name":"{name}","arguments":"{{}}"}}}}"#)
+        };
+        let delta = format!("[{},{},{}]", call("a", "add"), call("b", "add"), call("a", "mul"));
+        check(&[&delta], &[("a", "add", "{}"), ("b", "add", "{}"), ("a", "mul", "{}")]);
     }
 
     #[test]

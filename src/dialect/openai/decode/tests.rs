@@ -233,6 +233,20 @@ fn choices_without_end_are_a_limit() {
 }
 
 #[test]
+fn calls_without_end_are_a_limit() {
+    let call =
+        |id: usize| format!(r#"{{"id":"c{id}","function":{{"name":"f","arguments":"{{}}"}}}}"#);
+    let many = |count| {
+        let calls: Vec<String> = (0..count).map(call).collect();
+        format!(r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":[{}]}}}}]}}"#, calls.join(","))
+    };
+    // As many as one payload can hold: whoever looks each up among all would not be done today.
+    assert_eq!(failure(&kinds(&[&many(500_000)])).code, FailureCode::Limit);
+    let within = kinds(&[&many(CALLS_MAX), "[DONE]"]);
+    assert!(matches!(within.last(), Some(Kind::Finished(_))), "{:?}", within.last());
+}
+
+#[test]
 fn citations_repeated_in_every_chunk_are_said_once() {
     let chunk = |list: &str| {
         format!(r#"{{"citations":{list},"choices":[{{"index":0,"delta":{{"content":"x"}}}}]}}"#)
