@@ -14,7 +14,7 @@ mod common;
 mod documented;
 mod pairs;
 mod shapes;
-
+mod variations;
 
 use std::collections::BTreeMap;
 
