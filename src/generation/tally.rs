@@ -1,7 +1,8 @@
 //! Adds up what a generation's attempts used, and what that costs. Pure.
 //!
-//! A provider's own numbers are never replaced, unless they were given before what was said. Where a call that said something was stopped before they came, they are
-//! estimated, and marked: [`BYTES_PER_TOKEN`] bytes of UTF-8 to a token, of what was said and of what was asked.
+//! A provider's own numbers are never replaced, unless they were given before what was said. Where a call that said
+//! something was stopped before they came, they are estimated, and marked; so is the input of a call that was stopped
+//! before it said anything: [`BYTES_PER_TOKEN`] bytes of UTF-8 to a token, of what was said and of what was asked.
 
 use crate::{event::Usage, route::Price};
 
@@ -31,6 +32,8 @@ struct Current {
     asked_bytes: u64,
     said_bytes: u64,
     given: Option<Usage>,
+    /// It was ended while the provider was at work on it, which costs its input even where nothing was said.
+    stopped: bool,
 }
 
 impl Tally {
@@ -49,6 +52,11 @@ impl Tally {
     /// The provider gave its numbers for the call that runs; the last ones hold.
     pub(super) fn given(&mut self, usage: Usage) {
         self.current.given = Some(usage);
+    }
+
+    /// The call that runs is ended while the provider is at work on it.
+    pub(super) fn stopped(&mut self) {
+        self.current.stopped = true;
     }
 
     /// What all calls used, this one included. `estimate`: numbers that never came are estimated, if anything was said.
@@ -79,7 +87,7 @@ impl Current {
             estimated: true,
             ..Usage::default()
         };
-        let guess = estimate && self.said_bytes > 0;
+        let guess = estimate && (self.said_bytes > 0 || self.stopped);
         let mut usage = self.given.clone().or_else(|| guess.then(estimated))?;
         if stopped && usage.output.saturating_mul(TOKEN_BYTES_MAX) < self.said_bytes {
             (usage.output, usage.estimated) = (estimated().output, true);
@@ -141,6 +149,18 @@ mod tests {
         tally.said(9);
         let estimated = Usage { input: 10, output: 3, estimated: true, ..Usage::default() };
         assert_eq!(tally.total(true), Some(estimated));
+    }
+
+    #[test]
+    fn a_call_that_was_stopped_before_it_spoke_costs_its_input() {
+        let mut tally = Tally::default();
+        tally.begin(None, &[b' '; 40]);
+        assert_eq!(tally.total(true), None, "one that was refused costs nothing");
+        tally.stopped();
+        let estimated = Usage { input: 10, output: 0, estimated: true, ..Usage::default() };
+        assert_eq!(tally.total(true), Some(estimated));
+        tally.given(usage(9, 0));
+        assert_eq!(tally.total(true), Some(usage(9, 0)), "and the provider's own count holds");
     }
 
     #[test]

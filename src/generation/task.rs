@@ -41,6 +41,8 @@ pub(super) struct Task {
     mends: bool,
     /// Of the call that runs.
     permit: Option<Permit>,
+    /// A provider is at work on a call.
+    calling: bool,
     joint: Option<Joint>,
     /// The target that the channel was told of.
     speaker: usize,
@@ -77,6 +79,7 @@ impl Task {
             health: order.health,
             mends,
             permit: None,
+            calling: false,
             joint: None,
             speaker: 0,
             broken: false,
@@ -168,7 +171,9 @@ impl Task {
         let from = self.answerer(target);
         self.voice.begin(from, price, &request.body, self.joint);
         self.vigil.deadlines.on_call(now);
+        self.calling = true;
         let ended = self.attempt(target, request).await;
+        self.calling = ended.is_err();
         match &ended {
             Ok(None) => self.end_permit(Outcome::Good),
             Ok(Some(setback @ Setback { trouble, .. })) => {
@@ -262,6 +267,9 @@ impl Task {
     /// Says the last events of a generation that was ended from outside its stream.
     fn fail(&mut self, failed: Failed) {
         let (mut events, _) = self.ingest.finish(Ending::Stopped(failed.clone()));
+        if self.calling {
+            self.voice.stopped();
+        }
         self.voice.count(&mut events);
         self.voice.set_back();
         // It tells an end even where the channel takes none.

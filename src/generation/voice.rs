@@ -163,6 +163,11 @@ impl Voice {
         self.append(&mut events)
     }
 
+    /// The call that runs is ended while the provider is at work on it.
+    pub(super) fn stopped(&mut self) {
+        self.tally.stopped();
+    }
+
     /// Adds what was decoded to the counts, and makes each usage that of all calls. To be done once with all events.
     pub(super) fn count(&mut self, events: &mut [Event]) {
         for event in events {

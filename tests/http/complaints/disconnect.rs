@@ -40,6 +40,13 @@ async fn whoever_leaves_before_the_first_token_stops_the_provider_streaming_or_n
                 answer.closed().await;
                 let generation = gateway.ended(&name).await;
                 assert_eq!(generation["error"]["code"], "cancelled", "{name}");
+                // The provider has read the prompt, and charges for it.
+                let usage = &generation["usage"];
+                assert_eq!((&usage["estimated"], &usage["output"]), (&json!(true), &json!(0)));
+                assert!(
+                    usage["input"].as_u64().is_some_and(|tokens| tokens > 0),
+                    "{name}: {usage}"
+                );
             }
         }
     }
