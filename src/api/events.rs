@@ -2,7 +2,8 @@
 //! for a stream it is a long poll (`poll`).
 //!
 //! The id of each event is its cursor, so that an EventSource resumes by itself. At a closed head the answer is 204,
-//! which is how an EventSource is told to stop.
+//! which is how an EventSource is told to stop. `from` says where to begin without a cursor; with `head=true` the first
+//! thing told is how the channel stands, which is what `Subscribed` tells a session.
 
 use std::convert::Infallible;
 
@@ -25,8 +26,8 @@ use super::{
     sse::{self, KEEP_ALIVE, KeepAlive, Waited},
 };
 use crate::{
-    channel::{Reader, Signal, Slice, Snapshot, Step, Watch},
-    sequence::{Cursor, Epoch, From},
+    channel::{Reader, Signal, Slice, Snapshot, Status, Step, Watch},
+    sequence::{Cursor, Epoch, From as Start},
     telemetry::{Delivery, metrics::Present},
     wire::{self, json},
 };
@@ -37,8 +38,34 @@ const CHUNK_BYTES: usize = 64 * 1024;
 #[derive(Debug, Deserialize)]
 pub(super) struct After {
     after: Option<String>,
+    /// Where to begin where no cursor says so; `beginning` if absent.
+    #[serde(default)]
+    from: Place,
     /// Makes it a long poll, unless an event stream is asked for.
     wait: Option<String>,
+    /// Begin by telling how the channel stands.
+    #[serde(default)]
+    head: bool,
+}
+
+/// A place without a name of its own.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Place {
+    #[default]
+    Beginning,
+    Tail,
+    Snapshot,
+}
+
+impl From<Place> for Start {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Beginning => Self::Beginning,
+            Place::Tail => Self::Tail,
+            Place::Snapshot => Self::Snapshot,
+        }
+    }
 }
 
 /// One event for a viewer.
@@ -52,16 +79,16 @@ pub(super) async fn events(
     State(app): State<App>,
     caller: Caller,
     ChannelPath(id): ChannelPath,
-    Asked(After { after, wait }): Asked<After>,
+    Asked(After { after, from, wait, head }): Asked<After>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wait = wait.as_deref().map(poll::wait).transpose()?;
     let channel = app.channels.find(&caller.key(id))?;
-    let from = place(&headers, after.as_deref())?;
+    let start = place(&headers, after.as_deref())?.unwrap_or(from.into());
     let delivery = Delivery::over(&app.telemetry.metrics, "sse");
     // Only whoever has seen something comes back, and can be told that there is no more.
-    let resumes = matches!(from, From::Cursor(_) | From::Seq(_));
-    let reader = channel.read(from);
+    let resumes = matches!(start, Start::Cursor(_) | Start::Seq(_));
+    let reader = channel.read(start);
     if resumes {
         delivery.resumed(reader.as_ref().map_or("refused", Reader::outcome));
     }
@@ -72,12 +99,20 @@ pub(super) async fn events(
     let signal = Signal::default();
     let watch = channel.watch(&signal);
     let wait = wait.filter(|_| !wants_stream(&headers));
+    // What a tail begins after, whatever was said in the meantime.
+    let last_seq = if matches!(start, Start::Tail) { reader.seq() } else { status.last_seq };
+    let told = head.then(|| {
+        let Status { epoch, first_seq, generations, .. } = &status;
+        let place = json::Place { epoch: *epoch, first_seq: *first_seq, last_seq };
+        Said { cursor: None, name: "head", data: json::head_json(place, generations) }
+    });
     let view = View {
         _open: wait.is_none().then(|| delivery.opened()),
         delivery,
         reader,
         signal,
         _watch: watch,
+        head: told,
         generations: Vec::new(),
         keep_alive: KeepAlive(app.settings.keep_alive),
         over: false,
@@ -96,16 +131,17 @@ fn wants_stream(headers: &HeaderMap) -> bool {
         .any(|value| value.contains("text/event-stream"))
 }
 
-/// Where to begin. The header wins: an EventSource that reconnects repeats its URL, but knows better by then.
-fn place(headers: &HeaderMap, after: Option<&str>) -> Result<From, Problem> {
+/// The cursor to begin after, if any. The header wins: an EventSource that reconnects repeats its URL, but knows better
+/// by then.
+fn place(headers: &HeaderMap, after: Option<&str>) -> Result<Option<Start>, Problem> {
     let last_event_id = headers.get("last-event-id").filter(|value| !value.is_empty());
     match (last_event_id, after) {
         (Some(value), _) => {
             let text = value.to_str().unwrap_or_default();
-            Ok(text.parse::<Cursor>().map(From::Cursor)?)
+            Ok(Some(text.parse::<Cursor>().map(Start::Cursor)?))
         }
-        (None, Some(after)) => Ok(after.parse()?),
-        (None, None) => Ok(From::Beginning),
+        (None, Some(after)) => Ok(Some(after.parse()?)),
+        (None, None) => Ok(None),
     }
 }
 
@@ -118,6 +154,8 @@ pub(super) struct View {
     reader: Reader,
     signal: Signal,
     _watch: Watch,
+    /// Told before all else.
+    head: Option<Said>,
     /// Ids by channel-local index, as far as they are known here.
     generations: Vec<String>,
     keep_alive: KeepAlive,
@@ -161,6 +199,11 @@ impl View {
         }
     }
 
+    /// How the channel stood when this view began, if that is still to be told.
+    pub(super) fn take_head(&mut self) -> Option<Said> {
+        self.head.take()
+    }
+
     /// Whether nothing more can come.
     pub(super) fn is_over(&self) -> bool {
         self.over
@@ -179,7 +222,8 @@ impl View {
     /// What there is now, up to a chunk's worth, framed.
     fn collect(&mut self) -> Bytes {
         let mut out = BytesMut::new();
-        for Said { cursor, name, data } in self.collect_said() {
+        let head = self.take_head();
+        for Said { cursor, name, data } in head.into_iter().chain(self.collect_said()) {
             sse::write_event(&mut out, cursor, name.as_bytes(), data.as_bytes());
         }
         out.freeze()

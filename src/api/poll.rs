@@ -49,7 +49,8 @@ pub(super) async fn poll(app: &App, mut view: View, wait: Duration) -> Response 
         }
         said = view.collect_said();
     }
-    let events: Vec<_> = said.iter().map(event).collect();
+    let head = view.take_head();
+    let events: Vec<_> = head.iter().chain(&said).map(event).collect();
     let cursor = Cursor { epoch: view.epoch(), seq: view.seq() };
     let body = format!(
         "{{\"cursor\":\"{cursor}\",\"closed\":{},\"events\":[{}]}}",

@@ -80,3 +80,41 @@ async fn a_wait_that_is_none_is_refused_and_a_stream_needs_none() {
     provider.finish().await;
     gateway.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_tells_how_the_channel_stands_and_from_says_where_to_begin() {
+    let (gateway, upstream) = gateway::with_upstream().await;
+    let (mut provider, channel) = begun(&gateway, &upstream).await;
+    provider.text_delta("before ").await;
+    let mut view = gateway.view(&channel).await;
+    while view.event().await.event != "text" {}
+    let first = poll(&gateway, &channel, "wait=0&head=true").await;
+    let events = first["events"].as_array().expect("events");
+    let head = &events[0];
+    assert_eq!((&head["event"], head.get("id")), (&"head".into(), None), "{first}");
+    let head = &head["data"];
+    assert_eq!((&head["first_seq"], &head["last_seq"]), (&1.into(), &2.into()), "{head}");
+    assert_eq!(format!("{}.2", head["epoch"].as_str().expect("text")), first["cursor"]);
+    let (started, told) = (&events[1]["data"], &head["generations"][0]);
+    for member in ["generation", "model", "provider", "dialect", "created_ms"] {
+        assert_eq!(told[member], started[member], "{member}");
+    }
+    assert_eq!(events.len(), 3, "{first}");
+
+    let tail = poll(&gateway, &channel, "wait=0&head=true&from=tail").await;
+    assert_eq!(tail["events"].as_array().map(Vec::len), Some(1), "{tail}");
+    assert_eq!(tail["events"][0]["data"]["last_seq"], 2);
+    let whole = poll(&gateway, &channel, "wait=0&from=snapshot").await;
+    assert_eq!(whole["events"][0]["event"], "snapshot", "{whole}");
+    assert_eq!(whole["events"][0]["data"]["generations"][0]["text"], "before ");
+
+    // The stream begins with it, too, and a cursor says more than `from`.
+    let url = format!("/v1/channels/{channel}/events?head=true&from=snapshot&after=1");
+    let mut stream = crate::sse::Sse::of(send(gateway.get(&url)).await);
+    assert_eq!(stream.event().await.event, "head");
+    assert_eq!(stream.event().await.event, "text");
+    let url = format!("/v1/channels/{channel}/events?from=nowhere");
+    assert_eq!(refusal(gateway.get(&url)).await.0, 400);
+    provider.finish().await;
+    gateway.stop().await;
+}

@@ -8,7 +8,7 @@ mod object;
 use object::Object;
 
 use crate::{
-    event::{Event, Failed, Finished, Json, Kind, RunBy, Usage},
+    event::{Event, Failed, Finished, Json, Kind, RunBy, Started, Usage},
     sequence::Epoch,
     snapshot::{Choice, End, Generation, State},
 };
@@ -115,6 +115,36 @@ pub fn snapshot_json(through: u64, epoch: Epoch, state: &State) -> String {
     state_members(object, state).close()
 }
 
+/// How a channel stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The first seq still held as an event.
+    pub first_seq: u64,
+    /// The last seq; of a tail the one after which it begins.
+    pub last_seq: u64,
+}
+
+/// A head event's JSON object: how the channel stands, and its generations in the order of their indexes.
+pub fn head_json(place: Place, generations: &[Started]) -> String {
+    let generations = generations.iter().map(|started| {
+        Object::new()
+            .string("generation", &started.id)
+            .string("model", &started.model)
+            .string("provider", &started.provider)
+            .string("dialect", &started.dialect)
+            .number("created_ms", started.created_ms)
+            .close()
+    });
+    Object::new()
+        .string("epoch", &place.epoch.to_string())
+        .number("first_seq", place.first_seq)
+        .number("last_seq", place.last_seq)
+        .array("generations", generations.collect::<Vec<_>>())
+        .close()
+}
+
 /// A rewind event's JSON object.
 pub fn rewind_json(previous: Epoch, valid_through: u64, epoch: Epoch) -> String {
     Object::new()
@@ -171,8 +201,9 @@ fn generation(generation: &Generation) -> String {
     } else {
         object.array(
             "media",
-            media.iter().map(|media| {
-                Object::new().string("mime", &media.mime).base64("data", &media.data).close()
+            (0..).zip(media).map(|(place, media)| {
+                let object = Object::new().string("mime", &media.mime);
+                index_unless(place, object, media.index).base64("data", &media.data).close()
             }),
         )
     };
@@ -194,8 +225,8 @@ fn choice(choice: &Choice) -> String {
 
 fn choice_members(object: Object, choice: &Choice) -> Object {
     let refusal = (!choice.refusal.is_empty()).then_some(choice.refusal.as_str());
-    let calls = choice.tool_calls.iter().map(|tool| {
-        Object::new()
+    let calls = (0..).zip(&choice.tool_calls).map(|(place, tool)| {
+        index_unless(place, Object::new(), tool.call.index)
             .string("id", &tool.call.id)
             .string("name", &tool.call.name)
             .string("arguments", &tool.arguments)
@@ -207,6 +238,11 @@ fn choice_members(object: Object, choice: &Choice) -> Object {
         .string("reasoning", &choice.reasoning)
         .string_or_null("refusal", refusal)
         .array("tool_calls", calls.collect::<Vec<_>>())
+}
+
+/// The index that the events gave it, where that is not its place in the list.
+fn index_unless(place: u32, object: Object, index: u32) -> Object {
+    if index == place { object } else { object.number("index", index.into()) }
 }
 
 fn usage_object(usage: &Usage) -> String {
