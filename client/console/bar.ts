@@ -6,6 +6,8 @@ import { announce, byId, count, duration, say } from "./dom.js";
 const NAMES = {
   webtransport: "WebTransport",
   websocket: "WebSocket",
+  sse: "Server-sent events",
+  longpoll: "Long polling",
   memory: "In memory",
   shared: "Another tab's",
 } as const;

@@ -1,27 +1,29 @@
 // One session with a gateway, handing out channels. Whatever happens to the connection happens beneath them.
 
 import { Channel } from "./channel.js";
-import { TokenwayError } from "./errors.js";
+import { errorOf, type TokenwayError } from "./errors.js";
+import type { ClientSnapshot, ConnectOptions, SubscribeOptions } from "./options.js";
+import { acknowledgements } from "./session/acknowledge.js";
+import { Aliases } from "./session/aliases.js";
 import { type Clock, systemClock } from "./session/clock.js";
-import { type From, onWire } from "./session/cursor.js";
-import type { Feed } from "./session/feed.js";
-import type { Phase } from "./session/model.js";
+import { onWire } from "./session/cursor.js";
+import type { Feed, Outcome } from "./session/feed.js";
+import { Memory } from "./session/memory.js";
 import { watchPage } from "./session/page.js";
-import { type Loss, type Recovery, recovered } from "./session/recovery.js";
-import { Requests } from "./session/requests.js";
+import { Recoveries } from "./session/recovery.js";
+import { type Body, Requests } from "./session/requests.js";
 import { Session } from "./session/session.js";
+import { Keyring } from "./session/tokens.js";
 import type { Share } from "./share/share.js";
 import { sharing } from "./sharing.js";
-import { Frames, onAnimationFrame, type Readable, type Schedule, Store } from "./store.js";
+import { Frames, onAnimationFrame, type Readable, Store } from "./store.js";
+import { longpoll, sse } from "./transport/http.js";
 import { infoSource } from "./transport/info.js";
-import type { ConnectInfo, Transport, TransportKind } from "./transport/transport.js";
 import { websocket } from "./transport/websocket.js";
 import { webtransport } from "./transport/webtransport.js";
 import type { Frame } from "./wire/frame.js";
 import {
-  Acks,
   type Control,
-  type Delivery,
   type Hello,
   PROTOCOL,
   type Published,
@@ -32,101 +34,46 @@ import {
 /** Named to the gateway for its operator. */
 export const CLIENT_NAME = "tokenway-js/0.1.0";
 
-/** How to connect. */
-export interface ConnectOptions {
-  /** The gateway's origin; `GET /v1/connect/info` there says the rest. */
-  readonly url?: string | URL;
-  /** Or what that would say. */
-  readonly info?: ConnectInfo;
-  /** Channel tokens; none in open mode. */
-  readonly tokens?: readonly string[];
-  /** How often frames are wanted, 0 to 500 ms; the gateway's default otherwise. */
-  readonly frameIntervalMs?: number;
-  /** Carriers in the order of preference; WebTransport, then WebSocket, by default. */
-  readonly transports?: readonly Transport[];
-  /**
-   * Tabs of one origin share one connection where the browser has Web Locks and BroadcastChannel: those that connect to
-   * the same gateway with the same tokens and options. A text names the user instead of the tokens, for apps whose tabs
-   * have tokens of their own: then one tab's tokens serve all tabs of that name. `false` shares nothing.
-   */
-  readonly share?: boolean | string;
-  /** For tests and for pages with a rhythm of their own. */
-  readonly clock?: Clock;
-  readonly random?: () => number;
-  readonly schedule?: Schedule;
-}
-
-/** How to subscribe. */
-export interface SubscribeOptions {
-  /** `beginning` by default. */
-  readonly from?: From;
-  /**
-   * `datagram` shows the newest at once on a network that loses packets, and costs repetitions; where the carrier has no
-   * datagrams it is `stream`, the default.
-   */
-  readonly delivery?: Delivery;
-}
-
-/** So many acknowledgements fit into any datagram. */
-const ACKS_MAX = 64;
-
-/** The session at one moment. */
-export interface ClientSnapshot {
-  readonly state: Phase["name"];
-  /** Undefined while not live. */
-  readonly transport: TransportKind | undefined;
-  /** Whether this tab holds the connection for others or uses another tab's; undefined while it shares none. */
-  readonly shared: "leads" | "follows" | undefined;
-  readonly rttMs: number | undefined;
-  /** What the gateway said of itself. */
-  readonly welcome: Welcome | undefined;
-  /** The last ones, oldest first. */
-  readonly recoveries: readonly Recovery[];
-  readonly error: TokenwayError | undefined;
-}
-
-const RECOVERIES_MAX = 100;
-
 /** Connects; returns at once, and goes on trying until `close`. */
 export function connect(options: ConnectOptions = {}): Client {
   return new Client(options);
 }
 
 /** One session. */
-export class Client {
+export class Client implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #session: Session;
+  readonly #tokens: Keyring;
   readonly #requests = new Requests();
   readonly #frames: Frames;
   readonly #status: Store<ClientSnapshot>;
-  readonly #options: ConnectOptions;
+  readonly #frameIntervalMs: number | undefined;
   readonly #feeds = new Set<Feed>();
-  /** By link, then by alias. What comes under an alias that was given up finds nobody. */
-  readonly #links = new Map<number, { next: number; readonly feeds: Map<number, Feed> }>();
+  readonly #aliases = new Aliases();
   /** Something came for these since the last acknowledgement. */
   readonly #owed = new Set<Feed>();
-  readonly #attached = new Map<Feed, { readonly link: number; readonly alias: number }>();
+  readonly #recoveries = new Recoveries();
   readonly #unhook: () => void;
   #share: Share | undefined;
   #welcome: Welcome | undefined;
-  #loss: Loss | undefined;
   #droppingMs: number | undefined;
-  #recoveries: readonly Recovery[] = [];
 
   /** Use `connect`. */
   constructor(options: ConnectOptions) {
-    this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    const { url, info, tokens = [], clock = systemClock, random = Math.random } = options;
+    this.#frameIntervalMs = options.frameIntervalMs;
+    this.#clock = clock;
     this.#frames = new Frames(options.schedule ?? onAnimationFrame);
-    const transports = [...(options.transports ?? [webtransport, websocket])];
-    const source = infoSource(options);
-    let joining = sharing(options, [...transports], this.#clock)?.then((share) => {
+    const transports = [...(options.transports ?? [webtransport, websocket, sse, longpoll])];
+    const source = infoSource(url, info);
+    let joining = sharing(options, [...transports], clock)?.then((share) => {
       joining = undefined;
       if (share === undefined) return;
       this.#share = share;
       transports.splice(0, transports.length, share);
       if (this.#error()) share.close();
     });
+    this.#tokens = new Keyring(tokens, clock, random, (fetched) => this.#show(fetched));
     this.#session = new Session(
       {
         hello: (link) => this.#hello(link),
@@ -139,16 +86,18 @@ export class Client {
       },
       {
         info: (again) => {
-          const info = source(again);
-          return joining ? Promise.all([info, joining]).then(([known]) => known) : info;
+          const where = source(again);
+          return joining ? Promise.all([where, joining]).then(([known]) => known) : where;
         },
         transports,
-        clock: this.#clock,
-        random: options.random ?? Math.random,
+        tokens: this.#tokens,
+        memory: new Memory(`${url ?? info?.websocket ?? ""}`),
+        clock,
+        random,
       },
     );
     this.#status = new Store(() => this.#snapshot(), this.#frames);
-    this.#unhook = watchPage(this.#session);
+    this.#unhook = watchPage((event) => this.#session.dispatch(event));
     this.#session.dispatch({ type: "start" });
   }
 
@@ -167,9 +116,9 @@ export class Client {
       return one;
     }
     this.#feeds.add(one.feed);
-    // A link to come has it in its hello; one that has said hello gets a message. Of two the newer one stays.
-    const link = Math.max(...this.#links.keys());
-    if (this.#links.has(link)) this.#resubscribe(link, one.feed);
+    // A link to come has it in its hello; one that has said hello gets a message.
+    const link = this.#aliases.newest;
+    if (link !== undefined) this.#resubscribe(link, one.feed);
     return one;
   }
 
@@ -179,14 +128,23 @@ export class Client {
   }
 
   /** Puts a custom event on a channel that exists; `data` must be JSON. Not repeated after a drop. */
-  async publish(channel: string, custom: { type: string; data: unknown }): Promise<Published> {
+  async publish(
+    channel: string,
+    custom: { readonly type: string; readonly data: unknown },
+  ): Promise<Published> {
     const data = new TextEncoder().encode(JSON.stringify(custom.data ?? null));
     const value = { channel, custom: { type: custom.type, data } };
     // Only a Published answers it.
     return (await this.#ask({ case: "publish", value }, false)) as Published;
   }
 
-  /** Leaves a channel; `Channel.detach` calls this. */
+  /** Further channel tokens, beside those given before: for channels that came later. */
+  addTokens(...tokens: readonly string[]): void {
+    this.#tokens.add(tokens);
+    this.#show(tokens);
+  }
+
+  /** @internal Leaves a channel; `Channel.detach` calls this. */
   detach(feed: Feed): void {
     this.#leave(feed);
     feed.detach();
@@ -212,6 +170,7 @@ export class Client {
   /** Ends the session and every channel of it; other tabs go on. */
   close(): void {
     this.#session.dispatch({ type: "close" });
+    this.#tokens.close();
     this.#unhook();
   }
 
@@ -220,39 +179,34 @@ export class Client {
     this.close();
   }
 
-  #ask(body: Parameters<Requests["ask"]>[1], idempotent: boolean): Promise<Published | undefined> {
+  #ask(body: Body, idempotent: boolean): Promise<Published | undefined> {
     const error = this.#error();
     if (error) return Promise.reject(error);
     return this.#requests.ask(this.#session.nextRequest(), body, idempotent);
   }
 
+  /** Tells a running session; the next one has them in its hello. */
+  #show(tokens: readonly string[]): void {
+    const link = this.#session.live;
+    const body = { case: "addTokens", value: { tokens } } as const;
+    if (link !== undefined && tokens.length > 0) this.#session.send(link, { request: 0, body });
+  }
+
   #hello(link: number): Hello {
-    const { phase } = this.#session.model;
-    for (const other of this.#links.keys()) {
-      // Attempts that came to nothing.
-      if (phase.name !== "live" || other !== phase.link) this.#links.delete(other);
-    }
-    this.#links.set(link, { next: 1, feeds: new Map() });
-    const subscriptions = [...this.#feeds].map((feed) => this.#attach(link, feed));
-    const { tokens = [], frameIntervalMs } = this.#options;
+    // The others were attempts that came to nothing.
+    this.#aliases.open(link, this.#session.live);
     return {
       protocol: PROTOCOL,
       client: CLIENT_NAME,
       maxStreams: 0,
-      frameIntervalMs,
-      tokens,
-      subscriptions,
+      frameIntervalMs: this.#frameIntervalMs,
+      tokens: this.#tokens.all,
+      subscriptions: [...this.#feeds].map((feed) => this.#attach(link, feed)),
     };
   }
 
-  /** Gives the feed an alias on the link; from now on only what comes under it counts. */
   #attach(link: number, feed: Feed): Subscribe {
-    this.#unattach(feed);
-    const book = this.#links.get(link);
-    // Never used twice: a number that was given up may still be on its way.
-    const alias = book ? book.next++ : 1;
-    book?.feeds.set(alias, feed);
-    this.#attached.set(feed, { link, alias });
+    const alias = this.#aliases.attach(link, feed);
     const byDatagram = feed.delivery === "datagram" && !!this.#session.datagramOf(link);
     const from = onWire(feed.attach(byDatagram));
     const delivery = byDatagram ? "datagram" : "stream";
@@ -267,20 +221,10 @@ export class Client {
   }
 
   #leave(feed: Feed): void {
-    const at = this.#attached.get(feed);
+    const at = this.#aliases.placeOf(feed);
     if (!at) return;
     const body = { case: "unsubscribe", value: { alias: at.alias } } as const;
     this.#session.send(at.link, { request: 0, body });
-  }
-
-  #unattach(feed: Feed): void {
-    const at = this.#attached.get(feed);
-    if (at) this.#links.get(at.link)?.feeds.delete(at.alias);
-    this.#attached.delete(feed);
-  }
-
-  #find(link: number, alias: number): Feed | undefined {
-    return this.#links.get(link)?.feeds.get(alias);
   }
 
   #control(link: number, control: Control): void {
@@ -288,23 +232,25 @@ export class Client {
     if (body?.case === "welcome") {
       this.#welcome = body.value;
       this.#status.touch();
-    } else if (body?.case === "subscribed") {
-      const feed = this.#find(link, body.value.alias);
+      return;
+    }
+    const alias = body?.case === "subscribed" || body?.case === "refused" ? body.value.alias : 0;
+    const feed = this.#aliases.find(link, alias);
+    if (alias === 0) this.#requests.answer(control);
+    else if (body?.case === "subscribed") {
       if (feed?.subscribed(body.value, this.#clock.now())) this.#backAgain();
-      if (feed?.over) this.#links.get(link)?.feeds.delete(body.value.alias);
-    } else if (body?.case === "refused" && body.value.alias !== 0) {
-      const feed = this.#find(link, body.value.alias);
-      if (feed) this.#follow(link, feed, feed.refused(body.value));
-    } else {
-      this.#requests.answer(control);
+      if (feed?.over) this.#aliases.giveUp({ link, alias });
+    } else if (body?.case === "refused" && feed) {
+      this.#follow(link, feed, feed.refused(body.value, this.#tokens.renewable));
     }
   }
 
   #frame(link: number, frame: Frame, size: number, byDatagram: boolean): void {
-    const feed = this.#find(link, frame.alias);
-    if (feed === undefined) return;
+    const feed = this.#aliases.find(link, frame.alias);
+    if (!feed) return;
     const before = feed.received;
-    const outcome = feed.frame(frame, size, byDatagram, this.#clock.now());
+    const now = this.#clock.now();
+    const outcome = feed.frame(frame, size, byDatagram, now, this.#tokens.renewable);
     if (feed.received > before) this.#backAgain();
     if (feed.contiguous !== undefined) {
       this.#owed.add(feed);
@@ -314,68 +260,61 @@ export class Client {
   }
 
   readonly #acknowledgeOwed = (): void => {
-    for (const link of this.#links.keys()) this.#acknowledge(link, this.#owed);
+    for (const link of this.#aliases.links) this.#acknowledge(link, this.#owed);
     this.#owed.clear();
   };
 
-  /** Tells the gateway what has come of these, so that it is not sent again. */
   #acknowledge(link: number, feeds: Iterable<Feed>): void {
-    const acks: Acks["acks"][number][] = [];
-    for (const feed of feeds) {
-      const at = this.#attached.get(feed);
-      const seq = feed.contiguous;
-      if (at?.link === link && seq !== undefined) acks.push({ alias: at.alias, seq });
-    }
     const send = this.#session.datagramOf(link);
-    while (acks.length > 0) send?.(Acks.encode({ acks: acks.splice(0, ACKS_MAX) }));
+    if (send) for (const one of acknowledgements(link, feeds, this.#aliases)) send(one);
   }
 
-  #follow(link: number, feed: Feed, outcome: ReturnType<Feed["refused"]>): void {
+  #follow(link: number, feed: Feed, outcome: Outcome): void {
     if (outcome === "again") this.#resubscribe(link, feed);
-    else if (outcome === "over" && feed.acknowledged) this.#forget(feed);
-    else if (outcome === "over") {
-      // The end overtook Subscribed, which may still tell the epoch: the alias is kept for it.
+    else if (outcome === "renew") {
+      const again = (): void => {
+        if (this.#session.live === link && !feed.over) this.#resubscribe(link, feed);
+      };
+      this.#tokens.renew().then(again, (error: Error) => {
+        feed.fail(errorOf("unauthorized", `no token could be fetched: ${error?.message}`));
+      });
+    } else if (outcome === "over") {
       this.#feeds.delete(feed);
-      this.#attached.delete(feed);
+      // The end may overtake Subscribed, which may still tell the epoch: the alias is kept for it.
+      if (feed.acknowledged) this.#aliases.detach(feed);
+      else this.#aliases.retire(feed);
     }
   }
 
   #forget(feed: Feed): void {
     this.#feeds.delete(feed);
-    this.#unattach(feed);
+    this.#aliases.detach(feed);
   }
 
   #live(link: number): void {
-    for (const other of this.#links.keys()) if (other !== link) this.#links.delete(other);
+    this.#aliases.keep(link);
     this.#requests.connected((message) => this.#session.send(link, message));
     if (this.#feeds.size === 0) this.#backAgain();
   }
 
   #lost(link: number): void {
-    this.#links.delete(link);
+    this.#aliases.drop(link);
     this.#requests.disconnected();
     this.#welcome = undefined;
-    const offMs = this.#droppingMs;
-    this.#loss ??= {
-      cause: offMs === undefined ? "lost" : "dropped",
-      since: this.#clock.now(),
-      offMs: offMs ?? 0,
-    };
+    const dropping = this.#droppingMs;
+    const cause = dropping === undefined ? "lost" : "dropped";
+    const { name } = this.#session.model.phase;
+    this.#recoveries.lost(name === "asleep" ? "slept" : cause, this.#clock.now(), dropping ?? 0);
   }
 
   #backAgain(): void {
-    if (this.#loss === undefined) return;
-    const { phase } = this.#session.model;
-    const link =
-      phase.name === "live" ? phase.link : phase.name === "connecting" ? phase.attempt.id : 0;
-    const back = recovered(this.#loss, this.#clock.now(), this.#session.kindOf(link));
-    this.#loss = undefined;
-    this.#recoveries = [...this.#recoveries, back].slice(-RECOVERIES_MAX);
-    this.#status.touch();
+    const kind = this.#session.kindOf(this.#aliases.newest ?? 0);
+    if (this.#recoveries.back(this.#clock.now(), kind)) this.#status.touch();
   }
 
   #changed(): void {
     this.#status.touch();
+    if (this.#session.model.phase.name !== "asleep") this.#recoveries.awake(this.#clock.now());
     const error = this.#error();
     if (!error) return;
     this.#share?.close();
@@ -385,31 +324,27 @@ export class Client {
       else feed.fail(error);
     }
     this.#feeds.clear();
-    this.#attached.clear();
-    this.#links.clear();
+    this.#aliases.clear();
   }
 
   /** Why the session is over, if it is. */
   #error(): TokenwayError | undefined {
     const { phase } = this.#session.model;
-    return phase.name === "closed" ? new TokenwayError(phase.code, phase.message) : undefined;
+    return phase.name === "closed" ? errorOf(phase.code, phase.message) : undefined;
   }
 
   #snapshot(): ClientSnapshot {
     const { phase, rttMs } = this.#session.model;
+    const link = this.#session.live;
     const error = this.#error();
     return {
       state: phase.name,
-      transport: phase.name === "live" ? this.#session.kindOf(phase.link) : undefined,
+      transport: link === undefined ? undefined : this.#session.kindOf(link),
       shared:
-        this.#share && phase.name === "live"
-          ? this.#share.leads
-            ? "leads"
-            : "follows"
-          : undefined,
+        this.#share && link !== undefined ? (this.#share.leads ? "leads" : "follows") : undefined,
       rttMs,
       welcome: this.#welcome,
-      recoveries: this.#recoveries,
+      recoveries: this.#recoveries.all,
       error: error?.code === "closed" ? undefined : error,
     };
   }

@@ -119,8 +119,7 @@ class MediaPart extends Part<MediaSnapshot> {
   }
 
   take(media: Media): void {
-    // A view would keep the whole frame in memory.
-    this.#parts.push(media.data.slice());
+    this.#parts.push(media.data);
     this.#complete ||= media.last;
     this.change();
   }

@@ -3,17 +3,20 @@
 // Channels.
 export type { Channel } from "./channel.js";
 // Connecting.
+export { Client, connect } from "./client.js";
 export {
-  Client,
-  type ClientSnapshot,
-  type ConnectOptions,
-  connect,
-  type SubscribeOptions,
-} from "./client.js";
-export { TokenwayError } from "./errors.js";
+  AccessError,
+  ConnectionError,
+  type ErrorCode,
+  RequestError,
+  TokenwayError,
+} from "./errors.js";
+export type { ClientSnapshot, ConnectOptions, SubscribeOptions } from "./options.js";
+export type { Clock } from "./session/clock.js";
 export type { From } from "./session/cursor.js";
 export type { Batch, ChannelMetrics } from "./session/feed.js";
 export type { Recovery } from "./session/recovery.js";
+export type { Tokens } from "./session/tokens.js";
 export type {
   ChannelSnapshot,
   ChoiceSnapshot,
@@ -24,11 +27,11 @@ export type {
 } from "./snapshot.js";
 export type { Readable, Schedule } from "./store.js";
 export type { TextView } from "./text.js";
+export { longpoll, sse } from "./transport/http.js";
 // Carriers.
 export type {
   ConnectInfo,
   Connection,
-  Lack,
   Sink,
   Transport,
   TransportKind,

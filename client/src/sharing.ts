@@ -1,7 +1,7 @@
 // Whether this page shares its connection with the other tabs of its origin, and with which. What does it is loaded
 // only then, while the gateway is asked where it listens.
 
-import type { ConnectOptions } from "./client.js";
+import type { ConnectOptions } from "./options.js";
 import type { Clock } from "./session/clock.js";
 import type { Share } from "./share/share.js";
 import type { Transport } from "./transport/transport.js";
@@ -14,6 +14,8 @@ export function sharing(
 ): Promise<Share | undefined> | undefined {
   if (share === false || typeof location === "undefined") return undefined;
   if (typeof BroadcastChannel === "undefined" || !navigator.locks) return undefined;
+  // Tokens that are fetched do not tell whose they are.
+  if (typeof tokens === "function" && typeof share !== "string") return undefined;
   const who = typeof share === "string" ? { share } : tokens;
   const where = info ?? new URL(url ?? location.href).origin;
   const kinds = transports.map((one) => one.kind);

@@ -6,6 +6,7 @@ const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 const known = (elapsedMs: number, unanswered = 0, learnedMs: number | undefined = 8) => ({
   elapsedMs,
   unanswered,
+  online: true,
   learnedMs,
 });
 
@@ -29,7 +30,7 @@ describe("the backoff", () => {
   });
 
   it("waits patiently before it knows anything, but not after a refusal", () => {
-    const first = { elapsedMs: 0, unanswered: 0, learnedMs: undefined };
+    const first = { elapsedMs: 0, unanswered: 0, online: true, learnedMs: undefined };
     expect(slotMs(first, 0.5)).toBe(PATIENCE_MS);
     expect(restMs(first, 2, PATIENCE_MS, 0.5)).toBe(SLOT_MS - 2);
   });

@@ -21,6 +21,8 @@ export interface Situation {
   readonly elapsedMs: number;
   /** Attempts before this one in the same episode that got no answer at all. */
   readonly unanswered: number;
+  /** Whether the browser believes that there is a network. */
+  readonly online: boolean;
   /** How long the last successful attempt took; undefined before the first. */
   readonly learnedMs: number | undefined;
 }
@@ -37,6 +39,8 @@ export function slotMs(now: Situation, random: number): number {
 
 /** How long to rest after an attempt that took `tookMs` of its `slot` and failed. */
 export function restMs(now: Situation, tookMs: number, slot: number, random: number): number {
+  // Told when it is back; but some browsers believe wrongly, and a gateway on this machine needs no network.
+  if (!now.online) return (REST_MS_MAX * (1 + random)) / 2;
   if (now.elapsedMs < BURST_MS) {
     // Before the first success a slot is long, but a refusal comes at once: try again at the burst's pace.
     const pace = Math.min(slot, SLOT_MS * (1 - JITTER + 2 * JITTER * random));

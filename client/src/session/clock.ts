@@ -4,6 +4,8 @@
 export interface Clock {
   /** Milliseconds; only differences mean anything. */
   now(): number;
+  /** Milliseconds since 1970. */
+  wall(): number;
   /** Calls `then` once, after `ms`; the returned function calls that off. */
   after(ms: number, then: () => void): () => void;
 }
@@ -11,6 +13,7 @@ export interface Clock {
 /** The page's own clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
+  wall: () => Date.now(),
   after(ms, then) {
     const timer = setTimeout(then, ms);
     return () => clearTimeout(timer);

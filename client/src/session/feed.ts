@@ -1,10 +1,9 @@
 // One subscription: what arrives for it goes through the cursor into the fold and to whoever iterates.
 // It says what should happen next and does none of it: attaching and asking again is the client's.
 
-import { TokenwayError } from "../errors.js";
+import { errorOf, renews, restarts, type TokenwayError } from "../errors.js";
 import { Fold } from "../fold.js";
 import type { ChannelSnapshot } from "../snapshot.js";
-import { meaningOf } from "../wire/codes.js";
 import type { ChannelEvent } from "../wire/event.js";
 import type { End, Frame, Rewind, Snapshot } from "../wire/frame.js";
 import type { Delivery, Refused, Subscribed } from "../wire/session.js";
@@ -22,8 +21,8 @@ import {
 } from "./cursor.js";
 import { Reorder, type Run } from "./reorder.js";
 
-/** What became of a message: all is well, subscribe again, or it is over. */
-export type Outcome = "fine" | "again" | "over";
+/** What became of a message: all is well, subscribe again, do so with newer tokens, or it is over. */
+export type Outcome = "fine" | "again" | "renew" | "over";
 
 /** What was counted. */
 export interface ChannelMetrics {
@@ -186,13 +185,16 @@ export class Feed {
     return complete || this.received > received;
   }
 
-  refused(news: Refused): Outcome {
-    if (meaningOf(news.code).restart && ++this.#fruitless < FRUITLESS_MAX) {
+  /** `renewable`: other tokens can be had. */
+  refused(news: Refused, renewable: boolean): Outcome {
+    const renew = renewable && renews(news.code);
+    if ((renew || restarts(news.code)) && ++this.#fruitless < FRUITLESS_MAX) {
+      if (renew) return "renew";
       this.#progress = { ...this.#progress, awaitsSnapshot: true };
       return "again";
     }
     this.#acknowledged = true;
-    this.fail(new TokenwayError(news.code, news.message || news.code));
+    this.fail(errorOf(news.code, news.message));
     return "over";
   }
 
@@ -201,6 +203,7 @@ export class Feed {
     size: number,
     byDatagram: boolean,
     now: number,
+    renewable: boolean,
   ): Outcome {
     this.#metrics.frames += 1;
     this.#metrics.bytes += size;
@@ -217,7 +220,7 @@ export class Feed {
     const end = news?.case === "end" ? news.value : undefined;
     // At the end the stream has brought all that was not acknowledged.
     this.#drain(now, end && Number.POSITIVE_INFINITY);
-    return outcome === "fine" && end ? this.#takeEnd(end) : outcome;
+    return outcome === "fine" && end ? this.#takeEnd(end, renewable) : outcome;
   }
 
   /** Nobody wants it any more. */
@@ -292,7 +295,11 @@ export class Feed {
     return "fine";
   }
 
-  #takeEnd(news: End): Outcome {
+  #takeEnd(news: End, renewable: boolean): Outcome {
+    // The token ran out, and not the channel.
+    if (news.reason === "forbidden" && renewable && ++this.#fruitless < FRUITLESS_MAX) {
+      return "renew";
+    }
     if (endsShort(this.#progress, news)) return this.#gap();
     this.#end = news.reason;
     this.#close("ended");
@@ -303,7 +310,7 @@ export class Feed {
     this.#metrics.gaps += 1;
     this.#fruitless += 1;
     if (this.#fruitless < FRUITLESS_MAX) return "again";
-    this.fail(new TokenwayError("gap", "the gateway leaves events out again and again"));
+    this.fail(errorOf("gap", "the gateway leaves events out again and again"));
     return "over";
   }
 }

@@ -1,17 +1,23 @@
 // The words of the session's decisions: what it knows, what happens to it, what it wants done. state.ts decides.
 
-import type { TransportKind } from "../transport/transport.js";
+import type { Order, TransportKind } from "../transport/transport.js";
 
-/** How long WebTransport is alone in the race. */
+/** How long each carrier is alone in the race before the next one starts. */
 export const HEAD_START_MS = 400;
 /** For how long after a drop only the carrier that worked is tried. */
 export const LOYAL_MS = 3_000;
 /** The gateway's default; its welcome says what holds. */
 export const HEARTBEAT_MS = 250;
-/** How long a path may be silent. */
+/** How long a path may be silent; longer where pings are rare. */
 export const WATCHDOG_MS = 1_000;
 /** How long hello may go unanswered on a connection that opened. */
 export const WELCOME_MS = 1_000;
+/** The same where it costs requests of its own. */
+export const WELCOME_HTTP_MS = 3_000;
+/** On another network an attempt older than this is not worth waiting for. */
+export const SLOT_OLD_MS = 100;
+/** A carrier that opened and was never welcomed so many times in a row is tried last on this network. */
+export const STRIKES_MAX = 2;
 /** A timer later than this tells of a thread that slept. */
 export const ASLEEP_MS = 250;
 
@@ -21,6 +27,8 @@ export interface Attempt {
   readonly startedAt: number;
   readonly slot: number;
   readonly deadline: number;
+  /** The carrier that won the race, once one has. */
+  readonly opened: TransportKind | undefined;
 }
 
 /** The time from a loss to the next welcome. */
@@ -63,23 +71,32 @@ export type Phase =
       /** By request: being online again does not cut it short. */
       readonly held: boolean;
     }
+  /** The page is frozen or put away: nothing runs until it is back. */
+  | { readonly name: "asleep" }
   | { readonly name: "closed"; readonly code: string; readonly message: string };
+
+/** By carrier. */
+export type Strikes = Readonly<Partial<Record<TransportKind, number>>>;
 
 /** All that the session knows. */
 export interface Model {
   readonly phase: Phase;
   readonly visible: boolean;
+  /** Whether the browser believes that there is a network. */
+  readonly online: boolean;
   readonly nextAttempt: number;
   readonly nextNonce: number;
-  /** The carrier that worked last. */
+  /** The carrier that worked last on this network. */
   readonly winner: TransportKind | undefined;
+  /** How many times in a row a carrier opened on this network and nothing came of it. */
+  readonly strikes: Strikes;
   readonly learnedMs: number | undefined;
   readonly rttMs: number | undefined;
 }
 
 export type SessionEvent =
   | { readonly type: "start" }
-  | { readonly type: "opened"; readonly attempt: number }
+  | { readonly type: "opened"; readonly attempt: number; readonly kind: TransportKind }
   | {
       readonly type: "welcomed";
       readonly attempt: number;
@@ -103,18 +120,17 @@ export type SessionEvent =
   | { readonly type: "tick" }
   | { readonly type: "settled" }
   | { readonly type: "visible"; readonly visible: boolean }
-  | { readonly type: "online" }
+  | { readonly type: "online"; readonly online: boolean }
+  /** There is another network than before. */
+  | { readonly type: "network" }
+  /** The page will be frozen; then it is back. */
+  | { readonly type: "sleep" }
+  | { readonly type: "wake" }
   | { readonly type: "drop"; readonly offMs: number }
   | { readonly type: "close" };
 
 export type Command =
-  /** Race the carriers; the winner of last time first, the others after `othersAfterMs`, if at all. */
-  | {
-      readonly type: "dial";
-      readonly attempt: number;
-      readonly first: TransportKind | undefined;
-      readonly othersAfterMs: number | undefined;
-    }
+  | ({ readonly type: "dial"; readonly attempt: number } & Order)
   | { readonly type: "hello"; readonly attempt: number }
   | { readonly type: "hangUp"; readonly attempt: number }
   | { readonly type: "ping"; readonly attempt: number; readonly nonce: number }
@@ -129,9 +145,11 @@ export interface Step {
 export const initial: Model = {
   phase: { name: "idle" },
   visible: true,
+  online: true,
   nextAttempt: 1,
   nextNonce: 1,
   winner: undefined,
+  strikes: {},
   learnedMs: undefined,
   rttMs: undefined,
 };

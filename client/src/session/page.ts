@@ -1,18 +1,44 @@
-// What the page knows and the session wants to: whether it is seen, and whether there is a network.
+// What the page knows and the session wants to: whether it is seen, whether it will be frozen, whether there is a network
+// and which. Each source is optional: a worker has no document, and Node has none of it.
 
-import type { Session } from "./session.js";
+import type { SessionEvent } from "./model.js";
 
-/** Tells the session when the page comes, goes, and finds a network; the returned function ends that. */
-export function watchPage(session: Session): () => void {
-  if (typeof document === "undefined") return () => undefined;
-  const visible = (): void =>
-    session.dispatch({ type: "visible", visible: document.visibilityState === "visible" });
-  const online = (): void => session.dispatch({ type: "online" });
-  document.addEventListener("visibilitychange", visible);
-  addEventListener("online", online);
-  visible();
+/** A part of the Network Information API, where a browser has it. */
+interface Network extends EventTarget {
+  readonly type?: string;
+}
+
+/** Tells of the page; the returned function ends that. */
+export function watchPage(tell: (event: SessionEvent) => void): () => void {
+  const ends: (() => void)[] = [];
+  const on = (target: EventTarget | undefined, names: string, listener: () => void): void => {
+    for (const name of names.split(" ")) {
+      target?.addEventListener?.(name, listener);
+      ends.push(() => target?.removeEventListener?.(name, listener));
+    }
+  };
+  const { document, navigator } = globalThis;
+  const visible = (): void => tell({ type: "visible", visible: !document.hidden });
+  const online = (): void => tell({ type: "online", online: navigator.onLine !== false });
+  on(document, "visibilitychange", visible);
+  // Whatever is open keeps a page out of the back/forward cache, and is dead when a frozen page comes back.
+  on(document, "freeze", () => tell({ type: "sleep" }));
+  on(document, "resume", () => tell({ type: "wake" }));
+  on(globalThis, "pagehide", () => tell({ type: "sleep" }));
+  on(globalThis, "pageshow", () => tell({ type: "wake" }));
+  on(globalThis, "online offline", online);
+  const network: Network | undefined = (navigator as { connection?: Network } | undefined)
+    ?.connection;
+  let { type } = network ?? {};
+  on(network, "change", () => {
+    // It also tells of estimates of speed: only another kind of network is another network.
+    if (network?.type === type) return;
+    type = network?.type;
+    tell({ type: "network" });
+  });
+  if (document?.hidden) visible();
+  if (navigator?.onLine === false) online();
   return () => {
-    document.removeEventListener("visibilitychange", visible);
-    removeEventListener("online", online);
+    for (const end of ends) end();
   };
 }

@@ -1,5 +1,5 @@
-// Dials several transports for one attempt: the first at once, the others after a head start or as soon as it fails.
-// Whoever opens first wins and the others are hung up. Says `closed` once, when nobody is left.
+// Dials several transports for one attempt: the first at once, each other one after a head start of the one before it, or
+// as soon as that fails. Whoever opens first wins and the others are hung up. Says `closed` once, when nobody is left.
 
 import type {
   ConnectInfo,
@@ -10,6 +10,7 @@ import type {
   TransportKind,
 } from "../transport/transport.js";
 import type { Clock } from "./clock.js";
+import { HEAD_START_MS } from "./model.js";
 
 /** A race that is being run, and then the connection that won it. */
 export class Race {
@@ -18,8 +19,9 @@ export class Race {
   readonly #clock: Clock;
   readonly #sink: Sink;
   readonly #runners = new Map<Transport, Connection>();
+  readonly #headStart: number;
   #waiting: Transport[];
-  #callOff: (() => void) | undefined;
+  #callOff: () => void;
   #winner: Connection | undefined;
   #over = false;
   /** When the winner started. */
@@ -32,26 +34,19 @@ export class Race {
     clock: Clock,
     sink: Sink,
   ) {
-    this.#info = info;
+    const { first, last, othersAfterMs } = plan;
     this.#plan = plan;
+    this.#info = info;
     this.#clock = clock;
     this.#sink = sink;
+    this.#headStart = othersAfterMs ?? HEAD_START_MS;
+    const rank = ({ kind }: Transport): number =>
+      kind === first ? 0 : last.includes(kind) ? 2 : 1;
     const able = transports.filter((one) => one.lack(info) === undefined);
-    const loved = able.filter((one) => one.kind === plan.first);
-    const line = [...loved, ...able.filter((one) => one.kind !== plan.first)];
-    const alone = plan.othersAfterMs === undefined && loved.length > 0;
-    this.#waiting = alone ? loved : line;
-    const headStart = plan.othersAfterMs;
-    if (headStart !== undefined && this.#waiting.length > 1) {
-      this.#callOff = clock.after(headStart, () => this.#start(this.#waiting.length));
-    }
+    this.#waiting = able.sort((a, b) => rank(a) - rank(b));
+    if (othersAfterMs === undefined && able[0]?.kind === first) this.#waiting = able.slice(0, 1);
     // Not now: nothing may be told before the constructor has returned.
-    const soon = clock.after(0, () => this.#start(1));
-    const before = this.#callOff;
-    this.#callOff = () => {
-      before?.();
-      soon();
-    };
+    this.#callOff = clock.after(0, () => this.#start());
   }
 
   /** The carrier that won. */
@@ -70,62 +65,70 @@ export class Race {
 
   close(): void {
     this.#over = true;
-    this.#callOff?.();
+    this.#callOff();
     for (const runner of this.#runners.values()) runner.close();
     this.#runners.clear();
   }
 
-  #start(count: number): void {
-    for (const transport of this.#waiting.splice(0, count)) {
-      const startedAt = this.#clock.now();
-      try {
-        /** What a runner that was hung up, or has hung up, still says is of no interest. */
-        const hear =
-          <T extends readonly unknown[]>(tell: (...what: T) => void) =>
-          (...what: T): void => {
-            if (this.#runners.has(transport)) tell(...what);
-          };
-        const { message, frame, datagram } = this.#sink;
-        const sink: Sink = {
-          opened: hear(() => this.#opened(transport, startedAt)),
-          message: hear(message),
-          frame: hear(frame),
-          datagram: hear(datagram),
-          closed: hear((cause) => this.#closed(transport, cause)),
-        };
-        const connection = transport.dial(this.#info, sink, this.#plan);
-        this.#runners.set(transport, connection);
-      } catch (error) {
-        // A URL that the browser does not like throws at once.
-        this.#closed(transport, error);
-      }
+  /** The next one starts, and the one after it follows. */
+  #start(): void {
+    this.#callOff();
+    const transport = this.#waiting.shift();
+    if (transport) this.#dial(transport);
+    else if (this.#runners.size === 0) this.#end(undefined);
+    if (this.#waiting.length > 0) {
+      this.#callOff = this.#clock.after(this.#headStart, () => this.#start());
     }
-    if (this.#runners.size === 0 && this.#waiting.length === 0) {
-      this.#closed(undefined);
+  }
+
+  #dial(transport: Transport): void {
+    const startedAt = this.#clock.now();
+    /** What a runner that was hung up, or has hung up, still says is of no interest. */
+    const hear =
+      <T extends readonly unknown[]>(tell: (...what: T) => void) =>
+      (...what: T): void => {
+        if (this.#runners.has(transport)) tell(...what);
+      };
+    const { message, frame, datagram } = this.#sink;
+    const sink: Sink = {
+      opened: hear(() => this.#opened(transport, startedAt)),
+      message: hear(message),
+      frame: hear(frame),
+      datagram: hear(datagram),
+      closed: hear((cause) => this.#closed(transport, cause)),
+    };
+    try {
+      this.#runners.set(transport, transport.dial(this.#info, sink, this.#plan));
+    } catch (error) {
+      // A URL that the browser does not like throws at once.
+      this.#closed(transport, error);
     }
   }
 
   #opened(transport: Transport, startedAt: number): void {
-    this.#callOff?.();
+    this.#callOff();
     this.#waiting = [];
     this.#winner = this.#runners.get(transport);
     const tookMs = this.#winner?.tookMs;
     this.dialledAt = tookMs === undefined ? startedAt : this.#clock.now() - tookMs;
-    for (const [other, runner] of this.#runners) if (other !== transport) runner.close();
-    this.#runners.clear();
-    if (this.#winner) this.#runners.set(transport, this.#winner);
+    for (const [other, runner] of this.#runners) {
+      if (other === transport) continue;
+      runner.close();
+      this.#runners.delete(other);
+    }
     this.#sink.opened();
   }
 
-  #closed(transport: Transport | undefined, cause?: unknown): void {
+  #closed(transport: Transport, cause: unknown): void {
+    this.#runners.delete(transport);
+    if (this.#waiting.length > 0) this.#start();
+    else if (this.#runners.size === 0) this.#end(cause);
+  }
+
+  #end(cause: unknown): void {
     if (this.#over) return;
-    if (transport) this.#runners.delete(transport);
-    if (this.#waiting.length > 0) {
-      this.#start(this.#waiting.length);
-    } else if (this.#runners.size === 0) {
-      this.#over = true;
-      this.#callOff?.();
-      this.#sink.closed(cause);
-    }
+    this.#over = true;
+    this.#callOff();
+    this.#sink.closed(cause);
   }
 }

@@ -1,9 +1,10 @@
 // Requests that wait for their answers, across drops: what may be repeated is repeated, the rest fails and says so.
 
-import { TokenwayError } from "../errors.js";
+import { errorOf, type TokenwayError } from "../errors.js";
 import type { ClientMessage, Control, Published } from "../wire/session.js";
 
-type Body = Exclude<ClientMessage["body"], undefined>;
+/** What is asked. */
+export type Body = Exclude<ClientMessage["body"], undefined>;
 
 interface Waiting {
   readonly message: ClientMessage;
@@ -41,9 +42,7 @@ export class Requests {
     for (const [request, one] of this.#waiting) {
       if (!one.sent || one.idempotent) continue;
       this.#waiting.delete(request);
-      one.reject(
-        new TokenwayError("connection_lost", "lost before the answer: it may have had an effect"),
-      );
+      one.reject(errorOf("connection_lost", "lost before the answer: it may have had an effect"));
     }
   }
 
@@ -60,7 +59,7 @@ export class Requests {
     this.#waiting.delete(request);
     if (body.case === "refused") {
       const { code, message } = body.value;
-      one.reject(new TokenwayError(code, message || code));
+      one.reject(errorOf(code, message));
     } else {
       one.resolve(body.case === "published" ? body.value : undefined);
     }

@@ -1,15 +1,19 @@
 // Carries out what state.ts decides: dials, writes, reads, sets timers. Decides nothing itself.
 
+import { renews } from "../errors.js";
+import type { InfoSource } from "../transport/info.js";
 import type { ConnectInfo, Sink, Transport } from "../transport/transport.js";
 import { Frame } from "../wire/frame.js";
 import { Deframer } from "../wire/framing.js";
 import { WireError } from "../wire/protobuf.js";
 import { ClientMessage, type Control, type Hello, ServerMessage } from "../wire/session.js";
 import type { Clock } from "./clock.js";
-import { nothingToDialWith } from "./lack.js";
+import { lackOf } from "./lack.js";
+import type { Memory } from "./memory.js";
 import { type Command, initial, type Model, type SessionEvent } from "./model.js";
 import { Race } from "./race.js";
 import { pendingOf, step, wakeAt } from "./state.js";
+import type { Keyring } from "./tokens.js";
 
 /** What the session needs from its owner, and what it tells. A link is one connection, by its number. */
 export interface SessionHost {
@@ -30,9 +34,11 @@ export interface SessionHost {
 
 /** How the session reaches the world. */
 export interface SessionWorld {
-  /** Where the gateway is; `again` asks for a fresh answer. */
-  info(again: boolean): Promise<ConnectInfo> | ConnectInfo;
+  /** Where the gateway is. */
+  readonly info: InfoSource;
   readonly transports: readonly Transport[];
+  readonly tokens: Keyring;
+  readonly memory: Memory;
   readonly clock: Clock;
   readonly random: () => number;
 }
@@ -45,7 +51,7 @@ export class Session {
   readonly #host: SessionHost;
   readonly #world: SessionWorld;
   readonly #links = new Map<number, Race>();
-  #model: Model = initial;
+  #model: Model;
   #callOff: (() => void) | undefined;
   #wakesAt: number | undefined;
   #dials = 0;
@@ -54,10 +60,16 @@ export class Session {
   constructor(host: SessionHost, world: SessionWorld) {
     this.#host = host;
     this.#world = world;
+    this.#model = { ...initial, ...world.memory.load(world.clock.wall()) };
   }
 
   get model(): Model {
     return this.#model;
+  }
+
+  /** The link that is live, if one is. */
+  get live(): number | undefined {
+    return liveOf(this.#model);
   }
 
   /** The carrier of a link. */
@@ -65,14 +77,14 @@ export class Session {
     return this.#links.get(link)?.kind;
   }
 
-  /** A number for a request that wants an answer. */
-  nextRequest(): number {
-    return ++this.#requests;
-  }
-
   /** Sends a datagram; undefined where the link's carrier has none. */
   datagramOf(link: number): Race["datagram"] {
     return this.#links.get(link)?.datagram;
+  }
+
+  /** A number for a request that wants an answer. */
+  nextRequest(): number {
+    return ++this.#requests;
   }
 
   send(link: number, message: ClientMessage): void {
@@ -81,11 +93,11 @@ export class Session {
 
   dispatch(event: SessionEvent): void {
     const before = this.#model;
-    const { model, commands } = step(before, event, this.#world.clock.now(), this.#world.random());
+    const { clock, random, memory } = this.#world;
+    const { model, commands } = step(before, event, clock.now(), random());
     this.#model = model;
     // Lost is told before the commands: a hello of the next link must find the last one gone.
-    const was = before.phase.name === "live" ? before.phase.link : undefined;
-    const is = model.phase.name === "live" ? model.phase.link : undefined;
+    const [was, is] = [liveOf(before), liveOf(model)];
     if (was !== undefined && is === undefined) this.#host.lost(was);
     for (const command of commands) this.#carryOut(command);
     if (is !== undefined && is !== was) {
@@ -93,38 +105,40 @@ export class Session {
       this.#host.live(is);
     }
     this.#setTimer();
-    if (model !== before) this.#host.changed();
+    if (model === before) return;
+    memory.save(model, clock.wall());
+    this.#host.changed();
   }
 
   #carryOut(command: Command): void {
+    const { attempt } = command as { readonly attempt: number };
     switch (command.type) {
       case "dial":
         this.#dials += 1;
         this.#dial(command);
         break;
       case "hello":
-        this.send(command.attempt, {
-          request: this.nextRequest(),
-          body: { case: "hello", value: this.#host.hello(command.attempt) },
-        });
+        this.#say(attempt, { case: "hello", value: this.#host.hello(attempt) });
         break;
       case "hangUp":
-        this.#hangUp(command.attempt);
+        this.#hangUp(attempt);
         break;
       case "ping":
-        this.send(command.attempt, {
-          request: this.nextRequest(),
-          body: { case: "ping", value: { nonce: command.nonce } },
-        });
-        this.#host.pinged(command.attempt);
+        this.#say(attempt, { case: "ping", value: command });
+        this.#host.pinged(attempt);
         break;
       case "settle":
         // Twice, so that whatever was queued when the timer ran is read before the path is judged.
-        this.#world.clock.after(0, () =>
-          this.#world.clock.after(0, () => this.dispatch({ type: "settled" })),
-        );
-        break;
+        this.#soon(() => this.#soon(() => this.dispatch({ type: "settled" })));
     }
+  }
+
+  #say(link: number, body: ClientMessage["body"]): void {
+    this.send(link, { request: this.nextRequest(), body });
+  }
+
+  #soon(then: () => void): void {
+    this.#world.clock.after(0, then);
   }
 
   #hangUp(link: number): void {
@@ -134,33 +148,38 @@ export class Session {
 
   #dial(command: Extract<Command, { type: "dial" }>): void {
     const { attempt } = command;
-    const begin = (info: ConnectInfo): void => {
+    const { info, transports, clock, tokens } = this.#world;
+    const begin = (where: ConnectInfo, known: readonly string[]): void => {
       // The attempt may have been given up while the answer was on its way.
-      if (pendingOf(this.#model.phase)?.attempt?.id !== attempt || this.#lacks(attempt, info))
+      if (pendingOf(this.#model.phase)?.attempt?.id !== attempt || this.#lacks(attempt, where))
         return;
       const sink = this.#sink(attempt);
-      const race = new Race(info, this.#world.transports, command, this.#world.clock, sink);
+      const race = new Race(where, transports, { ...command, token: known.at(-1) }, clock, sink);
       this.#links.set(attempt, race);
     };
     // Where nothing can be dialled with, no answer of the gateway's would help.
     if (this.#lacks(attempt, undefined)) return;
+    const gone = (): void => this.dispatch({ type: "gone", attempt });
     try {
-      const info = this.#world.info(this.#dials > ASK_AGAIN_AFTER);
-      if (info instanceof Promise) {
-        info.then(begin).catch(() => this.dispatch({ type: "gone", attempt }));
+      const [where, known] = [info(this.#dials > ASK_AGAIN_AFTER), tokens.fresh()];
+      if (where instanceof Promise || known instanceof Promise) {
+        Promise.all([where, known])
+          .then(([a, b]) => begin(a, b))
+          .catch(gone);
       } else {
-        begin(info);
+        begin(where, known);
       }
     } catch {
-      this.#world.clock.after(0, () => this.dispatch({ type: "gone", attempt }));
+      this.#soon(gone);
     }
   }
 
   /** Whether no transport can be used, as far as is known; if so the attempt ends soon. */
   #lacks(attempt: number, info: ConnectInfo | undefined): boolean {
-    const message = nothingToDialWith(this.#world.transports, info);
-    if (message === undefined) return false;
-    this.#world.clock.after(0, () => this.dispatch({ type: "noTransport", attempt, message }));
+    const lack = lackOf(this.#world.transports, info);
+    if (lack === undefined) return false;
+    const message = `no transport can be used: ${lack}`;
+    this.#soon(() => this.dispatch({ type: "noTransport", attempt, message }));
     return true;
   }
 
@@ -180,39 +199,34 @@ export class Session {
           closed();
         }
       };
-    const frame = guard((bytes) => this.#frame(attempt, bytes, false));
+    const take = (frame: Frame, size: number, byDatagram = false): void => {
+      this.#heard(attempt);
+      this.#host.frame(attempt, frame, size, byDatagram);
+    };
     return {
-      opened: () => this.dispatch({ type: "opened", attempt }),
+      opened: () => {
+        const kind = this.kindOf(attempt);
+        if (kind) this.dispatch({ type: "opened", attempt, kind });
+      },
       message: guard((bytes) => {
         const { body } = ServerMessage.decode(bytes);
-        if (body?.case === "frame") this.#frame(attempt, bytes, false, body.value);
-        else if (body?.case === "control") this.#control(attempt, body.value);
+        if (body?.case === "frame") take(body.value, bytes.length);
+        else if (body) this.#control(attempt, body.value);
       }),
-      frame,
+      frame: guard((bytes) => take(Frame.decode(bytes), bytes.length)),
       datagram: guard((bytes) => {
-        for (const one of new Deframer().push(bytes)) this.#frame(attempt, one, true);
+        for (const one of new Deframer().push(bytes)) take(Frame.decode(one), one.length, true);
       }),
       closed,
     };
-  }
-
-  #frame(
-    attempt: number,
-    bytes: Uint8Array,
-    byDatagram: boolean,
-    frame = Frame.decode(bytes),
-  ): void {
-    this.#heard(attempt);
-    this.#host.frame(attempt, frame, bytes.length, byDatagram);
   }
 
   #control(attempt: number, control: Control): void {
     const { body } = control;
     switch (body?.case) {
       case "welcome": {
-        const link = this.#links.get(attempt);
-        if (link?.kind === undefined) return;
-        const { kind, dialledAt } = link;
+        const { kind, dialledAt } = this.#links.get(attempt) ?? {};
+        if (!kind || dialledAt === undefined) return;
         const { heartbeatMs } = body.value;
         this.dispatch({ type: "welcomed", attempt, kind, dialledAt, heartbeatMs });
         break;
@@ -223,9 +237,12 @@ export class Session {
       case "goAway":
         this.dispatch({ type: "goAway", attempt });
         return;
-      case "closing":
-        this.dispatch({ type: "closing", attempt, ...body.value });
+      case "closing": {
+        const { code, message, retry } = body.value;
+        const again = retry || (renews(code) && this.#world.tokens.spoil());
+        this.dispatch({ type: "closing", attempt, code, message, retry: again });
         return;
+      }
       default:
         this.#heard(attempt);
     }
@@ -242,15 +259,18 @@ export class Session {
 
   #setTimer(): void {
     const at = wakeAt(this.#model);
-    if (at === this.#wakesAt && this.#callOff !== undefined) return;
+    if (at === this.#wakesAt && this.#callOff) return;
     this.#callOff?.();
     this.#wakesAt = at;
     this.#callOff = undefined;
     if (at === undefined) return;
-    const wait = Math.max(0, at - this.#world.clock.now());
-    this.#callOff = this.#world.clock.after(wait, () => {
+    const { clock } = this.#world;
+    this.#callOff = clock.after(Math.max(0, at - clock.now()), () => {
       this.#callOff = undefined;
       this.dispatch({ type: "tick" });
     });
   }
 }
+
+const liveOf = ({ phase }: Model): number | undefined =>
+  phase.name === "live" ? phase.link : undefined;

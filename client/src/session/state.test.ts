@@ -15,7 +15,10 @@ function play(...events: readonly (readonly [at: number, event: SessionEvent])[]
 }
 
 const start: SessionEvent = { type: "start" };
-const opened = (attempt: number): SessionEvent => ({ type: "opened", attempt });
+const opened = (
+  attempt: number,
+  kind: "webtransport" | "websocket" | "sse" = "webtransport",
+): SessionEvent => ({ type: "opened", attempt, kind });
 const gone = (attempt: number): SessionEvent => ({ type: "gone", attempt });
 const tick: SessionEvent = { type: "tick" };
 const welcomed = (attempt: number): SessionEvent => ({
@@ -35,7 +38,7 @@ describe("the session's decisions", () => {
   it("races the carriers at first, and says hello to the one that opens", () => {
     const { model, commands } = play(...live);
     expect(commands).toEqual([
-      { type: "dial", attempt: 1, first: undefined, othersAfterMs: 400 },
+      { type: "dial", attempt: 1, first: undefined, last: [], othersAfterMs: 400 },
       { type: "hello", attempt: 1 },
     ]);
     expect(model).toMatchObject({
@@ -47,7 +50,13 @@ describe("the session's decisions", () => {
 
   it("dials at once after a loss, with the carrier that worked and no other", () => {
     const { commands } = play(...live, [1_000, gone(1)]);
-    const dial = { type: "dial", attempt: 2, first: "webtransport", othersAfterMs: undefined };
+    const dial = {
+      type: "dial",
+      attempt: 2,
+      first: "webtransport",
+      last: [],
+      othersAfterMs: undefined,
+    };
     expect(commands.at(-1)).toEqual(dial);
   });
 
@@ -75,7 +84,12 @@ describe("the session's decisions", () => {
 
   it("stays off as long as it was told to, network or not", () => {
     const off: SessionEvent = { type: "drop", offMs: 5_000 };
-    const { model, commands } = play(...live, [100, off], [200, { type: "online" }], [300, tick]);
+    const { model, commands } = play(
+      ...live,
+      [100, off],
+      [200, { type: "online", online: true }],
+      [300, tick],
+    );
     expect(model.phase).toMatchObject({ name: "waiting", until: 5_100 });
     expect(wakeAt(model)).toBe(5_100);
     expect(commands.at(-1)).toEqual({ type: "hangUp", attempt: 1 });
@@ -83,7 +97,7 @@ describe("the session's decisions", () => {
   });
 
   it("does not wait for its time when the network is back", () => {
-    const { model } = play([0, start], [2, gone(1)], [10, { type: "online" }]);
+    const { model } = play([0, start], [2, gone(1)], [10, { type: "online", online: true }]);
     expect(model.phase).toMatchObject({ name: "connecting", attempt: { id: 2 } });
   });
 
@@ -129,7 +143,7 @@ describe("the session's decisions", () => {
       [108, welcomed(2)],
     );
     expect(commands.slice(-3)).toEqual([
-      { type: "dial", attempt: 2, first: "webtransport", othersAfterMs: undefined },
+      { type: "dial", attempt: 2, first: "webtransport", last: [], othersAfterMs: undefined },
       { type: "hello", attempt: 2 },
       { type: "hangUp", attempt: 1 },
     ]);
@@ -156,12 +170,77 @@ describe("the session's decisions", () => {
     expect(play(...live, [100, gone(1)], [101, none(2)]).model.phase.name).not.toBe("closed");
   });
 
+  it("tries last what opens and then carries nothing, and forgets that on another network", () => {
+    const ws = (attempt: number): SessionEvent => opened(attempt, "websocket");
+    const twice = [
+      [0, start],
+      [5, ws(1)],
+      [10, gone(1)],
+      [400, tick],
+      [405, ws(2)],
+    ] as const;
+    const { commands } = play(...twice, [1_500, gone(2)], [1_600, tick], [2_500, tick]);
+    expect(commands.filter((one) => one.type === "dial").map(({ last }) => last)).toEqual([
+      [],
+      [],
+      ["websocket"],
+    ]);
+    const { model } = play(...twice, [1_500, gone(2)], [1_501, { type: "network" }]);
+    expect(model).toMatchObject({ strikes: {}, phase: { name: "connecting" } });
+  });
+
+  it("gives SSE and long polling time for requests of their own", () => {
+    const { model } = play([0, start], [4_000, opened(1, "sse")]);
+    expect(model.phase).toMatchObject({ name: "connecting", attempt: { deadline: 7_000 } });
+  });
+
+  it("does nothing while the page is frozen, and dials at once when it is back", () => {
+    const asleep = play(...live, [100, { type: "sleep" }], [500, tick], [600, gone(1)]);
+    expect(asleep.model.phase.name).toBe("asleep");
+    expect(asleep.commands.at(-1)).toEqual({ type: "hangUp", attempt: 1 });
+    expect(wakeAt(asleep.model)).toBeUndefined();
+    const back = step(asleep.model, { type: "wake" }, 90_000, 0.5);
+    expect(back.model.phase).toMatchObject({ name: "connecting", episode: { since: 90_000 } });
+    expect(back.commands).toMatchObject([{ type: "dial", first: "webtransport" }]);
+    // It also comes with a page that was never away.
+    expect(play(...live, [100, { type: "wake" }]).model.phase.name).toBe("live");
+  });
+
+  it("looks at the path at once when the browser says that the network is gone", () => {
+    const { model, commands } = play(...live, [20, { type: "online", online: false }]);
+    expect(model.phase.name).toBe("live");
+    expect(commands.at(-1)).toMatchObject({ type: "ping", attempt: 1 });
+  });
+
+  it("does not burn attempts while the browser says that there is no network", () => {
+    const off: SessionEvent = { type: "online", online: false };
+    const { model } = play(...live, [20, off], [30, gone(1)], [35, gone(2)]);
+    expect(model.phase).toMatchObject({ name: "waiting", until: 35 + 3_750 });
+    const back = step(model, { type: "online", online: true }, 1_000, 0.5);
+    expect(back.model.phase.name).toBe("connecting");
+  });
+
+  it("opens a second connection on another network, and gives the first one up for it", () => {
+    const { model, commands } = play(...live, [100, { type: "network" }]);
+    expect(model.phase).toMatchObject({ name: "live", link: 1, handover: { attempt: { id: 2 } } });
+    // Any carrier may be the best there.
+    expect(commands.at(-1)).toMatchObject({ type: "dial", first: undefined, othersAfterMs: 400 });
+  });
+
+  it("gives a path more time where pings are rare", () => {
+    const rare = { ...welcomed(1), heartbeatMs: 2_000 } as SessionEvent;
+    const { model } = play([0, start], [5, opened(1)], [8, rare], [8, tick]);
+    expect(wakeAt(model)).toBe(2_008);
+    const later = step(model, tick, 2_008, 0.5).model;
+    expect(wakeAt(later)).toBe(3_008);
+  });
+
   it("is deaf once it is closed", () => {
     const { model } = play(
       ...live,
       [100, { type: "close" }],
       [101, start],
-      [102, { type: "online" }],
+      [102, { type: "online", online: true }],
     );
     expect(model.phase).toMatchObject({ name: "closed", code: "closed" });
     expect(wakeAt(model)).toBeUndefined();

@@ -15,7 +15,6 @@ import { lackOf } from "../session/lack.js";
 import type {
   ConnectInfo,
   Connection,
-  Lack,
   Plan,
   Sink,
   Transport,
@@ -75,7 +74,7 @@ export class Share implements Transport {
     return this.#hub !== undefined;
   }
 
-  lack(info: ConnectInfo | undefined): Lack | undefined {
+  lack(info: ConnectInfo | undefined): string | undefined {
     return lackOf(this.#transports, info);
   }
 

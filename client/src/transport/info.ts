@@ -1,24 +1,26 @@
 // Where the gateway listens: given, or asked for at `/v1/connect/info`, remembered, and asked for again on request
 // (a restarted gateway may have other ports and another certificate).
 
-import { TokenwayError } from "../errors.js";
+import { errorOf } from "../errors.js";
 import type { ConnectInfo } from "./transport.js";
 
 const ANSWER_MS = 5_000;
 
 /** A source of the answer. */
-export function infoSource(options: {
-  readonly url?: string | URL;
-  readonly info?: ConnectInfo;
-}): (again: boolean) => Promise<ConnectInfo> | ConnectInfo {
-  const { info } = options;
-  if (info !== undefined) return () => info;
-  const base = options.url ?? (typeof location === "undefined" ? undefined : location.href);
-  if (base === undefined) throw new TokenwayError("bad_request", "connect needs a url or an info");
+export type InfoSource = (again: boolean) => Promise<ConnectInfo> | ConnectInfo;
+
+/** Given, or asked for. */
+export function infoSource(
+  url: string | URL | undefined,
+  info: ConnectInfo | undefined,
+): InfoSource {
+  if (info) return () => info;
+  const base = url ?? globalThis.location?.href;
+  if (!base) throw errorOf("bad_request", "connect needs a url or an info");
   let known: ConnectInfo | undefined;
   let asking: Promise<ConnectInfo> | undefined;
   return (again) => {
-    if (known !== undefined && !again) return known;
+    if (known && !again) return known;
     asking ??= ask(new URL(base))
       .then((answer) => {
         known = answer;
@@ -27,8 +29,8 @@ export function infoSource(options: {
       .finally(() => {
         asking = undefined;
       });
+    if (!known) return asking;
     // While it is asked for again, what was known may still be right.
-    if (known === undefined) return asking;
     asking.catch(() => undefined);
     return known;
   };
@@ -39,28 +41,6 @@ async function ask(base: URL): Promise<ConnectInfo> {
     cache: "no-store",
     signal: AbortSignal.timeout(ANSWER_MS),
   });
-  if (!response.ok)
-    throw new TokenwayError("unreachable", `the gateway answered ${response.status}`);
-  return parse(await response.json(), base);
+  if (!response.ok) throw errorOf("unreachable", `the gateway answered ${response.status}`);
+  return response.json();
 }
-
-/** Takes an answer apart; what is missing is null. */
-export function parse(answer: unknown, base: URL): ConnectInfo {
-  const { webtransport, websocket, sse, protocol } = record(answer);
-  const { url, certificate_hashes: hashes } = record(webtransport);
-  const socket = isText(websocket) ? new URL(websocket, base) : null;
-  if (socket) socket.protocol = socket.protocol.replace("http", "ws");
-  return {
-    webtransport: isText(url)
-      ? { url, certificate_hashes: Array.isArray(hashes) ? hashes.filter(isText) : [] }
-      : null,
-    websocket: socket?.href ?? null,
-    sse: isText(sse) ? sse : null,
-    protocol: isText(protocol) ? protocol : "",
-  };
-}
-
-const isText = (value: unknown): value is string => typeof value === "string";
-
-/** The members of whatever it is. */
-const record = (value: unknown): Record<string, unknown> => ({ ...(value as object | null) });

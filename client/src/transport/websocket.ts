@@ -3,20 +3,19 @@
 import { Deframer, delimit } from "../wire/framing.js";
 import { CUT_SHORT, WireError } from "../wire/protobuf.js";
 import { SUBPROTOCOL } from "../wire/session.js";
-import type { ConnectInfo, Connection, Sink, Transport } from "./transport.js";
+import { type Connection, type Sink, type Transport, withToken } from "./transport.js";
 
 /** The WebSocket transport. */
 export const websocket: Transport = {
   kind: "websocket",
-  lack: (info) => {
-    if (typeof WebSocket === "undefined") {
-      const remedy = "run in a browser or in Node 22 or later, or set globalThis.WebSocket";
-      return { reason: "this runtime has no WebSocket", remedy };
-    }
-    if (info?.websocket !== null) return undefined;
-    return { reason: "the gateway offers no WebSocket", remedy: "let the gateway offer WebSocket" };
-  },
-  dial: (info, sink) => new WebSocketConnection(info, sink),
+  lack: (info) =>
+    typeof WebSocket === "undefined"
+      ? "this runtime has no WebSocket"
+      : info?.websocket === null
+        ? "the gateway offers no WebSocket"
+        : undefined,
+  dial: (info, sink, { token }) =>
+    new WebSocketConnection(withToken(info.websocket ?? "", token), sink),
 };
 
 class WebSocketConnection implements Connection {
@@ -24,9 +23,9 @@ class WebSocketConnection implements Connection {
   readonly #sink: Sink;
   readonly #socket: WebSocket;
 
-  constructor(info: ConnectInfo, sink: Sink) {
+  constructor(url: string, sink: Sink) {
     this.#sink = sink;
-    this.#socket = new WebSocket(info.websocket ?? "", SUBPROTOCOL);
+    this.#socket = new WebSocket(url, SUBPROTOCOL);
     this.#socket.binaryType = "arraybuffer";
     this.#socket.onopen = sink.opened;
     this.#socket.onmessage = (event: MessageEvent<unknown>) => this.#take(event.data);

@@ -3,22 +3,42 @@
 
 import { Deframer, delimit } from "../wire/framing.js";
 import { CUT_SHORT, WireError } from "../wire/protobuf.js";
-import type { ConnectInfo, Connection, Sink, Transport } from "./transport.js";
+import {
+  type ConnectInfo,
+  type Connection,
+  type Sink,
+  type Transport,
+  withToken,
+} from "./transport.js";
 
 /** The WebTransport transport. */
 export const webtransport: Transport = {
   kind: "webtransport",
-  lack: (info) => {
-    if (typeof WebTransport === "undefined") {
-      const remedy = "open the page over https in a browser that has WebTransport";
-      return { reason: "this runtime has no WebTransport", remedy };
-    }
-    if (info?.webtransport !== null) return undefined;
-    const remedy = "let the gateway listen for WebTransport";
-    return { reason: "the gateway offers no WebTransport", remedy };
-  },
-  dial: (info, sink) => new WebTransportConnection(info, sink),
+  lack: (info) =>
+    typeof WebTransport === "undefined"
+      ? "this runtime has no WebTransport"
+      : info?.webtransport === null
+        ? "the gateway offers no WebTransport"
+        : tooMany()
+          ? "too many sessions came to nothing"
+          : undefined,
+  dial: (info, sink, { token }) => new WebTransportConnection(info, sink, token),
 };
+
+/**
+ * Chromium refuses a page's sessions once 64 of them are pending, and counts those that failed for minutes. So many, in
+ * so many milliseconds, may come to nothing; then the other carriers have the page to themselves for a while.
+ */
+const FRUITLESS_MAX = 48;
+const FRUITLESS_MS = 300_000;
+/** When each session of this page began that is not open or never was. */
+let fruitless: number[] = [];
+
+function tooMany(): boolean {
+  const since = performance.now() - FRUITLESS_MS;
+  fruitless = fruitless.filter((at) => at > since);
+  return fruitless.length >= FRUITLESS_MAX;
+}
 
 /** Newer drafts of WebTransport make the writable; older ones have one. */
 interface Datagrams {
@@ -31,15 +51,17 @@ class WebTransportConnection implements Connection {
   readonly kind = "webtransport";
   datagram: Connection["datagram"];
   readonly #sink: Sink;
+  readonly #begun = performance.now();
   #over = false;
   readonly #session: WebTransport;
   #control: WritableStreamDefaultWriter<Uint8Array> | undefined;
 
-  constructor(info: ConnectInfo, sink: Sink) {
+  constructor(info: ConnectInfo, sink: Sink, token: string | undefined) {
     this.#sink = sink;
     const hashes = info.webtransport?.certificate_hashes ?? [];
+    fruitless.push(this.#begun);
     this.#session = new WebTransport(
-      info.webtransport?.url ?? "",
+      withToken(info.webtransport?.url ?? "", token),
       // An empty list would mean that no certificate is acceptable.
       hashes.length === 0
         ? {}
@@ -74,6 +96,7 @@ class WebTransportConnection implements Connection {
 
   async #open(): Promise<void> {
     await this.#session.ready;
+    fruitless = fruitless.filter((at) => at !== this.#begun);
     const control = await this.#session.createBidirectionalStream();
     if (this.#over) {
       // Closed while it was still being opened: some browsers ignore a close before `ready`.
@@ -108,9 +131,10 @@ class WebTransportConnection implements Connection {
 
   async #pump(stream: ReadableStream<Uint8Array>, take: (b: Uint8Array) => void): Promise<void> {
     const deframer = new Deframer();
-    await this.#read(stream, (chunk) => {
+    const push = (chunk: Uint8Array): void => {
       for (const message of deframer.push(chunk)) take(message);
-    });
+    };
+    await (byob(stream, push) ?? this.#read(stream, push));
     if (deframer.partial) throw new WireError(CUT_SHORT);
   }
 
@@ -123,6 +147,32 @@ class WebTransportConnection implements Connection {
       take(value);
     }
   }
+}
+
+/** What one read takes at most: a frame at full speed is far less. */
+const READ_BYTES = 16 * 1024;
+
+/** Reads into one buffer again and again; undefined where the stream cannot. */
+function byob(
+  stream: ReadableStream<Uint8Array>,
+  take: (value: Uint8Array) => void,
+): Promise<void> | undefined {
+  let reader: ReadableStreamBYOBReader;
+  try {
+    reader = stream.getReader({ mode: "byob" });
+  } catch {
+    return undefined;
+  }
+  const read = async (): Promise<void> => {
+    let buffer = new ArrayBuffer(READ_BYTES);
+    for (;;) {
+      const { value, done } = await reader.read(new Uint8Array(buffer));
+      if (done || !value) return;
+      take(value);
+      buffer = value.buffer as ArrayBuffer;
+    }
+  };
+  return read();
 }
 
 const fromHex = (hex: string): Uint8Array<ArrayBuffer> =>

@@ -1,22 +1,43 @@
-// The codes that the gateway refuses or closes with, and what each means for trying again.
-//
-//   refused   channel_not_found, channel_evicted, channel_closed, bad_request, forbidden; bad_cursor, epoch_changed,
-//             cursor_ahead (taken up again); limit, unavailable (later)
-//   closing   bad_message, hello_expected, protocol_unsupported, forbidden, limit; shutdown (later)
-//   our own   closed, signed_out, gap, no_transport; connection_lost, unreachable (later)
+// Generated from proto/codes.json by `npm run codes`: the codes of errors, one table for gateway and client.
 
-/** What a code means for the caller. */
-export interface CodeMeaning {
-  /** Whether the same call can succeed later. */
-  readonly retryable: boolean;
-  /** Whether a refused subscription is taken up again from a snapshot. */
-  readonly restart: boolean;
-}
+/** A code of the table. A newer gateway may have others. */
+export type ErrorCode =
+  | "channel_not_found"
+  | "channel_evicted"
+  | "channel_closed"
+  | "channel_full"
+  | "generation_not_found"
+  | "generation_running"
+  | "event_too_large"
+  | "bad_channel_id"
+  | "bad_request"
+  | "method_not_allowed"
+  | "bad_cursor"
+  | "epoch_changed"
+  | "cursor_ahead"
+  | "unauthorized"
+  | "forbidden"
+  | "limit"
+  | "unavailable"
+  | "store_unavailable"
+  | "shutdown"
+  | "bad_message"
+  | "hello_expected"
+  | "protocol_unsupported"
+  | "closed"
+  | "signed_out"
+  | "no_transport"
+  | "connection_lost"
+  | "unreachable"
+  | "gap";
 
-const restarts = ["bad_cursor", "epoch_changed", "cursor_ahead"];
-const later = [...restarts, "limit", "unavailable", "shutdown", "connection_lost", "unreachable"];
-
-/** What `code` means; a code that this version does not know is final. */
-export function meaningOf(code: string): CodeMeaning {
-  return { retryable: later.includes(code), restart: restarts.includes(code) };
-}
+/** The same call can succeed later. */
+export const RETRYABLE =
+  "bad_cursor epoch_changed cursor_ahead limit unavailable store_unavailable shutdown connection_lost unreachable";
+/** A refused subscription is taken up again from a snapshot. */
+export const RESTART = "bad_cursor epoch_changed cursor_ahead";
+/** Another token can help. */
+export const RENEW = "unauthorized forbidden";
+/** About the connection. */
+export const CONNECTION =
+  "shutdown bad_message hello_expected protocol_unsupported closed signed_out no_transport connection_lost unreachable gap";

@@ -99,7 +99,8 @@ const raw: Scalar<Uint8Array> = {
   wire: BYTES,
   zero: new Uint8Array(0),
   isZero: (value) => value.length === 0,
-  read: (reader) => reader.bytes(),
+  // A copy: the carrier's buffer is used again, and a view would keep it all.
+  read: (reader) => reader.bytes().slice(),
   write: (writer, value) => writer.bytes(value),
 };
 const truth: Scalar<boolean> = {

@@ -49,6 +49,7 @@ export type Subscribe = Infer<typeof Subscribe>;
 export const Unsubscribe = message({ alias: uint32(1) });
 export const Cancel = message({ channel: string(1), generation: string(2) });
 export const Publish = message({ channel: string(1), custom: nested(2, Custom) });
+export const AddTokens = message({ tokens: repeated(string(1)) });
 export const Ping = message({ nonce: uint64(1) });
 export const Pong = message({ nonce: uint64(1) });
 export const Done = message({});
@@ -75,6 +76,9 @@ export const Welcome = message({
 export type Welcome = Infer<typeof Welcome>;
 
 export const GenerationHead = message({ index: uint32(1), started: nested(2, Started) });
+
+/** A generation without its content. */
+export type GenerationHead = Infer<typeof GenerationHead>;
 
 export const Subscribed = message({
   alias: uint32(1),
@@ -121,6 +125,7 @@ export const ClientMessage = message({
     cancel: nested(5, Cancel),
     publish: nested(6, Publish),
     ping: nested(7, Ping),
+    addTokens: nested(8, AddTokens),
   }),
 });
 /** What the client says. */

@@ -18,6 +18,11 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
+  /** 2027, at the clock's beginning. */
+  wall(): number {
+    return 1_800_000_000_000 + this.#now;
+  }
+
   after(ms: number, then: () => void): () => void {
     const timer = { at: this.#now + Math.max(0, ms), order: this.#order++, then };
     this.#timers.add(timer);

@@ -139,6 +139,10 @@ export class FakeGateway {
   readonly faults: Faults = { repeat: 0, skip: 0, big: 0 };
   readonly cancelled: string[] = [];
   readonly hellos: number[] = [];
+  /** All tokens that were shown, in hello and later. */
+  readonly tokens: string[] = [];
+  /** Connections so far. */
+  dials = 0;
   answersPings = true;
   /** Whether datagrams are granted to who asks for them. */
   datagrams = true;
@@ -154,6 +158,11 @@ export class FakeGateway {
     return this.#sessions.size;
   }
 
+  /** No token allows the channel any more: its subscriptions end. */
+  forbid(id: string): void {
+    for (const session of this.#sessions) session.forbid(id);
+  }
+
   channel(id: string, epoch = "00000001"): Log {
     const log = new Log(id, epoch);
     this.logs.set(id, log);
@@ -161,6 +170,7 @@ export class FakeGateway {
   }
 
   readonly accept = (link: MemoryLink): MemoryPeer => {
+    this.dials += 1;
     const session = new FakeSession(this, link, this.#random);
     this.#sessions.add(session);
     return {
@@ -219,6 +229,7 @@ class FakeSession {
     switch (body?.case) {
       case "hello":
         this.#gateway.hellos.push(body.value.subscriptions.length);
+        this.#gateway.tokens.push(...body.value.tokens);
         this.answer(request, {
           case: "welcome",
           value: Welcome.create({ session: "s", heartbeatMs: 250 }),
@@ -252,9 +263,20 @@ class FakeSession {
         this.answer(request, { case: "published", value });
         break;
       }
+      case "addTokens":
+        this.#gateway.tokens.push(...body.value.tokens);
+        break;
       case "ping":
         if (this.#gateway.answersPings) this.answer(request, { case: "pong", value: body.value });
         break;
+    }
+  }
+
+  forbid(id: string): void {
+    for (const [alias, reader] of this.#readers) {
+      if (reader.log.id !== id) continue;
+      this.#readers.delete(alias);
+      this.#end(reader, "forbidden");
     }
   }
 

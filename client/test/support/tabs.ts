@@ -130,6 +130,7 @@ export class MemoryTab {
   constructor(browser: MemoryBrowser, transport: Transport) {
     this.#browser = browser;
     this.clock = {
+      wall: () => 0,
       now: () => browser.clock.now(),
       after: (ms, then) => {
         let wanted = true;

@@ -1,0 +1,257 @@
+// What a page goes through, in time that is turned by hand: frozen, put away, offline, on another network, with tokens
+// that expire.
+
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { type Channel, type ConnectOptions, connect } from "../src/index.js";
+import { MemoryNetwork } from "../src/transport/memory.js";
+import { ManualClock, seeded } from "./support/clock.js";
+import { FakeGateway } from "./support/gateway.js";
+
+const INFO = { webtransport: null, websocket: null, sse: null, protocol: "tokenway.v1" };
+
+/** A page, as far as the client looks at it. */
+class Page extends EventTarget {
+  readonly document = Object.assign(new EventTarget(), { hidden: false });
+  readonly connection = Object.assign(new EventTarget(), { type: "wifi" });
+  readonly navigator = { onLine: true, connection: this.connection };
+
+  tell(target: EventTarget, name: string): void {
+    target.dispatchEvent(new Event(name));
+  }
+}
+
+let page: Page;
+
+beforeEach(() => {
+  page = new Page();
+  vi.stubGlobal("document", page.document);
+  vi.stubGlobal("navigator", page.navigator);
+  vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
+  vi.stubGlobal("removeEventListener", page.removeEventListener.bind(page));
+});
+
+afterEach(() => vi.unstubAllGlobals());
+
+function world(tokens: NonNullable<ConnectOptions["tokens"]> = [], clock = new ManualClock()) {
+  const random = seeded(1);
+  const gateway = new FakeGateway(random);
+  const network = new MemoryNetwork(clock, random, gateway.accept);
+  const schedule = (work: () => void): void => void clock.after(16, work);
+  const transports = [network.transport];
+  const client = connect({ info: INFO, transports, clock, random, schedule, tokens });
+  const run = (ms: number): void => {
+    for (let at = 0; at < ms; at += 16) {
+      gateway.tick();
+      clock.advance(16);
+    }
+  };
+  const state = () => client.status.getSnapshot().state;
+  return { clock, gateway, network, client, run, state };
+}
+
+const textOf = (channel: Channel): string =>
+  channel.getSnapshot().generations[0]?.text.toString() ?? "";
+
+describe("a page", () => {
+  it.each([
+    ["frozen", () => page.document, "freeze", "resume"],
+    ["put into the back/forward cache", () => page, "pagehide", "pageshow"],
+  ] as const)("that is %s lets go, and is back at once with nothing lost", (_, target, away, back) => {
+    const { gateway, client, clock, run, state } = world();
+    const log = gateway.channel("c");
+    log.say("before ");
+    const channel = client.subscribe("c");
+    run(200);
+    expect(state()).toBe("live");
+    page.tell(target(), away);
+    run(32);
+    expect(state()).toBe("asleep");
+    expect(gateway.sessions).toBe(0);
+    log.say("meanwhile ");
+    clock.sleep(30_000);
+    page.tell(target(), back);
+    log.say("after");
+    run(100);
+    expect(textOf(channel)).toBe("before meanwhile after");
+    expect(channel.metrics()).toMatchObject({ duplicates: 0, gaps: 0, attachments: 2 });
+    const [recovery] = client.status.getSnapshot().recoveries;
+    expect(recovery).toMatchObject({ cause: "slept" });
+    expect(recovery?.offMs).toBeGreaterThanOrEqual(30_000);
+    expect(recovery?.recoveryMs).toBeLessThan(100);
+  });
+
+  it("that is offline does not hurry, and is back within a round trip of being online", () => {
+    const { gateway, network, client, run, state } = world();
+    const log = gateway.channel("c");
+    const channel = client.subscribe("c");
+    run(200);
+    const hellos = gateway.hellos.length;
+    network.weather.refusing = true;
+    page.navigator.onLine = false;
+    page.tell(page, "offline");
+    network.cut();
+    const before = gateway.dials;
+    run(10_000);
+    expect(gateway.dials - before).toBeLessThan(6);
+    expect(state()).toBe("waiting");
+    log.say("x");
+    network.weather.refusing = false;
+    page.navigator.onLine = true;
+    page.tell(page, "online");
+    run(64);
+    expect(textOf(channel)).toBe("x");
+    expect(gateway.hellos.length).toBe(hellos + 1);
+  });
+
+  it("that is told of being offline pings, and finds a dead path sooner than the next heartbeat", () => {
+    const { gateway, network, client, run, state } = world();
+    gateway.channel("c");
+    client.subscribe("c");
+    run(1_000);
+    network.weather.silent = true;
+    page.navigator.onLine = false;
+    page.tell(page, "offline");
+    run(1_100);
+    expect(state()).not.toBe("live");
+  });
+
+  it("on another kind of network opens a second connection before it leaves the first", () => {
+    const { gateway, client, run, state } = world();
+    const log = gateway.channel("c");
+    const channel = client.subscribe("c");
+    run(200);
+    page.tell(page.connection, "change");
+    run(100);
+    // Only an estimate of its speed has changed.
+    expect(gateway.hellos).toHaveLength(1);
+    page.connection.type = "cellular";
+    page.tell(page.connection, "change");
+    const states = new Set<string>();
+    for (let at = 0; at < 10; at++) {
+      log.say(`${at} `);
+      run(16);
+      states.add(state());
+    }
+    run(100);
+    expect([...states]).toEqual(["live"]);
+    expect(gateway.hellos).toHaveLength(2);
+    expect(textOf(channel)).toBe(log.text());
+    expect(channel.metrics()).toMatchObject({ duplicates: 0, gaps: 0 });
+  });
+
+  it("that is hidden is not judged, and pings first when it is seen", () => {
+    const { gateway, network, client, run, state } = world();
+    gateway.channel("c");
+    client.subscribe("c");
+    run(500);
+    page.document.hidden = true;
+    page.tell(page.document, "visibilitychange");
+    network.weather.silent = true;
+    run(5_000);
+    expect(state()).toBe("live");
+    page.document.hidden = false;
+    page.tell(page.document, "visibilitychange");
+    run(900);
+    expect(state()).toBe("live");
+    run(300);
+    expect(state()).toBe("connecting");
+  });
+
+  it("is left alone once the client is closed", () => {
+    const { client, run, state } = world();
+    run(100);
+    client.close();
+    page.tell(page, "pagehide");
+    page.tell(page, "pageshow");
+    run(100);
+    expect(state()).toBe("closed");
+  });
+});
+
+/** A token that expires after so many seconds. */
+const jwt = (name: string, exp: number): string =>
+  `e30.${Buffer.from(JSON.stringify({ name, exp })).toString("base64url")}.c2ln`;
+
+const settle = async (): Promise<void> => {
+  for (let at = 0; at < 20; at++) await Promise.resolve();
+};
+
+describe("tokens", () => {
+  it("are fetched before hello, and shown to the running session before they expire", async () => {
+    let count = 0;
+    const clock = new ManualClock();
+    const tokens = async () => [jwt(`${++count}`, clock.wall() / 1_000 + 120)];
+    const { gateway, network, run, state } = world(tokens, clock);
+    await settle();
+    run(100);
+    expect(state()).toBe("live");
+    expect(gateway.tokens).toHaveLength(1);
+    clock.advance(100_000);
+    await settle();
+    run(50);
+    expect(gateway.hellos).toHaveLength(1);
+    expect(gateway.tokens).toHaveLength(2);
+    network.cut();
+    await settle();
+    run(600);
+    expect(gateway.tokens.at(-1)).toBe(gateway.tokens[1]);
+  });
+
+  it("that the gateway does not take any more are fetched again, and the channel goes on", async () => {
+    let count = 0;
+    const clock = new ManualClock();
+    const { gateway, client, run } = world(() => [`token ${++count}`], clock);
+    const log = gateway.channel("c");
+    await settle();
+    const channel = client.subscribe("c");
+    log.say("one ");
+    run(100);
+    gateway.forbid("c");
+    run(50);
+    await settle();
+    log.say("two");
+    run(100);
+    expect(count).toBe(2);
+    expect(gateway.tokens).toEqual(["token 1", "token 2"]);
+    expect(textOf(channel)).toBe("one two");
+    gateway.closing("forbidden", false);
+    clock.advance(20);
+    await settle();
+    run(20_000);
+    await settle();
+    run(600);
+    log.say("!");
+    run(100);
+    expect(textOf(channel)).toBe("one two!");
+    // A second time within moments is final.
+    gateway.closing("forbidden", false);
+    run(50);
+    await settle();
+    run(500);
+    gateway.closing("forbidden", false);
+    run(50);
+    expect(client.status.getSnapshot()).toMatchObject({
+      state: "closed",
+      error: { name: "AccessError", code: "forbidden" },
+    });
+  });
+
+  it("that cannot be fetched keep the client trying, and it is live once they can", async () => {
+    let up = false;
+    const { run, state } = world(() => {
+      if (!up) throw new Error("the app's server is down");
+      return ["token"];
+    });
+    for (let at = 0; at < 20; at++) {
+      run(100);
+      await settle();
+    }
+    expect(state()).not.toBe("live");
+    up = true;
+    for (let at = 0; at < 60; at++) {
+      run(100);
+      await settle();
+    }
+    expect(state()).toBe("live");
+  });
+});
