@@ -22,8 +22,9 @@ use crate::{
     },
 };
 
-/// The most an app may be behind before its response is fed from the log instead: some seconds of a fast model.
-pub const TEE_BYTES_MAX: usize = 256 * 1024;
+/// The most an app may be behind before its response is fed from the log instead: some seconds of a fast model, or an answer
+/// that a provider's cache gives out at once.
+pub const TEE_BYTES_MAX: usize = 1024 * 1024;
 
 /// One payload, released because its events have their seqs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -60,6 +60,7 @@ mod disconnect;
 mod framing;
 mod kit;
 mod lifecycle;
+mod pictures;
 mod silence;
 mod tools;
 mod truth;
