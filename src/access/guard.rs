@@ -60,7 +60,7 @@ impl Guard {
     /// The `Origin` header, if there is one.
     pub fn origin(&self, origin: Option<&str>) -> Result<Origin, Denied> {
         let Some(origin) = origin else { return Ok(Origin::Own) };
-        if self.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+        if self.allows(origin) {
             return Ok(Origin::Allowed);
         }
         let authority = origin.strip_prefix("http://").or(origin.strip_prefix("https://"));
@@ -92,9 +92,15 @@ impl Guard {
         }
     }
 
-    /// The origins that the operator allowed.
-    pub fn allowed_origins(&self) -> &[String] {
-        &self.allowed_origins
+    /// Whether the operator allowed pages of this origin. `http://localhost:*` stands for every port there, for pages
+    /// that are being developed.
+    pub fn allows(&self, origin: &str) -> bool {
+        self.allowed_origins.iter().any(|allowed| match allowed.strip_suffix('*') {
+            Some(named) => origin
+                .split_at_checked(named.len())
+                .is_some_and(|(at, port)| at.eq_ignore_ascii_case(named) && is_port(port)),
+            None => allowed.eq_ignore_ascii_case(origin),
+        })
     }
 }
 
@@ -104,6 +110,10 @@ fn host_name(authority: &str) -> &str {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
     }
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 fn is_loopback_name(name: &str) -> bool {
@@ -172,6 +182,25 @@ mod tests {
             "https://app.example.evil.example",
         ] {
             assert!(guard().origin(Some(origin)).is_err(), "{origin}");
+        }
+    }
+
+    #[test]
+    fn every_port_of_a_host_can_be_allowed() {
+        let guard = Guard::new(8080, vec!["http://localhost:*".into()]);
+        for origin in ["http://localhost:5173", "http://LOCALHOST:3000"] {
+            assert!(guard.allows(origin), "{origin}");
+        }
+        for origin in [
+            "http://localhost",
+            "http://localhost:",
+            "http://localhost:+1",
+            "http://localhost:99999",
+            "https://localhost:5173",
+            "http://localhost:5173.evil.example",
+            "http://localhost.evil.example:5173",
+        ] {
+            assert!(!guard.allows(origin), "{origin}");
         }
     }
 

@@ -37,7 +37,7 @@ use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::HeaderValue,
+    http::{HeaderValue, request::Parts as RequestParts},
     middleware,
     routing::{any, get, post},
 };
@@ -186,8 +186,10 @@ fn models_of(version: &str) -> Router<App> {
 
 /// Pages of allowed origins may read the answers, and the headers that say where a generation can be found.
 fn cors(guard: &Guard) -> CorsLayer {
-    let origins = guard.allowed_origins().iter();
-    let origins: Vec<_> = origins.filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    let guard = guard.clone();
+    let allowed = move |origin: &HeaderValue, _: &RequestParts| {
+        origin.to_str().is_ok_and(|origin| guard.allows(origin))
+    };
     let exposed = [
         headers::CHANNEL,
         headers::EPOCH,
@@ -197,7 +199,7 @@ fn cors(guard: &Guard) -> CorsLayer {
         headers::DROPPED,
     ];
     CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
+        .allow_origin(AllowOrigin::predicate(allowed))
         // Whatever is asked for: SDKs send headers of their own, and routes that pass have methods of their own.
         .allow_methods(AllowMethods::mirror_request())
         .allow_headers(AllowHeaders::mirror_request())

@@ -13,7 +13,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     App,
@@ -42,7 +42,11 @@ pub(super) async fn stream(
     caller: Caller,
     ChannelPath(id): ChannelPath,
 ) -> Result<Response, Problem> {
-    let channel = app.channels.find(&caller.key(id))?;
+    // A chat that was not begun yet, or whose channel has expired, has nothing to resume either, and `useChat` takes
+    // every answer but 204 for an error.
+    let Ok(channel) = app.channels.find(&caller.key(id)) else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
     let Some(generation) = newest_running(&channel) else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
@@ -97,8 +101,11 @@ impl View {
             if !chunk.is_empty() {
                 return Some(chunk);
             }
-            if self.over || closing {
+            if self.over {
                 return None;
+            }
+            if closing {
+                return Some(self.broken("the gateway is shutting down"));
             }
             let (signal, closing) = (&self.signal, &self.app.closing);
             let waited = self.keep_alive.wait(async {
@@ -118,8 +125,9 @@ impl View {
         let mut parts = Vec::new();
         while out.len() < CHUNK_BYTES && !self.over {
             match self.reader.step() {
-                // A second one tells that this viewer fell behind retention: the SDK has no word for beginning anew.
-                Step::Snapshot(_) if !self.message.is_new() => self.over = true,
+                Step::Snapshot(_) if !self.message.is_new() => {
+                    out.extend_from_slice(&self.broken("this viewer fell behind what is kept"));
+                }
                 Step::Snapshot(snapshot) => {
                     if let Some(generation) =
                         snapshot.state.generations.get(self.generation as usize)
@@ -139,10 +147,23 @@ impl View {
                         }
                     }
                 }
-                Step::Rewind { .. } | Step::End(_) => self.over = true,
+                Step::Rewind { .. } | Step::End(_) => {
+                    out.extend_from_slice(&self.broken("the channel does not go on from here"));
+                }
                 Step::Idle => break,
             }
         }
+        out.freeze()
+    }
+
+    /// An end that is not the generation's: the SDK has no word for beginning anew, and takes silence for success.
+    fn broken(&mut self, why: &str) -> Bytes {
+        self.over = true;
+        let part =
+            json!({ "type": "error", "errorText": format!("{why}; resume to see the answer") });
+        let mut out = BytesMut::new();
+        sse::write_event(&mut out, None, b"", part.to_string().as_bytes());
+        sse::write_event(&mut out, None, b"", DONE.as_bytes());
         out.freeze()
     }
 

@@ -25,6 +25,9 @@ pub const DEMO_MODELS: [(&str, &str); 11] = [
 /// Nobody who watches a demo waits five minutes for a timeout.
 const DEMO_STALL_IDLE: Duration = Duration::from_secs(10);
 
+/// Pages that are being developed on this machine: behind the demo is nothing that a page could take.
+const DEMO_ORIGINS: [&str; 2] = ["http://localhost:*", "http://127.0.0.1:*"];
+
 impl Config {
     /// The simulator, and a model for each thing it can show.
     pub fn demo() -> Self {
@@ -38,6 +41,7 @@ impl Config {
         for stall in config.models.iter_mut().filter(|model| model.name == "stall") {
             stall.timeouts.idle = DEMO_STALL_IDLE;
         }
+        config.access.allowed_origins = DEMO_ORIGINS.map(str::to_owned).into();
         config
     }
 }

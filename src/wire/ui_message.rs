@@ -174,13 +174,13 @@ impl UiMessage {
         }
     }
 
-    /// All inputs are complete; one that is no JSON was cut, and says so.
-    fn complete_inputs(&mut self, out: &mut Vec<Value>) {
+    /// What comes of the inputs at the end. One that was cut, or whose generation failed, is not offered for running.
+    fn end_inputs(&mut self, finished: bool, out: &mut Vec<Value>) {
         for Tool { call, input } in std::mem::take(&mut self.tools).into_values() {
             let text = if input.trim().is_empty() { "{}" } else { &input };
             let mut part = match serde_json::from_str::<Value>(text) {
-                Ok(value) => json!({ "type": "tool-input-available", "input": value }),
-                Err(_) => json!({
+                Ok(value) if finished => json!({ "type": "tool-input-available", "input": value }),
+                _ => json!({
                     "type": "tool-input-error", "input": input,
                     "errorText": "the tool call was cut before its input was complete",
                 }),
@@ -194,21 +194,32 @@ impl UiMessage {
         }
     }
 
-    /// A source with a URL; others have no part of their own in the SDK.
+    /// A page or a document; what is neither has no part of its own in the SDK.
     fn source(&mut self, citation: &[u8], out: &mut Vec<Value>) {
         let Ok(citation) = serde_json::from_slice::<Value>(citation) else { return };
-        let inner = ["url_citation", "web"].into_iter().find_map(|name| citation.get(name));
-        let inner = inner.unwrap_or(&citation);
-        let url = ["url", "uri"].into_iter().find_map(|name| inner.get(name)?.as_str());
-        let Some(url) = url.or(citation.as_str()).filter(|url| url.starts_with("http")) else {
-            return;
+        let mut nested = ["url_citation", "file_citation", "web"].iter();
+        let inner = nested.find_map(|name| citation.get(*name)).unwrap_or(&citation);
+        let first = |names: &[&str]| {
+            names.iter().find_map(|name| inner.get(name)?.as_str()).map(str::to_owned)
         };
         let id = format!("source-{}", self.sources);
+        let url = first(&["url", "uri"]).or_else(|| citation.as_str().map(str::to_owned));
+        let part = match url.filter(|url| url.starts_with("http")) {
+            Some(url) => {
+                let mut part = json!({ "type": "source-url", "sourceId": id, "url": url });
+                if let Some(title) = first(&["title"]) {
+                    part["title"] = title.into();
+                }
+                part
+            }
+            None => {
+                let Some(title) = first(&["document_title", "filename", "title"]) else { return };
+                let paged = inner.get("type").and_then(Value::as_str) == Some("page_location");
+                let mime = if paged { "application/pdf" } else { "text/plain" };
+                json!({ "type": "source-document", "sourceId": id, "mediaType": mime, "title": title })
+            }
+        };
         self.sources += 1;
-        let mut part = json!({ "type": "source-url", "sourceId": id, "url": url });
-        if let Some(title) = inner.get("title").and_then(Value::as_str) {
-            part["title"] = title.into();
-        }
         out.push(part);
     }
 
@@ -228,7 +239,7 @@ impl UiMessage {
 
     fn finish(&mut self, end: &Finished, out: &mut Vec<Value>) {
         self.close(out);
-        self.complete_inputs(out);
+        self.end_inputs(true, out);
         let usage = self.usage.take().map(|usage| {
             json!({
                 "inputTokens": usage.input,
@@ -238,7 +249,10 @@ impl UiMessage {
                 "reasoningTokens": usage.reasoning,
             })
         });
-        let about = json!({ "tokenway": { "generation": self.generation, "usage": usage } });
+        let mut about = json!({ "tokenway": { "generation": self.generation } });
+        if let Some(usage) = usage {
+            about["tokenway"]["usage"] = usage;
+        }
         out.push(json!({ "type": "finish-step" }));
         let reason = word(end.reason);
         out.push(json!({ "type": "finish", "finishReason": reason, "messageMetadata": about }));
@@ -248,7 +262,7 @@ impl UiMessage {
     /// A stop is no error to the SDK.
     fn fail(&mut self, code: FailureCode, message: &str, out: &mut Vec<Value>) {
         self.close(out);
-        self.complete_inputs(out);
+        self.end_inputs(false, out);
         out.push(match code {
             FailureCode::Cancelled => json!({ "type": "abort" }),
             code if message.is_empty() => json!({ "type": "error", "errorText": code.as_str() }),
@@ -379,11 +393,34 @@ mod tests {
 
     #[test]
     fn a_cut_tool_call_is_not_offered_for_running() {
-        let mut events = vec![started()];
-        events.extend(tool(0, &["{\"a\""]));
-        events.push(finished());
-        let parts = parts(&events, 2);
-        assert!(parts.iter().any(|part| part["type"] == "tool-input-error"), "{parts:?}");
+        let failed = || Event::new(Kind::Failed(Failed::new(FailureCode::UpstreamCut, "why")));
+        for (arguments, end) in [("{\"a\"", finished()), ("{}", failed()), ("", failed())] {
+            let mut events = vec![started()];
+            events.extend(tool(0, &[arguments]));
+            events.push(end);
+            let parts = parts(&events, 2);
+            assert!(parts.iter().any(|part| part["type"] == "tool-input-error"), "{parts:?}");
+            assert!(parts.iter().all(|part| part["type"] != "tool-input-available"), "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_cited_is_a_page_or_a_document() {
+        for (citation, kind, title) in [
+            (r#"{"url_citation":{"url":"https://a.example","title":"A"}}"#, "source-url", "A"),
+            (r#"{"type":"url_citation","url":"https://a.example","title":"A"}"#, "source-url", "A"),
+            (r#"{"web":{"uri":"https://a.example","title":"A"}}"#, "source-url", "A"),
+            (r#"{"type":"char_location","document_title":"B"}"#, "source-document", "B"),
+            (r#"{"type":"page_location","document_title":"C"}"#, "source-document", "C"),
+            (r#"{"type":"file_citation","filename":"d.txt"}"#, "source-document", "d.txt"),
+        ] {
+            let mut out = Vec::new();
+            UiMessage::default().source(citation.as_bytes(), &mut out);
+            assert_eq!((&out[0]["type"], &out[0]["title"]), (&kind.into(), &title.into()));
+        }
+        let mut out = Vec::new();
+        UiMessage::default().source(br#"{"start":1}"#, &mut out);
+        assert!(out.is_empty());
     }
 
     proptest! {

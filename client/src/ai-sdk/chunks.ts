@@ -25,20 +25,24 @@ const FINISH: Readonly<Record<string, FinishReason>> = {
 /** Writes one generation's parts. */
 export class Chunks {
   readonly #write: (chunk: UIMessageChunk) => void;
+  readonly #continues: boolean;
   readonly #tools = new Map<number, Tool>();
   readonly #media = new Map<number, Uint8Array[]>();
   readonly #files = new Set<number>();
   /** How much of each was written, in UTF-16 units and pieces. */
   readonly #said = { text: 0, refusal: 0, reasoning: 0, citations: 0 };
-  #begun = false;
+  /** What every viewer can read of the message's origin. */
+  #about: { readonly generation: string } | undefined;
   #open: { readonly voice: Voice; readonly id: string } | undefined;
   #voices = 0;
   #sources = 0;
   #usage: Usage | undefined;
   #over = false;
 
-  constructor(write: (chunk: UIMessageChunk) => void) {
+  /** One that `continues` belongs to the message that the chat ends with, and gives it no other id. */
+  constructor(write: (chunk: UIMessageChunk) => void, continues = false) {
     this.#write = write;
+    this.#continues = continues;
   }
 
   /** Whether the last part was written. */
@@ -49,11 +53,13 @@ export class Chunks {
   /** Everything that was not written yet. Call it first, and whenever the channel begins anew with a snapshot. */
   catchUp(so: GenerationSnapshot): void {
     if (this.#over) return;
-    if (!this.#begun) {
-      const id = so.started?.id;
-      this.#write({ type: "start", ...(id === undefined ? {} : { messageId: id }) });
+    if (!this.#about) {
+      const generation = so.started?.id ?? "";
+      this.#about = { generation };
+      const messageMetadata = { tokenway: this.#about };
+      const named = this.#continues ? {} : { messageId: generation };
+      this.#write({ type: "start", ...named, messageMetadata });
       this.#write({ type: "start-step" });
-      this.#begun = true;
     }
     this.#reasoning(so.reasoning.after(this.#said.reasoning));
     this.#text(so.text.after(this.#said.text));
@@ -161,12 +167,12 @@ export class Chunks {
     this.#write({ type: "tool-input-delta", toolCallId: tool.id, inputTextDelta: fragment });
   }
 
-  /** All inputs are complete; one that is no JSON was cut, and must not be run. */
-  #completeInputs(): void {
+  /** What comes of the inputs at the end. One that was cut, or whose generation failed, must not be run. */
+  #endInputs(finished: boolean): void {
     for (const tool of this.#tools.values()) {
       const named = { toolCallId: tool.id, toolName: tool.name, ...executed(tool) };
-      const input = json(tool.input.trim() === "" ? "{}" : tool.input);
-      if (input === undefined) {
+      const input = json(tool.input.trim() || "{}");
+      if (input === undefined || !finished) {
         const errorText = "the tool call was cut before its input was complete";
         this.#write({ type: "tool-input-error", input: tool.input, errorText, ...named });
       } else this.#write({ type: "tool-input-available", input, ...named });
@@ -174,17 +180,28 @@ export class Chunks {
     this.#tools.clear();
   }
 
-  /** A source with a URL; others have no part of their own in the SDK. */
+  /** A page or a document; what is neither has no part of its own in the SDK. */
   #source(citation: unknown): void {
     this.#said.citations += 1;
     const all = citation as Record<string, Record<string, unknown> | undefined> | string | null;
-    const inner = typeof all === "string" ? { url: all } : (all?.url_citation ?? all?.web ?? all);
-    const { url, uri, title } = (inner ?? {}) as Record<string, unknown>;
-    const where = url ?? uri;
-    if (typeof where !== "string" || !where.startsWith("http")) return;
-    const sourceId = `source-${this.#sources++}`;
-    const titled = typeof title === "string" ? { title } : {};
-    this.#write({ type: "source-url", sourceId, url: where, ...titled });
+    const inner =
+      typeof all === "string"
+        ? { url: all }
+        : (all?.url_citation ?? all?.file_citation ?? all?.web ?? all ?? {});
+    const first = (...names: string[]): string | undefined =>
+      names.map((name) => (inner as Record<string, unknown>)[name]).find(isText);
+    const sourceId = `source-${this.#sources}`;
+    const url = first("url", "uri");
+    if (url?.startsWith("http")) {
+      const title = first("title");
+      this.#write({ type: "source-url", sourceId, url, ...(title === undefined ? {} : { title }) });
+    } else {
+      const title = first("document_title", "filename", "title");
+      if (title === undefined) return;
+      const mediaType = first("type") === "page_location" ? "application/pdf" : "text/plain";
+      this.#write({ type: "source-document", sourceId, mediaType, title });
+    }
+    this.#sources += 1;
   }
 
   #file(index: number, mediaType: string, parts: readonly Uint8Array[]): void {
@@ -207,7 +224,7 @@ export class Chunks {
 
   #finish({ reason }: Finished): void {
     this.#close();
-    this.#completeInputs();
+    this.#endInputs(true);
     this.#write({ type: "finish-step" });
     const usage = this.#usage && {
       inputTokens: this.#usage.input,
@@ -219,7 +236,7 @@ export class Chunks {
     this.#write({
       type: "finish",
       finishReason: FINISH[reason] ?? "other",
-      ...(usage === undefined ? {} : { messageMetadata: { tokenway: { usage } } }),
+      messageMetadata: { tokenway: { ...this.#about, ...(usage && { usage }) } },
     });
     this.#over = true;
   }
@@ -227,13 +244,15 @@ export class Chunks {
   /** A stop is no error to the SDK. */
   #fail({ code, message }: Failed): void {
     this.#close();
-    this.#completeInputs();
+    this.#endInputs(false);
     this.#write(
       code === "cancelled" ? { type: "abort" } : { type: "error", errorText: message || code },
     );
     this.#over = true;
   }
 }
+
+const isText = (value: unknown): value is string => typeof value === "string";
 
 const executed = (tool: Tool) => (tool.runBy === "server" ? { providerExecuted: true } : {});
 

@@ -31,7 +31,7 @@ export interface TokenwayTransportOptions<UI_MESSAGE extends UIMessage> {
   readonly channel?: (chatId: string) => string;
 }
 
-/** `useChat({ transport: new TokenwayChatTransport({ client }) , resume: true })`. */
+/** `useChat({ transport: new TokenwayChatTransport({ client }), resume: true })`. */
 export class TokenwayChatTransport<UI_MESSAGE extends UIMessage = UIMessage>
   implements ChatTransport<UI_MESSAGE>
 {
@@ -46,11 +46,19 @@ export class TokenwayChatTransport<UI_MESSAGE extends UIMessage = UIMessage>
   /** Begins a generation by way of the app's server and follows it. */
   async sendMessages(sending: Sending<UI_MESSAGE>): Promise<ReadableStream<UIMessageChunk>> {
     const { client, send } = this.#options;
-    const { channel, generation } = await (send ? send(sending) : this.#post(sending));
-    // Stopped while the server was asked: the generation runs already, and nobody wants it.
-    if (sending.abortSignal?.aborted) await client.cancel(channel, generation);
+    const { abortSignal, trigger, messages, chatId } = sending;
+    const sent = send ? send(sending) : this.#post(sending);
+    await Promise.race([sent, whenAborted(abortSignal)]);
+    if (abortSignal?.aborted) {
+      // The server was asked all the same, and what it begins nobody wants.
+      sent.then((place) => client.cancel(place.channel, place.generation)).catch(() => undefined);
+      throw new DOMException("stopped", "AbortError");
+    }
+    const { channel, generation } = await sent;
+    // Tools have answered: what comes belongs to the message that called them.
+    const continues = trigger === "submit-message" && messages.at(-1)?.role === "assistant";
     const following = client.subscribe(channel, { from: "snapshot" });
-    return stream(client, following, generation, sending.abortSignal);
+    return stream({ client, following, generation, abortSignal, chatId, continues });
   }
 
   /** What runs on the chat's channel, from everything said so far on; null where nothing runs. */
@@ -58,25 +66,26 @@ export class TokenwayChatTransport<UI_MESSAGE extends UIMessage = UIMessage>
     options: Parameters<ChatTransport<UI_MESSAGE>["reconnectToStream"]>[0],
   ): Promise<ReadableStream<UIMessageChunk> | null> {
     const { client, channel = (id: string) => id } = this.#options;
-    const following = client.subscribe(channel(options.chatId), { from: "snapshot" });
-    await told(following, options.abortSignal);
+    const { chatId, abortSignal } = options;
+    resumed(client).set(chatId, (resumed(client).get(chatId) ?? 0) + 1);
+    const following = client.subscribe(channel(chatId), { from: "snapshot" });
+    await told(following, abortSignal);
     const { status, error, generations } = following.getSnapshot();
     if (status === "failed" && error && !NOTHING_THERE.includes(error.code)) throw error;
-    const running = generations.findLast((one) => one.state === "running")?.started?.id;
-    if (running === undefined || options.abortSignal?.aborted) {
+    const generation = generations.findLast((one) => one.state === "running")?.started?.id;
+    if (generation === undefined || abortSignal?.aborted) {
       following.detach();
       return null;
     }
-    return stream(client, following, running, options.abortSignal);
+    return stream({ client, following, generation, abortSignal, chatId, continues: false });
   }
 
   async #post(sending: Sending<UI_MESSAGE>): Promise<Place> {
-    const { chatId, messages, trigger, messageId, headers, body, abortSignal } = sending;
+    const { chatId, messages, trigger, messageId, headers, body } = sending;
     const response = await fetch(this.#options.api ?? "/api/chat", {
       method: "POST",
       headers: { "content-type": "application/json", ...plain(headers) },
       body: JSON.stringify({ id: chatId, messages, trigger, messageId, ...body }),
-      signal: abortSignal ?? null,
     });
     if (!response.ok) throw new Error((await response.text()) || `${response.status}`);
     const place: unknown = await response.json();
@@ -91,48 +100,89 @@ export class TokenwayChatTransport<UI_MESSAGE extends UIMessage = UIMessage>
 /** A chat that was never begun, or whose channel has expired. */
 const NOTHING_THERE = ["channel_not_found", "channel_evicted"];
 
+const resumes = new WeakMap<Client, Map<string, number>>();
+
+/** How often each chat was resumed. Of a client, since some make a transport for each render. */
+function resumed(client: Client): Map<string, number> {
+  let counts = resumes.get(client);
+  if (counts === undefined) {
+    counts = new Map();
+    resumes.set(client, counts);
+  }
+  return counts;
+}
+
 function plain(headers: HeadersInit | undefined): Record<string, string> {
   return Object.fromEntries(new Headers(headers));
 }
 
-/** Waits until the gateway has told the channel's state. */
-async function told(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const look = (): void => {
-      if (channel.getSnapshot().status === "pending" && !signal?.aborted) return;
-      forget();
-      signal?.removeEventListener("abort", look);
-      resolve();
-    };
-    const forget = channel.subscribe(look);
-    signal?.addEventListener("abort", look);
-    look();
+function whenAborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) resolve();
+    else signal?.addEventListener("abort", () => resolve(), { once: true });
   });
 }
 
+/** Waits until the gateway has told the channel's state. */
+async function told(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
+  let forget: () => void = () => undefined;
+  const known = new Promise<void>((resolve) => {
+    const look = (): void => {
+      if (channel.getSnapshot().status !== "pending") resolve();
+    };
+    forget = channel.subscribe(look);
+    look();
+  });
+  await Promise.race([known, whenAborted(signal)]);
+  forget();
+}
+
+interface Following {
+  readonly client: Client;
+  readonly following: Channel;
+  readonly generation: string;
+  readonly abortSignal: AbortSignal | undefined;
+  readonly chatId: string;
+  readonly continues: boolean;
+}
+
 /** A generation's parts until its end. Cancelling the stream is only leaving; the signal is the user's stop. */
-function stream(
-  client: Client,
-  channel: Channel,
-  generation: string,
-  signal: AbortSignal | undefined,
-): ReadableStream<UIMessageChunk> {
-  // It ends with the part that the cancel brings; and a cancel that cannot be told now is told after the drop.
-  const stop = (): void => void client.cancel(channel.id, generation).catch(() => undefined);
+function stream(of: Following): ReadableStream<UIMessageChunk> {
+  const { client, following, generation, abortSignal, chatId } = of;
+  const stop = (): void => {
+    const count = resumed(client).get(chatId);
+    // The SDK aborts one resume for the next one, too, and tells of it right after: that stops nothing.
+    queueMicrotask(() => {
+      if (resumed(client).get(chatId) !== count) return;
+      // What cannot be told now is told after the drop.
+      client.cancel(following.id, generation).catch(() => undefined);
+    });
+  };
   return new ReadableStream<UIMessageChunk>({
     async start(controller) {
-      const chunks = new Chunks((chunk) => controller.enqueue(chunk));
+      const chunks = new Chunks((chunk) => controller.enqueue(chunk), of.continues);
       let index: number | undefined;
-      signal?.addEventListener("abort", stop);
+      let seq = 0;
+      abortSignal?.addEventListener("abort", stop);
       try {
-        for await (const batch of channel) {
+        for await (const batch of following) {
           if (batch.kind === "snapshot") {
             const found = batch.state.generations.find((one) => one.started?.id === generation);
             if (found === undefined || found.evicted) break;
-            index = found.index;
+            ({ index } = found);
+            ({ seq } = batch.state);
             chunks.catchUp(found);
           } else if (batch.kind === "events") {
-            for (const event of batch.events) if (event.generation === index) chunks.event(event);
+            batch.events.forEach((event, at) => {
+              if (event.generation !== index) return;
+              seq = batch.firstSeq + at;
+              chunks.event(event);
+            });
+          } else if (batch.validThrough < seq) {
+            // What was said cannot be taken back; a resume begins with what holds.
+            throw new Error(
+              "the gateway lost the last words of this answer: resume to see what is left",
+            );
           }
           if (chunks.over) break;
         }
@@ -141,12 +191,12 @@ function stream(
       } catch (error) {
         controller.error(error);
       } finally {
-        signal?.removeEventListener("abort", stop);
-        channel.detach();
+        abortSignal?.removeEventListener("abort", stop);
+        following.detach();
       }
     },
     cancel() {
-      channel.detach();
+      following.detach();
     },
   });
 }
