@@ -3,12 +3,23 @@
 
 import { act, cleanup, render, screen } from "@testing-library/react";
 import { createElement as h, type ReactNode, StrictMode, Suspense } from "react";
-import { type Client, connect } from "tokenway";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { hydrateRoot } from "react-dom/client";
+import { renderToString } from "react-dom/server";
+import { type Client, type ClientSnapshot, connect, type ToolCallSnapshot } from "tokenway";
+import { afterEach, beforeEach, describe, expect, expectTypeOf, it, vi } from "vitest";
 import { ManualClock, seeded } from "../../test/support/clock.js";
 import { FakeGateway } from "../../test/support/gateway.js";
 import { MemoryNetwork } from "../transport/memory.js";
-import { TokenwayProvider, useConnection, useGeneration } from "./index.js";
+import { ChannelEvent } from "../wire/event.js";
+import {
+  TokenwayProvider,
+  type UseGeneration,
+  useChannel,
+  useConnection,
+  useGeneration,
+  useSmoothText,
+  useTokenway,
+} from "./index.js";
 
 const INFO = { webtransport: null, websocket: null, sse: null, protocol: "tokenway.v1" };
 
@@ -32,7 +43,12 @@ function world() {
 
 let renders = 0;
 
-function Answer({ channel, suspense = false }: { channel: string; suspense?: boolean }): ReactNode {
+interface AnswerProps {
+  readonly channel: string | undefined;
+  readonly suspense?: boolean;
+}
+
+function Answer({ channel, suspense = false }: AnswerProps): ReactNode {
   const { state, text, stop } = useGeneration(channel, { suspense });
   renders += 1;
   return h("p", { role: "status", onClick: () => void stop() }, `${state}: ${text}`);
@@ -51,6 +67,8 @@ beforeEach(() => {
 
 afterEach(() => {
   cleanup();
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
   vi.useRealTimers();
 });
 
@@ -124,6 +142,132 @@ describe("useGeneration", () => {
     expect(screen.queryByRole("alert")).not.toBeNull();
     await run(200);
     expect(shown()).toEqual(["running: "]);
+  });
+
+  it("renders for its own generation alone", async () => {
+    const { gateway, client, run } = world();
+    const log = gateway.channel("c");
+    log.begin("gen_1");
+    log.end("finished");
+    let finished = 0;
+    const First = (): ReactNode => {
+      finished += 1;
+      return h("p", { role: "status" }, useGeneration("c", { generation: "gen_1" }).state);
+    };
+    render(page(client, h(First, { key: 1 })));
+    await run(100);
+    expect(shown()).toEqual(["finished"]);
+    const before = finished;
+    for (let word = 0; word < 20; word++) {
+      log.events.push(ChannelEvent.create({ generation: 1, text: "more" }));
+      await run(16);
+    }
+    expect(finished).toBe(before);
+  });
+
+  it("shows the same in the end where rendering is deferred", async () => {
+    const { gateway, client, run } = world();
+    const log = gateway.channel("c");
+    log.begin("gen_1");
+    const Deferred = (): ReactNode =>
+      h("p", { role: "status" }, useGeneration("c", { deferred: true }).text);
+    render(page(client, h(Deferred, { key: 1 })));
+    for (let word = 0; word < 20; word++) {
+      log.say(`${word} `);
+      await run(16);
+    }
+    await run(100);
+    expect(shown()).toEqual([log.text()]);
+  });
+
+  it("looks at nothing, and then at a chat that has begun in the meantime", async () => {
+    const { gateway, client, run } = world();
+    const { rerender, unmount } = render(page(client, h(Answer, { channel: undefined, key: 1 })));
+    await run(50);
+    expect(shown()).toEqual(["pending: "]);
+    rerender(page(client, h(Answer, { channel: "c", key: 1 })));
+    await run(100);
+    expect(shown()).toEqual(["none: "]);
+    unmount();
+    const log = gateway.channel("c");
+    log.begin("gen_1");
+    log.say("Hi");
+    render(page(client, h(Answer, { channel: "c", key: 1 })));
+    await run(100);
+    expect(shown()).toEqual(["running: Hi"]);
+  });
+
+  it("is sent by a server as pending, and taken up from there", async () => {
+    const { gateway, client, run } = world();
+    const errors = vi.spyOn(console, "error");
+    gateway.channel("c").begin("gen_1");
+    // Somebody else on the page has it already.
+    render(page(client, h(Answer, { channel: "c", key: 1 })));
+    await run(100);
+    cleanup();
+    const answer = h(Answer, { channel: "c", key: 1 });
+    const options = { info: INFO };
+    const place = document.createElement("div");
+    place.innerHTML = renderToString(h(TokenwayProvider, { options }, answer));
+    expect(place.textContent).toBe("pending: ");
+    document.body.append(place);
+    const root = await act(async () => hydrateRoot(place, h(TokenwayProvider, { client }, answer)));
+    await run(100);
+    expect(place.textContent).toBe("running: ");
+    expect(errors).not.toHaveBeenCalled();
+    act(() => root.unmount());
+    place.remove();
+  });
+
+  it("is typed", () => {
+    expectTypeOf(useGeneration).parameter(0).toEqualTypeOf<string | undefined>();
+    expectTypeOf<UseGeneration["state"]>().toEqualTypeOf<
+      "pending" | "none" | "running" | "finished" | "failed"
+    >();
+    expectTypeOf<UseGeneration["toolCalls"]>().toEqualTypeOf<readonly ToolCallSnapshot[]>();
+    expectTypeOf(useChannel).returns.toHaveProperty("snapshot");
+    expectTypeOf(useConnection).returns.toEqualTypeOf<ClientSnapshot>();
+    expectTypeOf(useTokenway).returns.toEqualTypeOf<Client | undefined>();
+    // @ts-expect-error: a channel is named by a string
+    expectTypeOf(useChannel).toBeCallableWith(42);
+  });
+});
+
+describe("smooth text", () => {
+  const Smooth = ({ of, text }: { of: string; text: string }): ReactNode =>
+    h("p", { role: "status" }, useSmoothText(text, 200, of));
+
+  it("flows within its bound, and shows at once what is there when it begins", async () => {
+    let now = 0;
+    const frames: FrameRequestCallback[] = [];
+    vi.spyOn(performance, "now").mockImplementation(() => now);
+    vi.stubGlobal("requestAnimationFrame", (work: FrameRequestCallback) => frames.push(work));
+    vi.stubGlobal("cancelAnimationFrame", () => frames.splice(0));
+    const { rerender } = render(h(Smooth, { of: "a", text: "there" }));
+    expect(shown()).toEqual(["there"]);
+    rerender(h(Smooth, { of: "a", text: `there${"x".repeat(100)}` }));
+    expect(shown()).toEqual(["there"]);
+    const lengths: number[] = [];
+    while (now < 208) {
+      now += 16;
+      act(() => {
+        for (const work of frames.splice(0)) work(now);
+      });
+      lengths.push((shown()[0] ?? "").length);
+    }
+    expect(lengths[2]).toBeGreaterThan(5);
+    expect(lengths[2]).toBeLessThan(60);
+    expect(lengths).toEqual([...lengths].sort((a, b) => a - b));
+    expect(lengths.at(-1)).toBe(105);
+    rerender(h(Smooth, { of: "b", text: "y".repeat(1_000) }));
+    expect(shown()).toEqual(["y".repeat(1_000)]);
+  });
+
+  it("is still for people who asked for less motion", () => {
+    vi.stubGlobal("matchMedia", () => ({ matches: true }));
+    const { rerender } = render(h(Smooth, { of: "a", text: "a" }));
+    rerender(h(Smooth, { of: "a", text: "abc" }));
+    expect(shown()).toEqual(["abc"]);
   });
 });
 

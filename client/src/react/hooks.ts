@@ -1,70 +1,18 @@
-// A client for a tree of components, and channels to render from.
+// Channels and generations to render from. A component renders when what it shows has changed, at most once a frame.
 
-import {
-  createContext,
-  createElement,
-  type ReactNode,
-  useContext,
-  useDeferredValue,
-  useEffect,
-  useMemo,
-  useState,
-  useSyncExternalStore,
-} from "react";
-import {
-  type ChannelSnapshot,
-  type Client,
-  type ClientSnapshot,
-  type ConnectOptions,
-  connect,
-  type From,
-  type GenerationSnapshot,
-  type Published,
-  type ToolCallSnapshot,
-  type Usage,
+import { useDeferredValue, useMemo, useSyncExternalStore } from "react";
+import type {
+  ChannelSnapshot,
+  Client,
+  From,
+  GenerationSnapshot,
+  Published,
+  ToolCallSnapshot,
+  Usage,
 } from "tokenway";
-import { sharedChannel } from "./shared.js";
+import { useTokenway } from "./provider.js";
+import { type Looking, nowhere, sharedChannel } from "./shared.js";
 import { SMOOTH_LAG_MS, useSmoothText } from "./smooth.js";
-
-const Context = createContext<Client | undefined>(undefined);
-
-/** What `<TokenwayProvider>` takes: a client of yours, or how to make one for as long as it is mounted. */
-export interface TokenwayProviderProps {
-  readonly client?: Client;
-  readonly options?: ConnectOptions;
-  readonly children?: ReactNode;
-}
-
-/** Gives the components below it a session with the gateway. */
-export function TokenwayProvider({ client, options, children }: TokenwayProviderProps): ReactNode {
-  const [own, setOwn] = useState<Client>();
-  const url = String(options?.url ?? "");
-  useEffect(() => {
-    if (client) return;
-    const made = connect(options);
-    setOwn(made);
-    return () => made.close();
-  }, [client, url]);
-  const value = client ?? own;
-  return value ? createElement(Context.Provider, { value }, children) : null;
-}
-
-/** The session of this part of the page. */
-export function useTokenway(): Client {
-  const client = useContext(Context);
-  if (client === undefined) throw new Error("useTokenway needs a <TokenwayProvider> above it");
-  return client;
-}
-
-/** How the session stands: for a banner that says that the network is away. */
-export function useConnection(): ClientSnapshot {
-  const { status } = useTokenway();
-  return useSyncExternalStore(
-    (listener) => status.subscribe(listener),
-    () => status.getSnapshot(),
-    () => status.getSnapshot(),
-  );
-}
 
 /** How to look at a channel. */
 export interface UseChannelOptions {
@@ -72,7 +20,7 @@ export interface UseChannelOptions {
   readonly from?: From;
   /** Suspends until the gateway has answered. */
   readonly suspense?: boolean;
-  /** Lets React put the rendering of what is new behind what is urgent. */
+  /** Lets React put the rendering of what is new behind what is urgent, and leave steps out when it is behind. */
   readonly deferred?: boolean;
 }
 
@@ -85,22 +33,22 @@ export interface UseChannel {
   publish(custom: { type: string; data: unknown }): Promise<Published>;
 }
 
-/** Follows a channel for as long as the component is mounted. Components with the same arguments share one subscription. */
-export function useChannel(channel: string, options: UseChannelOptions = {}): UseChannel {
-  const { from = "snapshot", suspense = false, deferred = false } = options;
+/**
+ * Follows a channel for as long as the component is mounted; undefined follows none. Components with the same arguments
+ * share one subscription.
+ */
+export function useChannel(
+  channel: string | undefined,
+  options: UseChannelOptions = {},
+): UseChannel {
   const client = useTokenway();
-  const place = typeof from === "string" ? from : `${from.epoch}.${from.seq}`;
-  const shared = useMemo(() => sharedChannel(client, channel, from), [client, channel, place]);
-  const first = suspense && typeof window !== "undefined" ? shared.first() : undefined;
-  if (first) throw first;
-  const now = useSyncExternalStore(shared.subscribe, shared.getSnapshot, shared.getServerSnapshot);
-  const later = useDeferredValue(now);
-  const snapshot = deferred ? later : now;
+  const looking = useLooking(client, channel, options);
+  const snapshot = useLook(looking, looking.getSnapshot, looking.getServerSnapshot, options);
   return useMemo(
     () => ({
       snapshot,
-      cancel: (generation) => client.cancel(channel, generation),
-      publish: (custom) => client.publish(channel, custom),
+      cancel: async (generation) => there(client, channel).cancel(channel ?? "", generation),
+      publish: async (custom) => there(client, channel).publish(channel ?? "", custom),
     }),
     [snapshot, client, channel],
   );
@@ -122,39 +70,88 @@ export interface UseGeneration {
   readonly reasoning: string;
   readonly refusal: string;
   readonly toolCalls: readonly ToolCallSnapshot[];
+  /** JSON as the provider gave it. */
   readonly citations: readonly unknown[];
   readonly usage: Usage | undefined;
   /** Why it failed, or why the channel cannot be read. */
   readonly error: { readonly code: string; readonly message: string } | undefined;
+  /** All that is known of it. */
   readonly snapshot: GenerationSnapshot | undefined;
   /** Stops it. */
   stop(): Promise<void>;
 }
 
-const NO_CALLS: readonly ToolCallSnapshot[] = [];
-const NO_CITATIONS: readonly unknown[] = [];
+const NONE: readonly never[] = [];
+const pending = (): "pending" => "pending";
+const nothing = (): undefined => undefined;
 
-/** Follows one generation of a channel. */
-export function useGeneration(channel: string, options: UseGenerationOptions = {}): UseGeneration {
+/** Follows one generation of a channel, and renders only for what is new of it. */
+export function useGeneration(
+  channel: string | undefined,
+  options: UseGenerationOptions = {},
+): UseGeneration {
   const { generation, smooth = false } = options;
-  const { snapshot, cancel } = useChannel(channel, options);
-  const found =
-    generation === undefined
-      ? snapshot.generations.at(-1)
-      : snapshot.generations.find((one) => one.started?.id === generation);
-  const lagMs = smooth === true ? SMOOTH_LAG_MS : smooth === false ? 0 : smooth;
-  const text = useSmoothText(found?.text.toString() ?? "", lagMs);
+  const client = useTokenway();
+  const looking = useLooking(client, channel, options);
+  const find = (): GenerationSnapshot | ChannelSnapshot["status"] => {
+    const { generations, status } = looking.getSnapshot();
+    const found =
+      generation === undefined
+        ? generations.at(-1)
+        : generations.find((one) => one.started?.id === generation);
+    return found ?? status;
+  };
+  const seen = useLook(looking, find, pending, options);
+  const broken = useLook(looking, () => looking.getSnapshot().error, nothing, options);
+  const found = typeof seen === "string" ? undefined : seen;
+  const lagMs = smooth === true ? SMOOTH_LAG_MS : smooth || 0;
   const id = found?.started?.id;
   return {
-    state: found?.state ?? (snapshot.status === "pending" ? "pending" : "none"),
-    text,
+    state: found?.state ?? (seen === "pending" ? "pending" : "none"),
+    text: useSmoothText(found?.text.toString() ?? "", lagMs, id),
     reasoning: found?.reasoning.toString() ?? "",
     refusal: found?.refusal.toString() ?? "",
-    toolCalls: found?.toolCalls ?? NO_CALLS,
-    citations: found?.citations ?? NO_CITATIONS,
+    toolCalls: found?.toolCalls ?? NONE,
+    citations: found?.citations ?? NONE,
     usage: found?.usage,
-    error: found?.failed ?? snapshot.error,
+    error: found?.failed ?? broken,
     snapshot: found,
-    stop: () => cancel(id),
+    stop: async () => there(client, channel).cancel(channel ?? "", id),
   };
+}
+
+function useLooking(
+  client: Client | undefined,
+  channel: string | undefined,
+  { from = "snapshot", suspense = false }: UseChannelOptions,
+): Looking {
+  const place = typeof from === "string" ? from : `${from.epoch}.${from.seq}`;
+  const looking = useMemo(
+    () =>
+      client === undefined || channel === undefined
+        ? nowhere(channel)
+        : sharedChannel(client, channel, from),
+    [client, channel, place],
+  );
+  // A server has no session: it sends the page as it begins.
+  const first = suspense && typeof window !== "undefined" ? looking.first() : undefined;
+  if (first) throw first;
+  return looking;
+}
+
+/** `first` is what a server sends, and so what a page that it sent begins with. */
+function useLook<T>(
+  looking: Looking,
+  get: () => T,
+  first: () => T,
+  { deferred = false }: UseChannelOptions,
+): T {
+  const now = useSyncExternalStore(looking.subscribe, get, first);
+  const later = useDeferredValue(deferred ? now : undefined);
+  return deferred ? (later as T) : now;
+}
+
+function there(client: Client | undefined, channel: string | undefined): Client {
+  if (client === undefined || channel === undefined) throw new Error("there is no channel yet");
+  return client;
 }

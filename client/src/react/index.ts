@@ -1,15 +1,17 @@
 // Tokenway for React. The public names and nothing else.
 
 export {
-  TokenwayProvider,
-  type TokenwayProviderProps,
   type UseChannel,
   type UseChannelOptions,
   type UseGeneration,
   type UseGenerationOptions,
   useChannel,
-  useConnection,
   useGeneration,
-  useTokenway,
 } from "./hooks.js";
+export {
+  TokenwayProvider,
+  type TokenwayProviderProps,
+  useConnection,
+  useTokenway,
+} from "./provider.js";
 export { SMOOTH_LAG_MS, useSmoothText } from "./smooth.js";

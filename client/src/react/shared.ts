@@ -8,8 +8,18 @@ import type { Channel, ChannelSnapshot, Client, From } from "tokenway";
 /** How long a subscription without a viewer is kept, in milliseconds: a navigation within an app. */
 const KEEP_MS = 1_000;
 
+/** What a component looks at. The functions are bound. */
+export interface Looking {
+  readonly subscribe: (listener: () => void) => () => void;
+  readonly getSnapshot: () => ChannelSnapshot;
+  /** What a page begins with that a server sent. */
+  readonly getServerSnapshot: () => ChannelSnapshot;
+  /** Resolves once the gateway has answered; undefined where it has. */
+  readonly first: () => Promise<void> | undefined;
+}
+
 /** A channel that several components may look at. */
-export class SharedChannel {
+class SharedChannel implements Looking {
   readonly #client: Client;
   readonly #id: string;
   readonly #from: From;
@@ -34,6 +44,8 @@ export class SharedChannel {
 
   readonly subscribe = (listener: () => void): (() => void) => {
     clearTimeout(this.#leaving);
+    // What could not be read then, such as a chat that had not begun, is asked for again by whoever comes new.
+    if (this.#viewers === 0 && this.getSnapshot().status === "failed") this.#channel = undefined;
     this.#viewers += 1;
     const unsubscribe = this.channel.subscribe(listener);
     return () => {
@@ -43,13 +55,12 @@ export class SharedChannel {
     };
   };
 
-  readonly getSnapshot = (): ChannelSnapshot => this.#channel?.getSnapshot() ?? pending(this.#id);
+  readonly getSnapshot = (): ChannelSnapshot =>
+    this.#channel?.getSnapshot() ?? this.getServerSnapshot();
 
-  /** On a server there is no session: what a page begins with. */
   readonly getServerSnapshot = (): ChannelSnapshot => pending(this.#id);
 
-  /** Resolves once the gateway has answered: what Suspense waits for. */
-  first(): Promise<void> | undefined {
+  readonly first = (): Promise<void> | undefined => {
     if (this.channel.getSnapshot().status !== "pending") return undefined;
     this.#first ??= new Promise((resolve) => {
       const forget = this.channel.subscribe(() => {
@@ -61,7 +72,7 @@ export class SharedChannel {
     // Whoever suspends may never come back.
     if (this.#viewers === 0) this.#leave(30 * KEEP_MS);
     return this.#first;
-  }
+  };
 
   #leave(afterMs = KEEP_MS): void {
     clearTimeout(this.#leaving);
@@ -97,10 +108,21 @@ function pending(channel: string): ChannelSnapshot {
   return snapshot;
 }
 
+/** No channel, or no client yet. */
+export function nowhere(channel = ""): Looking {
+  const getSnapshot = (): ChannelSnapshot => pending(channel);
+  return {
+    subscribe: () => () => undefined,
+    getSnapshot,
+    getServerSnapshot: getSnapshot,
+    first: () => undefined,
+  };
+}
+
 const clients = new WeakMap<Client, Map<string, SharedChannel>>();
 
 /** The subscription that all components with these arguments share. */
-export function sharedChannel(client: Client, id: string, from: From): SharedChannel {
+export function sharedChannel(client: Client, id: string, from: From): Looking {
   let channels = clients.get(client);
   if (channels === undefined) {
     channels = new Map();

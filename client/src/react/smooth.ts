@@ -7,26 +7,35 @@ import { Pace, upTo } from "./pace.js";
 export const SMOOTH_LAG_MS = 250;
 
 /**
- * Shows `text` evenly, at most `lagMs` behind it; 0 turns it off. What is there at the first render is shown at once, and
- * so is everything for people who asked their system for less motion.
+ * Shows `text` evenly, at most `lagMs` behind it; 0 turns it off. What is there at the first render, or when `of` (whose
+ * text it is) becomes another, is shown at once, and so is everything for people who asked their system for less motion.
  */
-export function useSmoothText(text: string, lagMs: number = SMOOTH_LAG_MS): string {
+export function useSmoothText(text: string, lagMs: number = SMOOTH_LAG_MS, of?: unknown): string {
   const [, redraw] = useState(0);
-  const pace = useRef<Pace | undefined>(undefined);
-  const still = lagMs <= 0 || prefersStillness();
-  pace.current ??= new Pace(Math.max(1, lagMs), text.length);
-  const { current } = pace;
-  const now = still ? Number.POSITIVE_INFINITY : performance.now();
+  const flow = useRef<Flow | undefined>(undefined);
+  if (flow.current?.of !== of || flow.current?.lagMs !== lagMs) {
+    const pace = lagMs > 0 && !prefersStillness() ? new Pace(lagMs, text.length) : undefined;
+    flow.current = { of, lagMs, pace };
+  }
+  const pace = flow.current?.pace;
+  const now = performance.now();
   // Idempotent for a text of the same length, so a repeated render changes nothing.
-  current.arrive(text.length, still ? 0 : now);
-  const shown = current.shown(now);
-  const flowing = !still && !current.done;
+  pace?.arrive(text.length, now);
+  const shown = pace?.shown(now) ?? text.length;
+  const flowing = pace?.done === false;
   useEffect(() => {
     if (!flowing) return;
     const frame = requestAnimationFrame(() => redraw((count) => count + 1));
     return () => cancelAnimationFrame(frame);
   });
-  return still ? text : upTo(text, shown);
+  return upTo(text, shown);
+}
+
+interface Flow {
+  readonly of: unknown;
+  readonly lagMs: number;
+  /** Undefined where nothing flows. */
+  readonly pace: Pace | undefined;
 }
 
 function prefersStillness(): boolean {

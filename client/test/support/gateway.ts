@@ -90,11 +90,13 @@ export class Log {
       this.events.find((event) => event.kind?.case === wanted)?.kind as
         | Extract<ChannelEvent["kind"], { case: T }>
         | undefined;
+    const [finished, failed] = [find("finished"), find("failed")];
     const state = GenerationState.create({
       choices,
+      state: finished ? "finished" : failed ? "failed" : "running",
       started: find("started")?.value,
-      finished: find("finished")?.value,
-      failed: find("failed")?.value,
+      finished: finished?.value,
+      failed: failed?.value,
     });
     const generations = this.last === 0 ? [] : [state];
     return Snapshot.create({ epoch: this.epoch, through: this.last, generations, cause });
