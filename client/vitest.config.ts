@@ -7,7 +7,7 @@ const alias = { tokenway: fileURLToPath(new URL("./src/index.ts", import.meta.ur
 export default defineConfig({
   test: {
     // One browser and one gateway at a time: the figures should mean something on a small machine, too.
-    fileParallelism: !["browser", "trials"].some((project) => process.argv.includes(project)),
+    fileParallelism: !["browser", "trials", "apps"].some((name) => process.argv.includes(name)),
     projects: [
       {
         resolve: { alias },
@@ -36,6 +36,15 @@ export default defineConfig({
           // At the full counts one trial takes an hour.
           testTimeout: process.env.TOKENWAY_SOAK ? 3 * 3_600_000 : 600_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "apps",
+          include: ["test/apps/*.test.ts"],
+          environment: "node",
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
         },
       },
     ],

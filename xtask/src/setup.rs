@@ -79,6 +79,7 @@ impl Ground {
         missing.extend(self.node().err());
         missing.extend(self.npm("client").err());
         missing.extend(self.npm("tests/sdk").err());
+        missing.extend(self.npm("examples/chat").err());
         missing.extend(self.python().err());
         self.nextest();
         missing

@@ -15,7 +15,12 @@ const STOP_MS = 5_000;
 export interface ChannelState {
   readonly last_seq: number;
   readonly epoch: string;
-  readonly generations: readonly { readonly text: string; readonly state: string }[];
+  readonly generations: readonly {
+    readonly text: string;
+    readonly reasoning: string;
+    readonly state: string;
+    readonly error: { readonly code: string } | null;
+  }[];
 }
 
 /** How a gateway is started. */
