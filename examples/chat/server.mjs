@@ -25,8 +25,8 @@ async function gateway(path, body, headers) {
 /** What a browser needs to read its user's channels, and no others. */
 async function session(user) {
   const allowed = { channel: `${user}.*`, ttl: "1h", allow: ["read", "cancel"] };
-  const { token, expires_at } = KEY ? await gateway("/v1/tokens", allowed) : { token: null };
-  return { gateway: GATEWAY, user, token, expires_at };
+  const tokens = KEY ? [(await gateway("/v1/tokens", allowed)).token] : [];
+  return { gateway: GATEWAY, user, tokens };
 }
 
 /** Asks the model, on the conversation's channel; nobody has to wait for the answer here. */

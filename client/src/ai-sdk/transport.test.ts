@@ -20,8 +20,8 @@ type Init = ConstructorParameters<typeof Chat6<UIMessage>>[0] &
   ConstructorParameters<typeof Chat7<UIMessage>>[0];
 type Make = (typeof VERSIONS)[number][1];
 
-/** Cuts in each version: 1,000 between them, and as many as that in each on a long run. */
-const CUTS = process.env.TOKENWAY_SOAK ? 5_000 : 500;
+/** Cuts in each version. */
+const CUTS = process.env.TOKENWAY_SOAK ? 10_000 : 1_000;
 
 const INFO = { webtransport: null, websocket: null, sse: null, protocol: "tokenway.v1" };
 

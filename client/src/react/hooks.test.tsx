@@ -263,6 +263,18 @@ describe("smooth text", () => {
     expect(shown()).toEqual(["y".repeat(1_000)]);
   });
 
+  it("keeps its bound on a hidden page, which has no frames", () => {
+    let now = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => now);
+    vi.stubGlobal("requestAnimationFrame", () => 0);
+    const { rerender } = render(h(Smooth, { of: "a", text: "a" }));
+    rerender(h(Smooth, { of: "a", text: "abc" }));
+    expect(shown()).toEqual(["a"]);
+    now = 200;
+    act(() => vi.advanceTimersByTime(200));
+    expect(shown()).toEqual(["abc"]);
+  });
+
   it("is still for people who asked for less motion", () => {
     vi.stubGlobal("matchMedia", () => ({ matches: true }));
     const { rerender } = render(h(Smooth, { of: "a", text: "a" }));

@@ -24,8 +24,10 @@ describe("the pace of text", () => {
           pace.arrive(length, now);
           history.push({ at: now, length });
         }
-        expect(pace.shown(now + lagMs)).toBe(length);
-        expect(pace.done).toBe(true);
+        const left = pace.left(now);
+        expect(left).toBeLessThanOrEqual(lagMs);
+        expect(pace.shown(now + left)).toBe(length);
+        expect(pace.left(now + left)).toBe(0);
       }),
     );
   });

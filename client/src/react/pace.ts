@@ -37,9 +37,10 @@ export class Pace {
     return this.#settled + Math.floor(flowing.reduce((sum, part) => sum + part, 0));
   }
 
-  /** Whether everything is shown. */
-  get done(): boolean {
-    return this.#arrivals.length === 0;
+  /** In how many milliseconds everything is shown; 0 where it is. */
+  left(now: number): number {
+    const last = this.#arrivals.at(-1);
+    return last ? Math.max(0, last.at + this.#lagMs - now) : 0;
   }
 }
 

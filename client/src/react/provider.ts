@@ -51,6 +51,7 @@ const IDLE: ClientSnapshot = {
   rttMs: undefined,
   welcome: undefined,
   recoveries: [],
+  shared: undefined,
   error: undefined,
 };
 const idle = (): ClientSnapshot => IDLE;

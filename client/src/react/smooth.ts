@@ -22,11 +22,17 @@ export function useSmoothText(text: string, lagMs: number = SMOOTH_LAG_MS, of?: 
   // Idempotent for a text of the same length, so a repeated render changes nothing.
   pace?.arrive(text.length, now);
   const shown = pace?.shown(now) ?? text.length;
-  const flowing = pace?.done === false;
+  const left = pace?.left(now) ?? 0;
   useEffect(() => {
-    if (!flowing) return;
-    const frame = requestAnimationFrame(() => redraw((count) => count + 1));
-    return () => cancelAnimationFrame(frame);
+    if (left === 0) return;
+    const step = (): void => redraw((count) => count + 1);
+    const frame = requestAnimationFrame(step);
+    // A hidden page has no frames, and is to keep the bound all the same.
+    const timer = setTimeout(step, left);
+    return () => {
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+    };
   });
   return upTo(text, shown);
 }

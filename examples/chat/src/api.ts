@@ -3,8 +3,8 @@
 interface Session {
   readonly gateway: string;
   readonly user: string;
-  /** Null where the gateway is open. */
-  readonly token: string | null;
+  /** What opens the user's channels; none where the gateway is open. */
+  readonly tokens: readonly string[];
 }
 
 let user = "";

@@ -7,8 +7,14 @@ import { TokenwayProvider } from "tokenway/react";
 import { session } from "./api";
 import { App } from "./app";
 
-const { gateway, token } = await session();
-const client = connect({ url: gateway, tokens: token === null ? [] : [token] });
+const { gateway, user } = await session();
+const client = connect({
+  url: gateway,
+  // Asked for when connecting, and again before it expires.
+  tokens: async () => (await session()).tokens,
+  // All tabs of this user share one connection.
+  share: user,
+});
 
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>
