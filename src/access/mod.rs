@@ -1,8 +1,108 @@
 //! Who may do what.
 //!
 //! In open mode, which is what there is without keys, everybody on this machine may do everything, and nobody else
-//! anything: `guard` keeps web pages of other origins out. Pure; the doors ask, and carry out.
+//! anything. With keys, each request is made by the holder of an access key (`keys`) or of a channel token (`token`), and
+//! `rights` says what each of them may do. `guard` keeps web pages of other origins out in either case. Pure; the doors
+//! ask, and carry out.
 
+mod crypto;
 mod guard;
+mod keys;
+mod rights;
+mod token;
 
 pub use guard::{Denied, Guard, Origin};
+pub use keys::Key;
+pub use rights::{
+    Action, Actions, BadPattern, Caller, Forbidden, Grant, PATTERNS_MAX, Pattern, Permission,
+};
+pub use token::{BadToken, CannotMint, Minted, TOKEN_BYTES_MAX, TTL_MAX, TTL_MIN, Wish};
+
+use std::{sync::Arc, time::Duration};
+
+use thiserror::Error;
+
+use crate::{config, ident::Owner};
+use keys::Keys;
+use token::Tokens;
+
+/// The configured keys, and what vouches for channel tokens.
+#[derive(Debug)]
+pub struct Access {
+    keys: Keys,
+    tokens: Tokens,
+}
+
+/// A request comes from nobody who is known here.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unauthorized {
+    /// It shows neither a key nor a token.
+    #[error(
+        "this gateway wants an access key, as `authorization: Bearer`, `x-api-key` or `x-goog-api-key`, or a channel \
+         token"
+    )]
+    Nothing,
+    /// What it shows is none of this gateway's keys, and no token either.
+    #[error("the access key is not one of this gateway's")]
+    Key,
+    /// It shows a token that does not hold.
+    #[error(transparent)]
+    Token(#[from] BadToken),
+}
+
+impl Access {
+    /// What a config says. Without keys the gateway is open.
+    pub fn new(config: &config::Access) -> Self {
+        Self { keys: Keys::new(&config.keys), tokens: Tokens::new(config) }
+    }
+
+    /// Whether everybody who can reach the gateway is let in.
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Who shows these keys or tokens. The first that holds counts: SDKs send several at a time, some of them dummies.
+    pub fn authenticate<'a>(
+        &self,
+        shown: impl IntoIterator<Item = &'a str>,
+        now_ms: u64,
+    ) -> Result<Caller, Unauthorized> {
+        let mut refused = Unauthorized::Nothing;
+        for text in shown {
+            if let Some(key) = self.keys.find(text) {
+                return Ok(Caller::Key(key));
+            }
+            match self.tokens.verify(text, now_ms) {
+                Ok(grant) => return Ok(Caller::Token(Arc::new(grant))),
+                // A token says best what is wrong with it; what is none was meant for a key.
+                Err(BadToken::NotAToken) if refused == Unauthorized::Nothing => {
+                    refused = Unauthorized::Key;
+                }
+                Err(BadToken::NotAToken) => {}
+                Err(error) => refused = error.into(),
+            }
+        }
+        Err(refused)
+    }
+
+    /// What a channel token grants.
+    pub fn verify(&self, token: &str, now_ms: u64) -> Result<Grant, BadToken> {
+        self.tokens.verify(token, now_ms)
+    }
+
+    /// A channel token of `owner`'s, valid for `ttl` from now.
+    pub fn mint(
+        &self,
+        owner: &Owner,
+        wish: &Wish,
+        ttl: Duration,
+        now_ms: u64,
+    ) -> Result<Minted, CannotMint> {
+        self.tokens.mint(owner, wish, ttl, now_ms)
+    }
+
+    /// Whether tokens can be minted here at all, rather than by the apps themselves.
+    pub fn mints(&self) -> bool {
+        self.tokens.mints()
+    }
+}

@@ -7,6 +7,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
+mod access;
+
+pub(super) use access::{Access, Key};
+
 use super::{
     located::{At, Entries, Given},
     schema,
@@ -312,21 +316,6 @@ pub(super) struct Store {
     /// The server of `jetstream`; not available in this version.
     #[schemars(with = "schema::NotYet")]
     pub(super) url: Given<IgnoredAny>,
-}
-
-/// Who may do what.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Access {
-    /// Callers' keys; not available in this version.
-    #[schemars(with = "schema::NotYet")]
-    pub(super) keys: Given<IgnoredAny>,
-    /// What channel tokens are signed with; not available in this version.
-    #[schemars(with = "schema::NotYet")]
-    pub(super) token_secret: Given<IgnoredAny>,
-    /// Web pages of other origins that may use the gateway: `https://app.example`.
-    #[schemars(with = "Vec<schema::HttpUrl>")]
-    pub(super) allowed_origins: Vec<At<String>>,
 }
 
 /// A section whose keys are all commented out is an empty one.

@@ -2,8 +2,9 @@
 //!
 //! Nothing in it is silently ignored: an unknown key, a key without effect and a key of a later version are errors, and
 //! every error says where it is and what would be right. Reading is a pure function of the text, the environment and the
-//! certificates that the text names; the settings import nothing of the stages that they are for.
+//! files that the text names (certificates, keys); the settings import nothing of the stages that they are for.
 
+mod access;
 mod environment;
 mod file;
 mod located;
@@ -67,7 +68,8 @@ impl Config {
         webtransport: Option<SocketAddr>,
     ) -> Result<(), ConfigError> {
         for (option, address) in [("--http", http), ("--webtransport", webtransport)] {
-            let fault = address.and_then(resolve::exposure);
+            let open = self.access.keys.is_empty();
+            let fault = address.filter(|_| open).and_then(resolve::exposure);
             fault.map_or(Ok(()), |fault| Err(ConfigError::one(option, fault)))?;
         }
         self.listen.http = http.unwrap_or(self.listen.http);

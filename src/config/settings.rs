@@ -10,6 +10,7 @@ use reqwest::{
 };
 use rustls::pki_types::CertificateDer;
 
+pub use super::access::*;
 use super::Secret;
 use crate::dialect::Dialect;
 pub use crate::generation::{Failover, OnBreak, OnDisconnect, Timeouts};
@@ -342,11 +343,4 @@ pub enum Store {
     /// In the process.
     #[default]
     Memory,
-}
-
-/// Who may do what. Without keys the gateway is open, and listens on loopback only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Access {
-    /// Web pages of other origins that may use it, as browsers write origins: `https://app.example`.
-    pub allowed_origins: Vec<String>,
 }

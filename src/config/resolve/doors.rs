@@ -1,9 +1,9 @@
-//! Where the gateway listens, where it keeps its logs, and who may come in.
+//! Where the gateway listens, and where it keeps its logs.
 
 use std::net::SocketAddr;
 
 use super::{
-    super::{Access, Listen, Public, Store, file, located::Given},
+    super::{Listen, Public, Store, file, located::Given},
     Resolver, http_url,
 };
 
@@ -15,22 +15,23 @@ pub(in crate::config) fn exposure(address: SocketAddr) -> Option<String> {
     (!address.ip().is_loopback()).then(|| {
         format!(
             "`{address}` can be reached from other machines, and without `access.keys` the gateway is open to \
-             all who reach it; listen on loopback, such as `127.0.0.1:{}`",
+             all who reach it; give keys, or listen on loopback, such as `127.0.0.1:{}`",
             address.port()
         )
     })
 }
 
 impl Resolver<'_> {
-    pub(super) fn listen(&mut self, listen: &file::Listen) -> Listen {
+    /// `open`: there are no keys.
+    pub(super) fn listen(&mut self, listen: &file::Listen, open: bool) -> Listen {
         let default = Listen::default();
-        let mut address = |given, default| {
+        let mut address = |given: &Given<String>, default| {
             let address = self.read(given, |text| match text.strip_prefix("localhost:") {
                 Some(port) => Err(format!("an address in digits, `127.0.0.1:{port}`")),
                 None => text.parse().map_err(|_| "an address such as `127.0.0.1:8080`".to_owned()),
             });
             let place = given.0.as_ref().map(|given| given.place);
-            if let Some(fault) = address.and_then(exposure) {
+            if let Some(fault) = address.filter(|_| open).and_then(exposure) {
                 self.wrong(place, fault);
             }
             address.unwrap_or(default)
@@ -63,23 +64,5 @@ impl Resolver<'_> {
         self.not_yet("store.path", &store.path);
         self.not_yet("store.url", &store.url);
         Store::Memory
-    }
-
-    pub(super) fn access(&mut self, access: &file::Access) -> Access {
-        self.not_yet("access.keys", &access.keys);
-        self.not_yet("access.token_secret", &access.token_secret);
-        let mut origins = Vec::new();
-        for given in &access.allowed_origins {
-            let given = Given(Some(given.clone()));
-            origins.extend(self.read(&given, |text| {
-                let url = http_url(text).filter(|url| {
-                    url.path() == "/" && url.query().is_none() && url.fragment().is_none()
-                });
-                let expected =
-                    || "an origin such as `https://app.example`, without a path".to_owned();
-                url.map(|url| url.origin().ascii_serialization()).ok_or_else(expected)
-            }));
-        }
-        Access { allowed_origins: origins }
     }
 }

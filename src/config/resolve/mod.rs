@@ -1,6 +1,7 @@
 //! From the file as written to settings: puts the environment in, gives scalars their meaning, checks what belongs
 //! together. Goes on after a fault, so that one run tells all of them.
 
+mod access;
 mod bedrock;
 mod channels;
 mod doors;
@@ -30,7 +31,7 @@ pub(super) fn config(
     environment: &Environment,
     directory: &Path,
 ) -> Result<Config, Vec<Problem>> {
-    let mut resolver = Resolver { environment, directory, problems: Vec::new() };
+    let mut resolver = Resolver { environment, directory, problems: Vec::new(), notes: Vec::new() };
     let config = resolver.config(file);
     match resolver.problems.is_empty() {
         true => Ok(config),
@@ -43,6 +44,8 @@ struct Resolver<'a> {
     /// Where the file is.
     directory: &'a Path,
     problems: Vec<Problem>,
+    /// What is not wrong, and worth saying.
+    notes: Vec<String>,
 }
 
 impl Resolver<'_> {
@@ -72,15 +75,17 @@ impl Resolver<'_> {
             .collect();
         let prices = file.prices.0.iter();
         let prices = prices.map(|(name, price)| self.price(name, price, &names, &models)).collect();
-        let notes = proxy_note(&providers, self.environment).into_iter().collect();
+        let access = self.access(&file.access, &models);
+        let mut notes: Vec<_> = proxy_note(&providers, self.environment).into_iter().collect();
+        notes.append(&mut self.notes);
         Config {
-            listen: self.listen(&file.listen),
+            listen: self.listen(&file.listen, file.access.keys.is_empty()),
             providers,
             models,
             prices,
             channels,
             store: self.store(&file.store),
-            access: self.access(&file.access),
+            access,
             notes,
         }
     }
