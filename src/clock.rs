@@ -16,6 +16,14 @@ static ANCHOR: LazyLock<(u64, Instant)> = LazyLock::new(|| {
     (since_1970.as_millis() as u64, Instant::now())
 });
 
+/// The moment of a time in milliseconds since 1970 UTC: now, if it is over.
+pub fn instant_of(time_ms: u64) -> Instant {
+    let (now, left) = (Instant::now(), time_ms.saturating_sub(now_ms()));
+    // Beyond what the clock counts it is never.
+    now.checked_add(std::time::Duration::from_millis(left))
+        .unwrap_or(now + std::time::Duration::from_secs(1 << 30))
+}
+
 /// Milliseconds since 1970 UTC.
 pub fn now_ms() -> u64 {
     let (anchor_ms, anchor) = *ANCHOR;

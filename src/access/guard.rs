@@ -1,19 +1,30 @@
-//! Open mode's guard (DESIGN.md, section 5, decision 5).
+//! Keeps web pages of other origins out.
 //!
 //! A gateway without keys listens on loopback only, but any web page can make a browser on this machine call it. Three
 //! checks keep such calls out: the `Host` must be a loopback name (against DNS rebinding), an `Origin`, if there is one,
 //! must be the gateway's own or an allowed one, and an LLM call must be JSON, which a page of another origin cannot send
 //! without asking first.
+//!
+//! With keys, what a browser sends by itself opens nothing: no cookie is looked at. So only the origin is checked, and
+//! the gateway's own are those under the name by which it is reached.
 
 use std::net::IpAddr;
 
 use thiserror::Error;
 
-/// The checks of open mode.
+/// The checks.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    http_port: u16,
+    mode: Mode,
     allowed_origins: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Mode {
+    /// No keys; HTTP listens on this port.
+    Open { http_port: u16 },
+    /// With keys; the origin under which the gateway is reached from outside, if it says so.
+    Keyed { public: Option<String> },
 }
 
 /// A page's origin, as far as it matters.
@@ -44,35 +55,53 @@ pub enum Denied {
 }
 
 impl Guard {
-    /// A guard for a gateway whose HTTP side listens on `http_port`.
-    pub fn new(http_port: u16, allowed_origins: Vec<String>) -> Self {
-        Self { http_port, allowed_origins }
+    /// A guard for a gateway without keys, whose HTTP side listens on `http_port`.
+    pub fn open(http_port: u16, allowed_origins: Vec<String>) -> Self {
+        Self { mode: Mode::Open { http_port }, allowed_origins }
+    }
+
+    /// A guard for a gateway with keys. `public` is its own origin, where that differs from what requests call it.
+    pub fn keyed(public: Option<String>, allowed_origins: Vec<String>) -> Self {
+        Self { mode: Mode::Keyed { public }, allowed_origins }
     }
 
     /// The `Host` header, or the authority of an HTTP/2 or QUIC request.
     pub fn host(&self, host: &str) -> Result<(), Denied> {
-        match is_loopback_name(host_name(host)) {
-            true => Ok(()),
-            false => Err(Denied::Host(shortened(host))),
+        match &self.mode {
+            Mode::Open { .. } if !is_loopback_name(host_name(host)) => {
+                Err(Denied::Host(shortened(host)))
+            }
+            Mode::Open { .. } | Mode::Keyed { .. } => Ok(()),
         }
     }
 
-    /// The `Origin` header, if there is one.
-    pub fn origin(&self, origin: Option<&str>) -> Result<Origin, Denied> {
+    /// The `Origin` header, if there is one, of a request to `host`.
+    pub fn origin(&self, origin: Option<&str>, host: &str) -> Result<Origin, Denied> {
         let Some(origin) = origin else { return Ok(Origin::Own) };
         if self.allows(origin) {
             return Ok(Origin::Allowed);
         }
         let authority = origin.strip_prefix("http://").or(origin.strip_prefix("https://"));
-        let own = authority.is_some_and(|authority| {
-            let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-            port.unwrap_or(80) == self.http_port && is_loopback_name(host_name(authority))
+        let own = authority.is_some_and(|authority| match &self.mode {
+            Mode::Open { http_port } => {
+                let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+                port.unwrap_or(80) == *http_port && is_loopback_name(host_name(authority))
+            }
+            // Without the port: that of WebTransport is another than the page's.
+            Mode::Keyed { public } => {
+                let reached = host_name(host);
+                let same = host_name(authority).eq_ignore_ascii_case(reached);
+                (same && !reached.is_empty()) || public.as_deref() == Some(origin)
+            }
         });
         if own { Ok(Origin::Own) } else { Err(Denied::Origin(shortened(origin))) }
     }
 
     /// The `Content-Type` of an LLM call.
     pub fn content_type(&self, content_type: Option<&str>) -> Result<(), Denied> {
+        if let Mode::Keyed { .. } = self.mode {
+            return Ok(());
+        }
         let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
         match media_type.trim().eq_ignore_ascii_case("application/json") {
             true => Ok(()),
@@ -83,7 +112,9 @@ impl Guard {
     /// The `Content-Type` of a call that only passes through, which may be an upload or have no body. What plain forms
     /// of other pages send is refused; a form that uploads is known by its `Origin`, which browsers never leave out.
     pub fn passing_content_type(&self, content_type: Option<&str>) -> Result<(), Denied> {
-        let Some(content_type) = content_type else { return Ok(()) };
+        let (Mode::Open { .. }, Some(content_type)) = (&self.mode, content_type) else {
+            return Ok(());
+        };
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
         let plain = ["text/plain", "application/x-www-form-urlencoded"];
         match plain.iter().any(|plain| media_type.eq_ignore_ascii_case(plain)) {
@@ -134,7 +165,7 @@ mod tests {
     use super::*;
 
     fn guard() -> Guard {
-        Guard::new(8080, vec!["https://app.example".into()])
+        Guard::open(8080, vec!["https://app.example".into()])
     }
 
     #[test]
@@ -171,7 +202,7 @@ mod tests {
             (Some("http://127.0.0.1:8080"), Ok(Origin::Own)),
             (Some("https://app.example"), Ok(Origin::Allowed)),
         ] {
-            assert_eq!(guard().origin(origin), expected, "{origin:?}");
+            assert_eq!(guard().origin(origin, "localhost:8080"), expected, "{origin:?}");
         }
         for origin in [
             "null",
@@ -181,13 +212,13 @@ mod tests {
             "file://",
             "https://app.example.evil.example",
         ] {
-            assert!(guard().origin(Some(origin)).is_err(), "{origin}");
+            assert!(guard().origin(Some(origin), "localhost:8080").is_err(), "{origin}");
         }
     }
 
     #[test]
     fn every_port_of_a_host_can_be_allowed() {
-        let guard = Guard::new(8080, vec!["http://localhost:*".into()]);
+        let guard = Guard::open(8080, vec!["http://localhost:*".into()]);
         for origin in ["http://localhost:5173", "http://LOCALHOST:3000"] {
             assert!(guard.allows(origin), "{origin}");
         }
@@ -217,6 +248,33 @@ mod tests {
         }
         for bad in ["text/plain;charset=UTF-8", "Application/X-WWW-Form-Urlencoded"] {
             assert_eq!(guard().passing_content_type(Some(bad)), Err(Denied::ContentType));
+        }
+    }
+
+    #[test]
+    fn with_keys_own_pages_are_those_under_the_name_it_is_reached_by() {
+        let public = Some("https://gateway.example".to_owned());
+        let guard = Guard::keyed(public, vec!["https://app.example".into()]);
+        assert_eq!(guard.host("anything.example"), Ok(()));
+        assert_eq!(guard.content_type(None), Ok(()));
+        assert_eq!(guard.passing_content_type(Some("text/plain")), Ok(()));
+        for (origin, host, expected) in [
+            (None, "10.0.0.1:8080", Ok(Origin::Own)),
+            (Some("https://app.example"), "10.0.0.1:8080", Ok(Origin::Allowed)),
+            (Some("https://gateway.example"), "10.0.0.1:8080", Ok(Origin::Own)),
+            (Some("http://10.0.0.1:8080"), "10.0.0.1:4433", Ok(Origin::Own)),
+            (Some("http://[::2]:8080"), "[::2]:4433", Ok(Origin::Own)),
+        ] {
+            assert_eq!(guard.origin(origin, host), expected, "{origin:?} {host}");
+        }
+        for (origin, host) in [
+            ("https://evil.example", "gateway.example"),
+            ("null", "gateway.example"),
+            ("null", ""),
+            ("http://", ""),
+            ("https://gateway.example.evil.example", "gateway.example"),
+        ] {
+            assert!(guard.origin(Some(origin), host).is_err(), "{origin} {host}");
         }
     }
 }

@@ -253,10 +253,7 @@ fn narrowed(
 
 impl Grant {
     /// Which generation a cancel means: the one asked for, or the one that it is narrowed to.
-    pub fn narrowed(
-        &self,
-        asked: Option<GenerationId>,
-    ) -> Result<Option<GenerationId>, Forbidden> {
+    pub fn narrowed(&self, asked: Option<GenerationId>) -> Result<Option<GenerationId>, Forbidden> {
         narrowed(self.generation.as_ref(), asked)
     }
 }

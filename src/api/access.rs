@@ -1,61 +1,193 @@
-//! The guard at the HTTP door, and who the caller is.
+//! Who is let in at the HTTP door, and who the caller is.
 
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use reqwest::Url;
 
-use super::{App, llm, problem::Problem};
+use super::{App, headers, llm, problem::Problem};
 use crate::{
-    access::{Denied, Guard},
+    access::{self, Action, Denied, Forbidden, Guard, Permission, Unauthorized},
+    clock,
+    generation::OnDisconnect,
     ident::{ChannelId, ChannelKey, Owner},
 };
+
+/// What everybody may have, also without a key: the console's files, health, and where to connect.
+const PUBLIC: [&str; 6] =
+    ["/", "/console.js", "/console.css", "/healthz", "/readyz", "/v1/connect/info"];
+
+/// Sessions bring their tokens with them, or say them later.
+const CONNECT: &str = "/v1/connect";
+
+/// Headers that hold a key or a token as it is.
+const PLAIN: [HeaderName; 3] = [
+    headers::TOKEN,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
+
+/// Parameters of the query that hold one, where headers cannot be set, and as Google's SDKs send theirs.
+const PARAMETERS: [&str; 2] = ["token", "key"];
 
 /// On whose behalf a request is made.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) owner: Owner,
+    pub(super) who: access::Caller,
 }
 
 impl Caller {
-    /// The caller's channel of this id.
+    fn new(who: access::Caller) -> Self {
+        Self { owner: who.owner(), who }
+    }
+
+    /// The caller's channel of this id, which it names as its owner.
     pub(super) fn key(&self, id: ChannelId) -> ChannelKey {
         ChannelKey { owner: self.owner.clone(), id }
+    }
+
+    /// Asks to do something with a channel.
+    pub(super) fn may(&self, action: Action, id: ChannelId) -> Result<Permission, Problem> {
+        Ok(self.who.may(action, id)?)
+    }
+
+    /// Asks to use a model.
+    pub(super) fn may_use(&self, model: &str) -> Result<(), Problem> {
+        match self.who.access_key() {
+            Some(key) if !key.may_use(model) => {
+                let message = format!("this access key is not for the model `{model}`");
+                Err(forbidden(message).about("model"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks to call what names no model, and so may use any.
+    pub(super) fn may_use_any(&self) -> Result<(), Problem> {
+        match self.who.access_key() {
+            Some(key) if key.is_for_some_models() => Err(forbidden(
+                "this access key is for some models only, and this route may use any",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What becomes of its generations when nobody is there, where its key says so.
+    pub(super) fn on_disconnect(&self) -> Option<OnDisconnect> {
+        self.who.access_key().and_then(|key| key.on_disconnect)
+    }
+
+    /// Asks to choose a channel's id.
+    pub(super) fn may_name_channels(&self) -> Result<(), Problem> {
+        match self.who.access_key() {
+            Some(key) if !key.names_channels => {
+                let message = "this access key may not name channels; leave the header out, and the answer says \
+                               which channel it is on";
+                Err(forbidden(message).about(headers::CHANNEL.as_str()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
-    /// In open mode everybody who is let in is the same owner.
-    async fn from_request_parts(_: &mut Parts, _: &App) -> Result<Self, Problem> {
-        Ok(Self { owner: Owner::default() })
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let known = parts.extensions.get::<Self>().cloned();
+        known.ok_or_else(|| Unauthorized::Nothing.into())
     }
 }
 
-/// Lets a request in, or answers 403.
-pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+/// Who opens a session, as far as the request that opens it says: with keys, tokens may come later.
+#[derive(Clone, Debug)]
+pub(super) struct Connecting(pub(super) Result<access::Caller, Unauthorized>);
+
+impl FromRequestParts<App> for Connecting {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        Ok(Self(authenticate(app, &parts.headers, &parts.uri)))
+    }
+}
+
+/// Lets a request in, or answers 401 or 403.
+pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let is_llm = llm::is_llm_call(request.method(), path);
-    let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+    let dialect = llm::dialect_of(path, request.headers());
+    match admit(&app, &request, is_llm) {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            next.run(request).await
+        }
+        Err(problem) => match is_llm {
+            true => llm::refuse(dialect, problem),
+            false => problem.into_response(),
+        },
+    }
+}
+
+/// Who the caller is; nobody in particular where nobody is asked.
+fn admit(app: &App, request: &Request, is_llm: bool) -> Result<Option<Caller>, Problem> {
+    let (path, headers) = (request.uri().path(), request.headers());
     let body = match is_llm && *request.method() == Method::POST {
         true if llm::is_generation(path) => Posted::Generation,
         true => Posted::Passing,
         false => Posted::Nothing,
     };
-    let dialect = llm::dialect_of(path, request.headers());
-    match check(&app.guard, request.headers(), authority.as_deref(), body) {
-        Ok(()) => next.run(request).await,
-        Err(denied) => {
-            let problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", denied.to_string());
-            match is_llm {
-                true => llm::refuse(dialect, problem),
-                false => problem.into_response(),
-            }
+    check(&app.guard, headers, request.uri(), body)?;
+    if app.access.is_open() {
+        return Ok(Some(Caller::new(access::Caller::Anybody)));
+    }
+    // A browser asks first whether it may ask, and shows nothing then.
+    if PUBLIC.contains(&path) || path == CONNECT || *request.method() == Method::OPTIONS {
+        return Ok(None);
+    }
+    let who = authenticate(app, headers, request.uri())?;
+    if is_llm {
+        who.may_as_owner()?;
+    }
+    Ok(Some(Caller::new(who)))
+}
+
+/// Who shows these keys or tokens; anybody where there are no keys.
+fn authenticate(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<access::Caller, Unauthorized> {
+    match app.access.is_open() {
+        true => Ok(access::Caller::Anybody),
+        false => {
+            let shown = shown(headers, uri.query());
+            app.access.authenticate(shown.iter().map(String::as_str), clock::now_ms())
         }
     }
+}
+
+/// All keys and tokens that a request shows, those that are most on purpose first.
+fn shown(headers: &HeaderMap, query: Option<&str>) -> Vec<String> {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let mut all: Vec<_> = PLAIN.iter().filter_map(|name| text(name).map(str::to_owned)).collect();
+    if let Some((scheme, rest)) = text(&header::AUTHORIZATION).and_then(|it| it.split_once(' '))
+        && scheme.eq_ignore_ascii_case("bearer")
+    {
+        all.push(rest.trim().to_owned());
+    }
+    all.extend(shown_in_query(query));
+    all
+}
+
+/// Those in a query.
+pub(crate) fn shown_in_query(query: Option<&str>) -> Vec<String> {
+    // Read as browsers write it.
+    let url = query.and_then(|query| Url::parse(&format!("http://localhost/?{query}")).ok());
+    let Some(url) = url else { return Vec::new() };
+    let values = url.query_pairs().filter(|(name, _)| PARAMETERS.contains(&&**name));
+    values.map(|(_, value)| value.into_owned()).take(PARAMETERS.len()).collect()
 }
 
 /// What an app posts for a provider.
@@ -66,18 +198,37 @@ enum Posted {
     Passing,
 }
 
-fn check(
-    guard: &Guard,
-    headers: &HeaderMap,
-    authority: Option<&str>,
-    body: Posted,
-) -> Result<(), Denied> {
+fn check(guard: &Guard, headers: &HeaderMap, uri: &Uri, body: Posted) -> Result<(), Denied> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    guard.host(text(header::HOST).or(authority).unwrap_or_default())?;
-    guard.origin(text(header::ORIGIN))?;
+    let authority = uri.authority().map(|authority| authority.as_str());
+    let host = text(header::HOST).or(authority).unwrap_or_default();
+    guard.host(host)?;
+    guard.origin(text(header::ORIGIN), host)?;
     match body {
         Posted::Generation => guard.content_type(text(header::CONTENT_TYPE)),
         Posted::Passing => guard.passing_content_type(text(header::CONTENT_TYPE)),
         Posted::Nothing => Ok(()),
+    }
+}
+
+fn forbidden(message: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "forbidden", message)
+}
+
+impl From<Denied> for Problem {
+    fn from(error: Denied) -> Self {
+        forbidden(error.to_string())
+    }
+}
+
+impl From<Forbidden> for Problem {
+    fn from(error: Forbidden) -> Self {
+        forbidden(error.to_string())
+    }
+}
+
+impl From<Unauthorized> for Problem {
+    fn from(error: Unauthorized) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", error.to_string())
     }
 }

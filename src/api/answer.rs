@@ -21,6 +21,7 @@ use super::{
     llm,
     relay::{Listener, Naming, Place, Relay, Rest},
     responses::{self, Counting},
+    tokens,
 };
 use crate::{
     channel::{Channel, Ended, Signal, Step},
@@ -49,9 +50,14 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
     if let Some(turn) = &call.turn {
         responses::remember(app, call, turn, &running);
     }
+    let token = match call.wants_token {
+        true => tokens::of_generation(app, call, &running),
+        false => None,
+    };
     let waits = call.turn.as_ref().is_none_or(|turn| !turn.background);
     let Answer { mut response, from } = if call.accepted {
-        Answer { response: accepted(&running), from: None }
+        let token = tokens::of_generation(app, call, &running);
+        Answer { response: accepted(&running, token.as_deref()), from: None }
     } else if call.request.streams() {
         stream(app, call, running).await
     } else if waits {
@@ -73,16 +79,19 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
     let headers = response.headers_mut();
     headers::locate(headers, &channel, &generation);
     headers::name_answerer(headers, &from);
+    if let Some(token) = token {
+        headers::give_token(headers, &token);
+    }
     headers::tell_dropped(headers, call.dropped(from.target));
     response
 }
 
 /// `prefer: respond-async`: here is where it will be found.
-fn accepted(running: &Running) -> Response {
+fn accepted(running: &Running, token: Option<&str>) -> Response {
     let body = json!({
         "channel": running.channel.key().id.as_str(),
         "epoch": running.channel.epoch().to_string(),
-        "token": null,
+        "token": token,
         "generation": running.launched.id.as_str(),
     });
     let applied = [("preference-applied", "respond-async")];

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::{
     App,
+    access::Caller,
     extract::Whole,
     llm,
     passthrough::{Carried, Passing},
@@ -44,11 +45,13 @@ const NAMING: [&str; 11] = [
 /// Finds the provider, and what is sent to it.
 pub(super) async fn find(
     app: &App,
+    caller: &Caller,
     dialect: AppDialect,
     request: Request,
 ) -> Result<Passing, Problem> {
     let path = request.uri().path().to_owned();
     if let Some((before, model, verb)) = in_path(&path) {
+        caller.may_use(&model)?;
         if let Some((provider, target)) = routed(app, dialect, &model, request.uri())? {
             let (parts, body) = read(app, request).await?;
             let body = renamed_within(&body, &model, &target.model).unwrap_or(body);
@@ -59,6 +62,10 @@ pub(super) async fn find(
     } else if request.method() == Method::POST && NAMING.contains(&&*path) && is_json(&request) {
         let (parts, body) = read(app, request).await?;
         let named = Named::read(body.clone());
+        match &named {
+            Some(named) => caller.may_use(named.model())?,
+            None => caller.may_use_any()?,
+        }
         let routed = match &named {
             Some(named) => routed(app, dialect, named.model(), &parts.uri)?,
             None => None,
@@ -70,6 +77,7 @@ pub(super) async fn find(
         let path = path_at(&provider, &path, &parts.uri);
         return Ok(Passing { provider, path, parts, body: Carried::Whole(body) });
     }
+    caller.may_use_any()?;
     let (parts, body) = request.into_parts();
     let provider = default(app, dialect, &parts.method, &path)?;
     let path = path_at(&provider, &path, &parts.uri);

@@ -49,6 +49,8 @@ pub(super) struct Call {
     detached: bool,
     /// The app wants to be told only where it will be found.
     pub(super) accepted: bool,
+    /// The app wants a token of its channel.
+    pub(super) wants_token: bool,
     pub(super) plan: Plan,
     /// One for each target that can be told it, at least one.
     attempts: Vec<Attempt>,
@@ -70,7 +72,7 @@ pub(super) async fn take(
     dialect: AppDialect,
     asking: Result<Asking, Problem>,
 ) -> Response {
-    let call = match asking.and_then(|asking| understand(app, headers, asking)) {
+    let call = match asking.and_then(|asking| understand(app, caller, headers, asking)) {
         Ok(call) => call,
         Err(problem) => return llm::refuse(dialect, problem),
     };
@@ -83,20 +85,38 @@ pub(super) async fn take(
 /// Finds who is to be called, and how each of them is told.
 pub(super) fn understand(
     app: &App,
+    caller: &Caller,
     headers: &HeaderMap,
     Asking { request, form, asked, turn }: Asking,
 ) -> Result<Call, Problem> {
+    caller.may_use(request.model())?;
     let plan = app.routes.plan(request.model(), rand::random()).map_err(|error| {
         Problem::new(StatusCode::NOT_FOUND, "model_not_found", error.to_string()).about("model")
     })?;
     let named = headers::channel(headers)?;
+    if named.is_some() {
+        caller.may_name_channels()?;
+    }
     let accepted = headers::wants_async(headers);
     let detached = accepted || turn.as_ref().is_some_and(|turn| turn.background);
     let continues = plan.failover.on_break == OnBreak::Continue;
     let streamed = request.streams() || named.is_some() || detached || continues;
     let streaming = if streamed { Streaming::Always } else { Streaming::AsAsked };
     let (attempts, omissions) = attempts(app, headers, &request, &plan, streaming)?;
-    Ok(Call { request, form, asked, turn, named, detached, accepted, plan, attempts, omissions })
+    let wants_token = headers::wants_token(headers);
+    Ok(Call {
+        request,
+        form,
+        asked,
+        turn,
+        named,
+        detached,
+        accepted,
+        wants_token,
+        plan,
+        attempts,
+        omissions,
+    })
 }
 
 /// A target that cannot be told the call is left out if another can.
@@ -187,7 +207,10 @@ fn launch_once(app: &App, caller: &Caller, call: &Call) -> Result<Running, Appen
         None => app.channels.create(caller.owner.clone())?,
     };
     let plan = &call.plan;
-    let on_disconnect = if call.detached { OnDisconnect::Drain } else { plan.on_disconnect };
+    let on_disconnect = match call.detached {
+        true => OnDisconnect::Drain,
+        false => caller.on_disconnect().unwrap_or(plan.on_disconnect),
+    };
     let order = Order {
         channel: Arc::clone(&channel),
         model: call.request.model().to_owned(),

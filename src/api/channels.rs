@@ -19,6 +19,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
+    access::Action,
     channel::{Channel, Signal},
     event::Custom,
     ident::{ChannelId, GenerationId},
@@ -49,7 +50,8 @@ pub(super) async fn state(
     caller: Caller,
     ChannelPath(id): ChannelPath,
 ) -> Result<Response, Problem> {
-    Ok(state_of(&*app.channels.find(&caller.key(id))?))
+    let permitted = caller.may(Action::Read, id)?;
+    Ok(state_of(&*app.channels.find(&permitted.key)?))
 }
 
 fn state_of(channel: &Channel) -> Response {
@@ -75,6 +77,7 @@ pub(super) async fn publish(
     ChannelPath(id): ChannelPath,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
+    let permitted = caller.may(Action::Publish, id)?;
     let publication: Publication<'_> = from_json(&body)?;
     if publication.r#type.is_empty() || publication.r#type.len() > CUSTOM_TYPE_BYTES_MAX {
         let message = format!("`type` must have 1 to {CUSTOM_TYPE_BYTES_MAX} bytes");
@@ -82,7 +85,7 @@ pub(super) async fn publish(
     }
     let data = publication.data.map_or("null", RawValue::get);
     let data = Bytes::copy_from_slice(data.as_bytes());
-    let channel = app.channels.find(&caller.key(id))?;
+    let channel = app.channels.find(&permitted.key)?;
     let cursor = channel.publish(Custom { kind: publication.r#type, data })?;
     Ok(Json(json!({ "epoch": cursor.epoch.to_string(), "seq": cursor.seq })).into_response())
 }
@@ -100,16 +103,22 @@ pub(super) async fn cancel(
     ChannelPath(id): ChannelPath,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
+    let permitted = caller.may(Action::Cancel, id.clone())?;
     let Cancellation { generation } =
         if body.is_empty() { Cancellation::default() } else { from_json(&body)? };
-    let channel = app.channels.find(&caller.key(id))?;
-    channel.cancel(generation.as_deref().map(GenerationId::claimed).as_ref())?;
-    if generation.is_none() {
-        until_quiet(&channel).await;
-    } else {
-        until_ended(&channel, generation.as_deref().unwrap_or_default()).await;
+    let generation = generation.as_deref().map(GenerationId::claimed);
+    let generation = caller.who.narrowed(generation)?;
+    let channel = app.channels.find(&permitted.key)?;
+    channel.cancel(generation.as_ref())?;
+    match &generation {
+        None => until_quiet(&channel).await,
+        Some(generation) => until_ended(&channel, generation.as_str()).await,
     }
-    Ok(state_of(&channel))
+    // What it says is for those who may read it.
+    match caller.may(Action::Read, id) {
+        Ok(_) => Ok(state_of(&channel)),
+        Err(_) => Ok(Json(json!({ "channel": permitted.key.id.as_str() })).into_response()),
+    }
 }
 
 #[derive(Deserialize)]
@@ -124,6 +133,7 @@ pub(super) async fn delete(
     ChannelPath(id): ChannelPath,
     Asked(Forget { cancel }): Asked<Forget>,
 ) -> Result<StatusCode, Problem> {
+    caller.who.may_as_owner()?;
     let key = caller.key(id);
     if cancel {
         let channel = app.channels.find(&key)?;
@@ -161,7 +171,7 @@ async fn until(channel: &std::sync::Arc<Channel>, mut done: impl FnMut(&Channel)
     let _ = tokio::time::timeout(CANCEL_WAIT, wait).await;
 }
 
-fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+pub(super) fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         Problem::bad_request(format!("the body is not what it should be: {error}"))
     })

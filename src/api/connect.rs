@@ -10,7 +10,8 @@ use axum::{
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 
-use super::{App, access::Caller};
+use super::{App, access::Connecting};
+use crate::session::Rights;
 use crate::transport::websocket::{self, Socket};
 
 /// How sessions reach this gateway, as `GET /v1/connect/info` tells it.
@@ -33,7 +34,7 @@ pub struct WebTransportInfo {
     pub certificate_hashes: Vec<String>,
 }
 
-pub(super) async fn info(State(app): State<App>, _: Caller) -> Json<Value> {
+pub(super) async fn info(State(app): State<App>) -> Json<Value> {
     let webtransport = app.connect.webtransport.read().clone();
     let webtransport = webtransport.map(|WebTransportInfo { url, certificate_hashes }| {
         json!({ "url": url, "certificate_hashes": certificate_hashes })
@@ -48,10 +49,10 @@ pub(super) async fn info(State(app): State<App>, _: Caller) -> Json<Value> {
 
 pub(super) async fn websocket(
     State(app): State<App>,
-    caller: Caller,
+    Connecting(caller): Connecting,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     websocket::prepare(upgrade).on_upgrade(async move |socket| {
-        app.sessions.start(Socket::new(socket), caller.owner);
+        app.sessions.start(Socket::new(socket), Rights::of(caller, &app.access));
     })
 }

@@ -42,7 +42,11 @@ pub(super) async fn messages(
 }
 
 /// `POST /v1/messages/count_tokens`: counted by the model's provider where that is Anthropic's, else an estimate.
-pub(super) async fn count_messages(State(app): State<App>, request: Request) -> Response {
+pub(super) async fn count_messages(
+    State(app): State<App>,
+    caller: Caller,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let whole = Request::from_parts(parts.clone(), body);
     let body = match Whole::from_request(whole, &app).await {
@@ -53,9 +57,14 @@ pub(super) async fn count_messages(State(app): State<App>, request: Request) -> 
     if !model.is_some_and(|it| by_model::nobody_takes(&app, AppDialect::Anthropic, it.model())) {
         return passthrough::pass(State(app), Request::from_parts(parts, body.into())).await;
     }
-    match anthropic::Request::read(body).and_then(|request| request.call()) {
-        Ok(call) => form::json(anthropic::count_answer(anthropic::count_estimate(&call))),
-        Err(error) => llm::refuse(AppDialect::Anthropic, misunderstood(&error)),
+    let counted = Named::read(body.clone()).map_or(Ok(()), |it| caller.may_use(it.model()));
+    let counted = counted.and_then(|()| {
+        let call = anthropic::Request::read(body).and_then(|request| request.call());
+        Ok(anthropic::count_estimate(&call.map_err(|error| misunderstood(&error))?))
+    });
+    match counted {
+        Ok(count) => form::json(anthropic::count_answer(count)),
+        Err(problem) => llm::refuse(AppDialect::Anthropic, problem),
     }
 }
 
@@ -87,7 +96,7 @@ pub(super) async fn gemini(
     let Some((model, streams)) = generates(&path) else {
         return match path.strip_suffix(":countTokens") {
             Some(model) if by_model::nobody_takes(&app, AppDialect::Gemini, model) => {
-                count(&app, model, request).await
+                count(&app, &caller, model, request).await
             }
             _ => passthrough::pass(State(app), request).await,
         };
@@ -106,8 +115,9 @@ pub(super) async fn gemini(
 }
 
 /// `:countTokens` of a model whose providers count in no such way: an estimate.
-async fn count(app: &App, model: &str, request: Request) -> Response {
+async fn count(app: &App, caller: &Caller, model: &str, request: Request) -> Response {
     let counted = Whole::from_request(request, app).await.and_then(|Whole(body)| {
+        caller.may_use(model)?;
         let call = gemini::Request::read(model, false, body).and_then(|request| request.call());
         Ok(gemini::count_tokens(&call.map_err(|error| misunderstood(&error))?))
     });

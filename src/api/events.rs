@@ -15,6 +15,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     App,
@@ -26,11 +27,16 @@ use super::{
     sse::{self, KEEP_ALIVE, KeepAlive, Waited},
 };
 use crate::{
+    access::Action,
     channel::{Reader, Signal, Slice, Snapshot, Status, Step, Watch},
+    clock,
     sequence::{Cursor, Epoch, From as Start},
     telemetry::{Delivery, metrics::Present},
     wire::{self, json},
 };
+
+/// The last event where the permission to read ran out; an EventSource that comes again is refused, and stops.
+const EXPIRED: &str = r#"{"error":{"code":"forbidden","message":"the channel token has expired"}}"#;
 
 /// The most that is put together before it is handed to the connection: a late joiner's catch-up is not built whole.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -83,7 +89,8 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wait = wait.as_deref().map(poll::wait).transpose()?;
-    let channel = app.channels.find(&caller.key(id))?;
+    let permitted = caller.may(Action::Read, id)?;
+    let channel = app.channels.find(&permitted.key)?;
     let start = place(&headers, after.as_deref())?.unwrap_or(from.into());
     let delivery = Delivery::over(&app.telemetry.metrics, "sse");
     // Only whoever has seen something comes back, and can be told that there is no more.
@@ -116,6 +123,7 @@ pub(super) async fn events(
         generations: Vec::new(),
         keep_alive: KeepAlive(app.settings.keep_alive),
         over: false,
+        until: permitted.until_ms.map(clock::instant_of),
         app: app.clone(),
     };
     match wait {
@@ -160,6 +168,8 @@ pub(super) struct View {
     generations: Vec<String>,
     keep_alive: KeepAlive,
     over: bool,
+    /// When the permission to read it ends.
+    until: Option<Instant>,
 }
 
 impl View {
@@ -175,6 +185,12 @@ impl View {
             if self.over {
                 return None;
             }
+            if self.until.is_some_and(|until| until <= Instant::now()) {
+                self.over = true;
+                let mut out = BytesMut::new();
+                sse::write_event(&mut out, None, b"forbidden", EXPIRED.as_bytes());
+                return Some(out.freeze());
+            }
             // Asked before looking: what was said before the gateway closed is still told.
             let closing = self.app.closing.is_cancelled();
             let chunk = self.collect();
@@ -184,7 +200,13 @@ impl View {
             if self.over || closing {
                 return None;
             }
-            match self.keep_alive.wait(self.news()).await {
+            let news = async {
+                match self.until {
+                    Some(until) => _ = timeout_at(until, self.news()).await,
+                    None => self.news().await,
+                }
+            };
+            match self.keep_alive.wait(news).await {
                 Waited::Silence => return Some(KEEP_ALIVE),
                 Waited::News => {}
             }
@@ -202,6 +224,11 @@ impl View {
     /// How the channel stood when this view began, if that is still to be told.
     pub(super) fn take_head(&mut self) -> Option<Said> {
         self.head.take()
+    }
+
+    /// When the permission to read it ends.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until
     }
 
     /// Whether nothing more can come.

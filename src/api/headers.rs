@@ -18,6 +18,12 @@ use super::problem::Problem;
 
 /// Names the channel, in requests and responses.
 pub(super) const CHANNEL: HeaderName = HeaderName::from_static("tokenway-channel");
+/// A channel token: in a request instead of `authorization`.
+pub(super) const TOKEN: HeaderName = HeaderName::from_static("tokenway-token");
+/// `1`: the answer is to bring a token of its channel.
+const WANT_TOKEN: HeaderName = HeaderName::from_static("tokenway-want-token");
+/// The token that was wanted.
+pub(super) const CHANNEL_TOKEN: HeaderName = HeaderName::from_static("tokenway-channel-token");
 pub(super) const EPOCH: HeaderName = HeaderName::from_static("tokenway-epoch");
 pub(super) const GENERATION: HeaderName = HeaderName::from_static("tokenway-generation");
 pub(super) const PROVIDER: HeaderName = HeaderName::from_static("tokenway-provider");
@@ -143,6 +149,16 @@ pub(super) fn wants_async(headers: &HeaderMap) -> bool {
         let name = word.split([';', '=']).next().unwrap_or_default();
         name.trim().eq_ignore_ascii_case("respond-async")
     })
+}
+
+/// Whether the app wants a token of its generation's channel.
+pub(super) fn wants_token(headers: &HeaderMap) -> bool {
+    headers.get(WANT_TOKEN).is_some_and(|value| value == "1")
+}
+
+/// Gives the app a token of its generation's channel.
+pub(super) fn give_token(headers: &mut HeaderMap, token: &str) {
+    set(headers, CHANNEL_TOKEN, token);
 }
 
 /// Tells the app where its generation can be found.

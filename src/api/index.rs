@@ -102,6 +102,14 @@ impl Index {
         let known = self.known.lock();
         known.find(owner, id).or_else(|| known.find(owner, known.aliases.get(id)?))
     }
+
+    /// Whether this is another owner's generation, by its id or by its provider's: none that may be asked for elsewhere.
+    pub(super) fn is_anothers(&self, owner: &Owner, id: &str) -> bool {
+        let known = self.known.lock();
+        let entry = known.aliases.get(id).and_then(|id| known.entries.get(id));
+        let entry = entry.or_else(|| known.entries.get(id));
+        entry.is_some_and(|entry| entry.owner != *owner)
+    }
 }
 
 impl Known {
@@ -152,6 +160,8 @@ mod tests {
         assert!(index.find(&me, "a").is_none() && index.find_by_any(&me, "theirs-a").is_none());
         assert!(index.find(&me, "b").is_some() && index.find_by_any(&me, "theirs-b").is_some());
         assert!(index.find(&other, "b").is_none() && index.find(&me, "theirs-b").is_none());
+        assert!(index.is_anothers(&other, "b") && index.is_anothers(&other, "theirs-b"));
+        assert!(!index.is_anothers(&me, "theirs-b") && !index.is_anothers(&other, "a"));
         index.alias(&all[2].id, &"x".repeat(129));
         assert_eq!(index.known.lock().aliases.len(), 2);
         // Once nobody holds its channel, there is nothing to come back for.

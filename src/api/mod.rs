@@ -25,11 +25,13 @@ mod relay;
 mod resume;
 mod responses;
 mod sse;
+mod tokens;
 mod ui_message;
 
 use index::Index;
 use responses::Responses;
 
+pub(crate) use access::shown_in_query;
 pub use connect::{ConnectInfo, WebTransportInfo};
 
 use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};
@@ -46,7 +48,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use crate::{
-    access::Guard,
+    access::{Access, Guard},
     channel::Channels,
     console,
     generation::Generations,
@@ -85,7 +87,9 @@ pub struct Parts {
     pub provider_order: Vec<String>,
     /// Where everything is reported to.
     pub telemetry: Telemetry,
-    /// Open mode's checks.
+    /// Who may come in.
+    pub access: Arc<Access>,
+    /// Which web pages may.
     pub guard: Guard,
     /// What the doors are set to.
     pub settings: Settings,
@@ -104,6 +108,8 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// How long connecting to a provider may take where no model says otherwise.
     pub connect_timeout: Duration,
+    /// How long a channel can be read after its last event.
+    pub after_end: Duration,
     /// Events to apps carry an `id:` line with their cursor.
     pub sse_ids: bool,
 }
@@ -157,6 +163,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/channels/{id}/events", get(events::events).post(channels::publish))
         .route("/v1/channels/{id}/ui-message-stream", get(ui_message::stream))
         .route("/v1/channels/{id}/cancel", post(channels::cancel))
+        .route("/v1/tokens", post(tokens::mint))
         .route("/v1/connect", get(connect::websocket))
         .route("/v1/connect/info", get(connect::info))
         .route("/v1/{*rest}", any(passthrough::pass))
@@ -192,6 +199,7 @@ fn cors(guard: &Guard) -> CorsLayer {
     };
     let exposed = [
         headers::CHANNEL,
+        headers::CHANNEL_TOKEN,
         headers::EPOCH,
         headers::GENERATION,
         headers::PROVIDER,

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{App, llm, passthrough};
+use super::{App, access::Caller, llm, passthrough};
 use crate::{
     dialect::{AppDialect, gemini},
     route::Listed,
@@ -16,9 +16,10 @@ use crate::{
 /// A time before all models: since when a name means what it means is not known here.
 const CREATED: &str = "1970-01-01T00:00:00Z";
 
-pub(super) async fn list(State(app): State<App>, request: Request) -> Json<Value> {
+pub(super) async fn list(State(app): State<App>, caller: Caller, request: Request) -> Json<Value> {
     let dialect = llm::dialect_of(request.uri().path(), request.headers());
-    let data: Vec<_> = app.routes.models().map(|listed| model(dialect, listed)).collect();
+    let mine = app.routes.models().filter(|listed| caller.may_use(listed.id).is_ok());
+    let data: Vec<_> = mine.map(|listed| model(dialect, listed)).collect();
     // All of them at once: there is no next page to ask for.
     Json(match dialect {
         AppDialect::OpenAi | AppDialect::Responses => json!({ "object": "list", "data": data }),
@@ -34,14 +35,16 @@ pub(super) async fn list(State(app): State<App>, request: Request) -> Json<Value
 /// One of those that are listed; any other is the provider's to know.
 pub(super) async fn one(
     State(app): State<App>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let dialect = llm::dialect_of(request.uri().path(), request.headers());
     let Ok(Path(id)) = path else { return passthrough::pass(State(app), request).await };
-    let listed = app.routes.models().find(|listed| listed.id == id);
-    match listed {
-        Some(listed) => Json(model(dialect, listed)).into_response(),
+    let mine = |listed: &Listed<'_>| listed.id == id && caller.may_use(listed.id).is_ok();
+    let found = app.routes.models().find(mine).map(|listed| model(dialect, listed));
+    match found {
+        Some(model) => Json(model).into_response(),
         None => passthrough::pass(State(app), request).await,
     }
 }

@@ -14,8 +14,9 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 
-use super::{App, by_model, headers, llm, problem::Problem};
+use super::{App, access::Caller, by_model, headers, llm, problem::Problem};
 use crate::{
+    access::Unauthorized,
     dialect::AppDialect,
     provider::{self, Provider},
 };
@@ -39,7 +40,11 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
         let message = "a path that passes to the provider has no segments of dots";
         return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", message));
     }
-    let Passing { provider, path, parts, body } = by_model::find(app, dialect, request).await?;
+    // The guard has seen to it that there is one.
+    let caller = request.extensions().get::<Caller>().cloned();
+    let caller = caller.ok_or(Unauthorized::Nothing)?;
+    let Passing { provider, path, parts, body } =
+        by_model::find(app, &caller, dialect, request).await?;
     let mut headers = headers::upstream(&parts.headers);
     if let (Carried::AsItComes(_), Some(length)) =
         (&body, parts.headers.get(header::CONTENT_LENGTH))

@@ -42,6 +42,7 @@ pub(super) fn wait(text: &str) -> Result<Duration, Problem> {
 /// What there is after the view's cursor, waited for.
 pub(super) async fn poll(app: &App, mut view: View, wait: Duration) -> Response {
     let until = Instant::now() + wait;
+    let until = view.until().map_or(until, |end| end.min(until));
     let mut said = view.collect_said();
     while said.is_empty() && !view.is_over() && !app.closing.is_cancelled() {
         if tokio::time::timeout_at(until, view.news()).await.is_err() {

@@ -63,7 +63,7 @@ pub(super) async fn chat(
     let answered = match found {
         Some(found) if coming.stream => stream(&app, &found, coming.starting_after.as_deref()),
         Some(found) => whole(&found).await,
-        None if ours.starts_with("gen_") => {
+        None if ours.starts_with("gen_") || index.is_anothers(&caller.owner, &id) => {
             let message = "there is no such completion here, or not any more";
             Err(Problem::new(StatusCode::NOT_FOUND, "not_found", message))
         }

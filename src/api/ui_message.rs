@@ -14,6 +14,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{
     App,
@@ -23,7 +24,9 @@ use super::{
     sse::{self, KEEP_ALIVE, KeepAlive, Waited},
 };
 use crate::{
+    access::Action,
     channel::{Channel, Reader, Signal, Step, Watch},
+    clock,
     sequence::{Cursor, Epoch, From},
     wire::{
         self,
@@ -42,9 +45,10 @@ pub(super) async fn stream(
     caller: Caller,
     ChannelPath(id): ChannelPath,
 ) -> Result<Response, Problem> {
+    let permitted = caller.may(Action::Read, id)?;
     // A chat that was not begun yet, or whose channel has expired, has nothing to resume either, and `useChat` takes
     // every answer but 204 for an error.
-    let Ok(channel) = app.channels.find(&caller.key(id)) else {
+    let Ok(channel) = app.channels.find(&permitted.key) else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     let Some(generation) = newest_running(&channel) else {
@@ -57,6 +61,7 @@ pub(super) async fn stream(
         keep_alive: KeepAlive(app.settings.keep_alive),
         message: UiMessage::default(),
         over: false,
+        until: permitted.until_ms.map(clock::instant_of),
         app,
         generation,
         reader,
@@ -69,6 +74,14 @@ pub(super) async fn stream(
     let mut response = sse::response(chunks);
     response.headers_mut().insert(VERSION, HeaderValue::from_static("v1"));
     Ok(response)
+}
+
+/// Waits for a moment that may never come.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The channel-local index of the generation that began last of those that run.
@@ -87,6 +100,8 @@ struct View {
     message: UiMessage,
     keep_alive: KeepAlive,
     over: bool,
+    /// When the permission to read it ends.
+    until: Option<Instant>,
 }
 
 impl View {
@@ -94,6 +109,9 @@ impl View {
         loop {
             if self.over {
                 return None;
+            }
+            if self.until.is_some_and(|until| until <= Instant::now()) {
+                return Some(self.broken("the channel token has expired"));
             }
             let closing = self.app.closing.is_cancelled();
             self.signal.lower();
@@ -107,11 +125,12 @@ impl View {
             if closing {
                 return Some(self.broken("the gateway is shutting down"));
             }
-            let (signal, closing) = (&self.signal, &self.app.closing);
+            let (signal, closing, until) = (&self.signal, &self.app.closing, self.until);
             let waited = self.keep_alive.wait(async {
                 tokio::select! {
                     () = signal.raised() => {}
                     () = closing.cancelled() => {}
+                    () = at(until) => {}
                 }
             });
             if waited.await == Waited::Silence {

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod run;
 mod tail;
+mod token;
 
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -43,7 +44,8 @@ Examples:
   tokenway serve --config tokenway.yaml           a gateway from a file
   tokenway check tokenway.yaml                    is the file right?
   tokenway tail chat-42                           follow a channel in the terminal
-  tokenway tail chat-42 --after 17 --speed 1      replay it from seq 18 at the pace at which it was said";
+  tokenway tail chat-42 --after 17 --speed 1      replay it from seq 18 at the pace at which it was said
+  tokenway token --channel 'chat-*' --ttl 10m     a channel token, to read these channels for ten minutes";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -55,6 +57,8 @@ enum Command {
     Check(Check),
     /// Follow or replay a channel in the terminal, over WebTransport.
     Tail(tail::Tail),
+    /// Mint a channel token for a screen: offline from a configuration or the environment, else by asking the gateway.
+    Token(token::Token),
     /// Print a shell's completion script.
     Completions {
         /// Which shell.
@@ -121,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Serve(Serve { config, doors }) => run::serve(config.as_deref(), doors),
         Command::Check(Check { file }) => check::check(&file),
         Command::Tail(tail) => tail.run(),
+        Command::Token(token) => token.run(),
         Command::Completions { shell } => completions::print(shell),
     });
     match done {

@@ -25,6 +25,7 @@ pub use problem::{ConfigError, Place, Problem};
 pub use schema::schema;
 pub use secret::Secret;
 pub use settings::*;
+pub use units::duration;
 
 impl Config {
     /// Reads a file.

@@ -10,8 +10,8 @@ use reqwest::{
 };
 use rustls::pki_types::CertificateDer;
 
-pub use super::access::*;
 use super::Secret;
+pub use super::access::*;
 use crate::dialect::Dialect;
 pub use crate::generation::{Failover, OnBreak, OnDisconnect, Timeouts};
 

@@ -16,7 +16,7 @@ const DURATIONS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h
 const SIZES: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
 
 /// `16ms`, `10s`, `5m`, `1h`. The error says what would be right.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let duration = number(text, &DURATIONS).map(Duration::from_millis);
     let expected = || "a duration such as `16ms`, `10s`, `5m` or `1h`".to_owned();
     match duration.ok_or_else(expected)? {

@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    access::Guard,
+    access::{Access, Guard},
     api::{self, App, ConnectInfo, Parts},
     channel::{Channels, Retention},
     config::{self, Config, Secret},
@@ -111,10 +111,12 @@ impl Gateway {
             health: Arc::new(Health::new(&config)),
             providers: config.providers.iter().map(provider).collect(),
             provider_order: config.providers.iter().map(|it| it.name.clone()).collect(),
-            guard: Guard::new(http_address.port(), config.access.allowed_origins.clone()),
+            guard: guard(&config, http_address),
+            access: Arc::new(Access::new(&config.access)),
             settings: api::Settings {
                 keep_alive: config.channels.keep_alive,
                 connect_timeout: config::Timeouts::default().connect,
+                after_end: config.channels.retention.after_end,
                 sse_ids: config.channels.sse_ids,
             },
             sessions,
@@ -148,6 +150,7 @@ impl Gateway {
         tasks.spawn(door.serve(Inside {
             sessions: app.sessions.clone(),
             guard: app.guard.clone(),
+            access: Arc::clone(&app.access),
             closing: closing.clone(),
             restart,
         }));
@@ -185,6 +188,16 @@ async fn sweep(channels: Arc<Channels>, closing: CancellationToken) {
 fn install_crypto() {
     // Installed already, by another gateway in this process or by the embedding program: then that one serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Which web pages may call it.
+fn guard(config: &Config, http: SocketAddr) -> Guard {
+    let origins = config.access.allowed_origins.clone();
+    let public = config.listen.public.http.as_ref();
+    match config.access.keys.is_empty() {
+        true => Guard::open(http.port(), origins),
+        false => Guard::keyed(public.map(|url| url.origin().ascii_serialization()), origins),
+    }
 }
 
 fn provider(config: &config::Provider) -> (String, Arc<Provider>) {

@@ -8,12 +8,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::StartError;
 use crate::{
-    access::Guard,
-    api::WebTransportInfo,
+    access::{Access, Caller, Guard, Unauthorized},
+    api::{self, WebTransportInfo},
     clock,
     config::Listen,
-    ident::Owner,
-    session::{self, Closing, Host},
+    session::{self, Closing, Host, Rights},
     transport::webtransport::{Endpoint, Hash, Keeper, Request, Settings, WebTransport},
 };
 
@@ -35,6 +34,7 @@ pub(super) struct Door {
 pub(super) struct Inside {
     pub(super) sessions: Host,
     pub(super) guard: Guard,
+    pub(super) access: Arc<Access>,
     pub(super) closing: CancellationToken,
     pub(super) restart: Arc<Notify>,
 }
@@ -124,17 +124,25 @@ impl Door {
 }
 
 impl Inside {
-    /// Open mode's checks; a browser is let in first and refused then, because it shows a page nothing of a refused
-    /// handshake.
+    /// Whoever may come in is; a browser is let in first and refused then, because it shows a page nothing of a refused
+    /// handshake. A token may come with the URL, or with hello.
     fn admit(&self, transport: WebTransport, request: &Request, refusals: &TaskTracker) {
         let host = self.guard.host(&request.authority);
-        match host.and_then(|()| self.guard.origin(request.origin.as_deref())) {
-            Ok(_) => self.sessions.start(transport, Owner::default()),
+        match host.and_then(|()| self.guard.origin(request.origin.as_deref(), &request.authority)) {
+            Ok(_) => self.sessions.start(transport, Rights::of(self.caller(request), &self.access)),
             Err(denied) => {
                 let why = Closing::Forbidden(denied.to_string());
                 refusals.spawn(async move { session::refuse(transport, &why).await });
             }
         }
+    }
+
+    fn caller(&self, request: &Request) -> Result<Caller, Unauthorized> {
+        if self.access.is_open() {
+            return Ok(Caller::Anybody);
+        }
+        let shown = api::shown_in_query(request.query.as_deref());
+        self.access.authenticate(shown.iter().map(String::as_str), clock::now_ms())
     }
 }
 

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
-use super::{Outcome, Session, Settings, Shutdown, run};
-use crate::{channel::Channels, ident::Owner, transport::Transport};
+use super::{Outcome, Rights, Session, Settings, Shutdown, run};
+use crate::{channel::Channels, transport::Transport};
 
 /// How long sessions may stay once everything that ran has ended: time to read the last frames and to connect elsewhere.
 const GO_AWAY_GRACE: Duration = Duration::from_secs(1);
@@ -26,10 +26,10 @@ impl Host {
         Self { channels, settings, tasks: TaskTracker::new(), closing }
     }
 
-    /// Runs a session on a transport, on behalf of an owner.
-    pub fn start(&self, transport: impl Transport + 'static, owner: Owner) {
+    /// Runs a session on a transport, for somebody with these rights.
+    pub fn start(&self, transport: impl Transport + 'static, rights: impl Into<Rights>) {
         let (settings, channels) = (self.settings.clone(), Arc::clone(&self.channels));
-        let session = Session::new(settings, channels, owner, transport.form());
+        let session = Session::new(settings, channels, rights, transport.form());
         let shutdown = Shutdown { begins: self.closing.clone(), grace: GO_AWAY_GRACE };
         let span = tracing::debug_span!("session", id = session.id());
         let delivery = Arc::clone(session.delivery());

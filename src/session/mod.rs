@@ -10,6 +10,7 @@ mod host;
 mod lanes;
 mod reach;
 mod refusals;
+mod rights;
 mod state;
 mod subscription;
 
@@ -17,6 +18,7 @@ pub use driver::{Outcome, Shutdown, refuse, run};
 pub use host::Host;
 pub use lanes::{OWN_LANES_MAX, PROTOCOL};
 pub use refusals::Closing;
+pub use rights::{LAPSE_WAIT, Rights, TOKENS_MAX};
 pub use state::{HELLO_WAIT, SUBSCRIPTIONS_MAX, Session, Settings};
 
 use std::time::Duration;

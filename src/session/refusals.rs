@@ -1,6 +1,7 @@
 //! Why a request was not carried out, and why a session closes: domain errors to the protocol's codes.
 
 use crate::{
+    access::Forbidden,
     channel::{AppendError, CannotResume, NoChannel, UnknownGeneration},
     ident::BadChannelId,
     sequence::{BadCursor, Epoch},
@@ -62,6 +63,12 @@ impl From<CannotResume> for Refusal {
             CannotResume::CursorAhead { now, .. } => ("cursor_ahead", now),
         };
         Self { epoch: Some(now), ..Self::new(code, error.to_string()) }
+    }
+}
+
+impl From<Forbidden> for Refusal {
+    fn from(error: Forbidden) -> Self {
+        Self::new("forbidden", error.to_string())
     }
 }
 

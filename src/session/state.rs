@@ -15,13 +15,15 @@ use super::{
     lanes::Lanes,
     reach::{self, Reach},
     refusals::{Closing, Refusal},
+    rights::{Permitted, Rights},
     subscription::{Counting, Next, Subscription},
 };
 use crate::{
+    access::Action,
     channel::{Channels, Signal},
     clock,
     frame::{DATAGRAM_BYTES_MAX, Due, Form, FrameClock, Press},
-    ident::{Owner, random_id},
+    ident::random_id,
     sequence::From,
     telemetry::{Delivery, Metrics},
     transport::Lane,
@@ -85,6 +87,8 @@ pub struct Session {
     /// As the carrier said at the last tick.
     datagram_max: usize,
     rtt: Duration,
+    /// When to look again at what is permitted.
+    rights_end: Option<Instant>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,14 +101,19 @@ enum Phase {
 }
 
 impl Session {
-    /// A session of somebody who reads `owner`'s channels, on a carrier that writes frames in this form.
-    pub fn new(settings: Settings, channels: Arc<Channels>, owner: Owner, form: Form) -> Self {
+    /// A session of somebody with these rights, on a carrier that writes frames in this form.
+    pub fn new(
+        settings: Settings,
+        channels: Arc<Channels>,
+        rights: impl Into<Rights>,
+        form: Form,
+    ) -> Self {
         Self {
             id: random_id("ses"),
             clock: FrameClock::new(settings.frame_interval),
             delivery: Arc::new(Delivery::over(&settings.metrics, transport(form))),
             settings,
-            reach: Reach::new(channels, owner),
+            reach: Reach::new(channels, rights.into()),
             signal: Signal::default(),
             form,
             phase: Phase::Silent,
@@ -118,6 +127,7 @@ impl Session {
             changed: false,
             datagram_max: 0,
             rtt: Duration::ZERO,
+            rights_end: None,
         }
     }
 
@@ -183,6 +193,12 @@ impl Session {
                 let done = self.reach.cancel(&cancel).map(|()| Answer::Done(proto::Done {}));
                 self.answer(request, done);
             }
+            (Phase::Open, Some(Request::AddTokens(proto::AddTokens { tokens }))) => {
+                let now = Instant::now();
+                let added = self.reach.rights.add(&tokens, now);
+                self.rights_end = self.reach.rights.next_end(now);
+                self.answer(request, added.map(|()| Answer::Done(proto::Done {})));
+            }
             (Phase::Open, Some(Request::Publish(publish))) => {
                 let published = self.reach.publish(publish).map(Answer::Published);
                 self.answer(request, published);
@@ -233,11 +249,25 @@ impl Session {
     /// When the next tick is due. `raised` says whether the signal is.
     pub fn due(&self, raised: bool, now: Instant) -> Due {
         let news = self.clock.due(raised || self.changed, now);
-        match (news, self.repetition()) {
+        let (again, rights) = (self.repetition(), self.rights_end);
+        match (news, again.into_iter().chain(rights).min()) {
             (Due::Now, _) | (_, None) => news,
             (_, Some(at)) if at <= now => Due::Now,
             (Due::At(news), Some(at)) => Due::At(news.min(at)),
             (Due::Never, Some(at)) => Due::At(at),
+        }
+    }
+
+    /// Ends what is not permitted any more.
+    fn keep_to_rights(&mut self, now: Instant) {
+        for one in &mut self.subscriptions {
+            if self.reach.may_read(one.channel(), now) == Permitted::Never {
+                one.forbid();
+            }
+        }
+        self.rights_end = self.reach.rights.next_end(now);
+        if self.is_greeted() && self.reach.rights.lapsed(now).is_some_and(|until| until <= now) {
+            self.close(&Closing::Forbidden("the session has no channel token that holds".into()));
         }
     }
 
@@ -266,6 +296,9 @@ impl Session {
     pub fn tick(&mut self, now: Instant, outbox: &mut impl Outbox) {
         self.signal.lower();
         self.changed = false;
+        if self.rights_end.is_some_and(|end| end <= now) {
+            self.keep_to_rights(now);
+        }
         let (mut frames, mut wrote) = (0, 0);
         let now_ms = clock::now_ms();
         let mut refused = None;
@@ -382,6 +415,13 @@ impl Session {
         if hello.protocol != PROTOCOL {
             return self.close(&Closing::ProtocolUnsupported(hello.protocol));
         }
+        let now = Instant::now();
+        // Of several tokens some may be stale: those that hold count.
+        let _ = self.reach.rights.add(&hello.tokens, now);
+        if self.reach.rights.lapsed(now).is_some() {
+            return self.close(&Closing::Forbidden(self.reach.rights.why_not()));
+        }
+        self.rights_end = self.reach.rights.next_end(now);
         let interval = hello.frame_interval_ms.map(|ms| Duration::from_millis(ms.into()));
         self.clock = FrameClock::new(interval.unwrap_or(self.settings.frame_interval));
         let max_streams = match (self.form, hello.max_streams) {
@@ -438,7 +478,7 @@ impl Session {
             && self.form == Form::Frame
             && !wanted.times;
         let from = reach::parse_from(wanted.from)?;
-        let channel = self.reach.find(&wanted.channel)?;
+        let channel = self.reach.find(Action::Read, &wanted.channel)?;
         // Watched before it is read: what is said in between raises the signal.
         let watch = channel.watch(&self.signal);
         let reader = channel.read(from)?;

@@ -96,6 +96,16 @@ impl Subscription {
         self.leaving || self.ending.is_some() || self.reader.has_news()
     }
 
+    /// Its channel.
+    pub(super) fn channel(&self) -> &channel::Channel {
+        self.reader.channel()
+    }
+
+    /// The permission to read it ran out: an End is all that is still to be written.
+    pub(super) fn forbid(&mut self) {
+        self.ending = Some(Reason::Forbidden);
+    }
+
     /// The client leaves: an End is all that is still to be written.
     pub(super) fn leave(&mut self) {
         self.leaving = true;

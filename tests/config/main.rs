@@ -5,6 +5,7 @@
     reason = "a test reads its own settings and owns its own tasks"
 )]
 
+mod keys;
 mod usual;
 mod wrong;
 
@@ -30,6 +31,8 @@ fn environment() -> Environment {
         ("WORD", "wrong"),
         ("PORT", "9090"),
         ("EMPTY", ""),
+        ("WEB_KEY", "web-key-0123456789"),
+        ("TOKENWAY_TOKEN_SECRET", "a secret of thirty-two bytes, and more"),
     ]
     .into_iter()
     .collect()

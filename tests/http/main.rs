@@ -10,6 +10,7 @@
 )]
 
 mod abroad;
+mod access;
 mod claude;
 mod come_back;
 #[path = "../common/mod.rs"]

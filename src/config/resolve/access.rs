@@ -52,7 +52,8 @@ impl Resolver<'_> {
             }
         }
         if let (Some(secret), true) = (&access.token_secret.0, access.keys.is_empty()) {
-            let message = "`token_secret` has no effect without `access.keys`; take it out, or give keys";
+            let message =
+                "`token_secret` has no effect without `access.keys`; take it out, or give keys";
             self.wrong(Some(secret.place), message);
         }
         Access { keys, token_secret, allowed_origins: self.allowed_origins(access) }
@@ -151,8 +152,10 @@ impl Resolver<'_> {
             });
             if !known {
                 let names: Vec<_> = models.iter().map(|model| model.name.as_str()).collect();
-                let message =
-                    format!("`{text}` is no model that can be asked for; {}", choice(&text, &names));
+                let message = format!(
+                    "`{text}` is no model that can be asked for; {}",
+                    choice(&text, &names)
+                );
                 self.wrong(Some(given.place), message);
             }
             all.push(text);

@@ -1,0 +1,60 @@
+//! A gateway with access keys, as apps and screens meet it.
+
+mod keys;
+mod sessions;
+mod tokens;
+
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+use tokenway::config::{Access, Config, Key, Secret};
+
+use crate::{
+    gateway::{self, Tokenway, body, send},
+    upstream::Upstream,
+};
+
+pub(crate) const WEB: &str = "web-key-0123456789";
+pub(crate) const OTHER: &str = "other-key-0123456789";
+const SECRET: &str = "a secret of thirty-two bytes, and more";
+
+/// A gateway with two keys.
+pub(crate) async fn keyed() -> (Tokenway, Upstream) {
+    keyed_with(|_| {}).await
+}
+
+pub(crate) async fn keyed_with(adjust: impl FnOnce(&mut Config)) -> (Tokenway, Upstream) {
+    gateway::with("", |config| {
+        config.access = Access {
+            keys: vec![Key::new("web", WEB), Key::new("other", OTHER)],
+            token_secret: Some(Secret::new(SECRET)),
+            allowed_origins: Vec::new(),
+        };
+        adjust(config);
+    })
+    .await
+}
+
+/// What a mint answers to this key.
+async fn minted(gateway: &Tokenway, key: &str, wish: Value) -> Value {
+    let response = send(gateway.post("/v1/tokens", wish).bearer_auth(key)).await;
+    assert_eq!(response.status(), 200);
+    body(response).await
+}
+
+/// A token of this key's.
+pub(crate) async fn token(gateway: &Tokenway, key: &str, wish: Value) -> String {
+    let answer = minted(gateway, key, wish).await;
+    answer["token"].as_str().expect("a token").to_owned()
+}
+
+/// Runs a generation of the simulator's on a channel, to its end.
+async fn spoken_on(gateway: &Tokenway, key: &str, channel: &str) {
+    let call = json!({ "model": "sim", "messages": [{ "role": "user", "content": "Hi" }] });
+    let call = gateway.chat(call).bearer_auth(key).header("tokenway-channel", channel);
+    assert_eq!(send(call).await.status(), 200);
+}
+
+/// The status of an answer.
+async fn status(request: RequestBuilder) -> u16 {
+    send(request).await.status().as_u16()
+}
