@@ -200,11 +200,11 @@ describe("the codec", () => {
 
   it("passes over fields that a later version may add", () => {
     const writer = new Writer();
-    writer.tag(1000, 2);
+    writer.varint(1000 * 8 + 2);
     writer.string("news");
-    writer.tag(1001, 1);
+    writer.varint(1001 * 8 + 1);
     writer.double(1);
-    writer.tag(1, 2);
+    writer.varint(1 * 8 + 2);
     writer.string("text");
     // A negative int64 takes ten bytes and more than a number holds.
     const negative = [0xd0, 0x3e, ...Array(9).fill(0xff), 0x01];

@@ -11,13 +11,14 @@ export class WireError extends Error {
   override readonly name = "WireError";
 }
 
-/** What is longer or larger than this client takes, too. */
-const NOT_A_NUMBER = "not an unsigned integer that a number can hold";
+/** Cut short, negative, or larger than a number can hold. */
+const BAD_NUMBER = "not a number";
 export const CUT_SHORT = "the bytes end inside a value";
 
 const encoder = new TextEncoder();
 // A delta may begin with U+FEFF, and it is text then, not a mark of byte order.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const latin = new TextDecoder("latin1");
 
 /** Appends values to a buffer that grows. */
 export class Writer {
@@ -29,13 +30,9 @@ export class Writer {
     return this.#buffer.slice(0, this.#length);
   }
 
-  tag(field: number, wire: number): void {
-    this.varint(field * 8 + wire);
-  }
-
   varint(value: number): void {
     if (!Number.isSafeInteger(value) || value < 0) {
-      throw new WireError(NOT_A_NUMBER);
+      throw new WireError(BAD_NUMBER);
     }
     this.#reserve(10);
     let rest = value;
@@ -74,25 +71,31 @@ export class Writer {
   }
 }
 
+/** A string shorter than this is a copy even where it is a slice of a longer one. */
+const SHORT = 13;
+
 /** Takes values from a run of bytes. */
 export class Reader {
   readonly #bytes: Uint8Array;
   #at = 0;
+  #end: number;
+  /** All bytes as Latin-1: most text is ASCII, and a slice of this costs no decoder and no view. */
+  #latin: string | undefined;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
+    this.#end = bytes.length;
   }
 
   get done(): boolean {
-    return this.#at >= this.#bytes.length;
+    return this.#at >= this.#end;
   }
 
   varint(): number {
     let value = 0;
     let scale = 1;
-    for (let length = 0; length < 10; length++) {
-      const byte = this.#bytes[this.#at++];
-      if (byte === undefined) throw new WireError(CUT_SHORT);
+    for (let length = 0; length < 10 && !this.done; length++) {
+      const byte = this.#bytes[this.#at++] ?? 0;
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
         if (Number.isSafeInteger(value)) return value;
@@ -100,13 +103,12 @@ export class Reader {
       }
       scale *= 0x80;
     }
-    throw new WireError(NOT_A_NUMBER);
+    throw new WireError(BAD_NUMBER);
   }
 
   double(): number {
-    const at = this.#take(8);
-    const view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset + at, 8);
-    return view.getFloat64(0, true);
+    const { buffer, byteOffset } = this.#bytes;
+    return new DataView(buffer, byteOffset + this.#take(8), 8).getFloat64(0, true);
   }
 
   /** A view of the bytes, not a copy. */
@@ -117,7 +119,24 @@ export class Reader {
   }
 
   string(): string {
-    return decoder.decode(this.bytes());
+    const length = this.varint();
+    const at = this.#take(length);
+    let ascii = length < SHORT;
+    for (let i = at; ascii && i < this.#at; i++) ascii = (this.#bytes[i] ?? 0) < 0x80;
+    if (!ascii) return decoder.decode(this.#bytes.subarray(at, this.#at));
+    this.#latin ??= latin.decode(this.#bytes);
+    return this.#latin.slice(at, this.#at);
+  }
+
+  /** Reads a message, which ends where its length says. */
+  inside<T>(read: (reader: Reader) => T): T {
+    const length = this.varint();
+    const outer = this.#end;
+    this.#end = this.#take(length) + length;
+    this.#at = this.#end - length;
+    const value = read(this);
+    this.#end = outer;
+    return value;
   }
 
   /** Passes over a field that this version does not know. */
@@ -131,7 +150,7 @@ export class Reader {
 
   #take(length: number): number {
     const at = this.#at;
-    if (at + length > this.#bytes.length) throw new WireError(CUT_SHORT);
+    if (at + length > this.#end) throw new WireError(CUT_SHORT);
     this.#at += length;
     return at;
   }
