@@ -17,10 +17,8 @@ import { Keyring } from "./session/tokens.js";
 import type { Share } from "./share/share.js";
 import { sharing } from "./sharing.js";
 import { Frames, onAnimationFrame, type Readable, Store } from "./store.js";
-import { longpoll, sse } from "./transport/http.js";
+import { longpoll, sse, websocket, webtransport } from "./transport/carriers.js";
 import { infoSource } from "./transport/info.js";
-import { websocket } from "./transport/websocket.js";
-import { webtransport } from "./transport/webtransport.js";
 import type { Frame } from "./wire/frame.js";
 import {
   type Control,
@@ -65,6 +63,11 @@ export class Client implements AsyncDisposable {
     this.#clock = clock;
     this.#frames = new Frames(options.schedule ?? onAnimationFrame);
     const transports = [...(options.transports ?? [webtransport, websocket, sse, longpoll])];
+    // While the gateway is asked where it listens. What cannot be loaded says so when it is dialled.
+    transports
+      .find((one) => !one.lack(info))
+      ?.load?.()
+      .catch(() => undefined);
     const source = infoSource(url, info);
     let joining = sharing(options, [...transports], clock)?.then((share) => {
       joining = undefined;

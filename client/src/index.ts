@@ -27,7 +27,7 @@ export type {
 } from "./snapshot.js";
 export type { Readable, Schedule } from "./store.js";
 export type { TextView } from "./text.js";
-export { longpoll, sse } from "./transport/http.js";
+export { longpoll, sse, websocket, webtransport } from "./transport/carriers.js";
 // Carriers.
 export type {
   ConnectInfo,
@@ -36,8 +36,6 @@ export type {
   Transport,
   TransportKind,
 } from "./transport/transport.js";
-export { websocket } from "./transport/websocket.js";
-export { webtransport } from "./transport/webtransport.js";
 // The words.
 export type {
   ChannelEvent,

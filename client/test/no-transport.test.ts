@@ -69,7 +69,7 @@ describe("a client that has nothing to dial with", () => {
     expect(channel.getSnapshot().error?.message).toContain("the gateway offers no WebSocket");
   });
 
-  it("goes on with the carrier that is left", () => {
+  it("goes on with the carrier that is left", async () => {
     vi.stubGlobal("WebTransport", undefined);
     const dialled: string[] = [];
     vi.stubGlobal(
@@ -83,7 +83,7 @@ describe("a client that has nothing to dial with", () => {
     );
     const { client, clock } = start({ info: INFO });
     clock.advance(20);
-    expect(dialled).toEqual([INFO.websocket]);
+    await vi.waitFor(() => expect(dialled).toEqual([INFO.websocket]));
     expect(client.status.getSnapshot().state).toBe("connecting");
     client.close();
   });

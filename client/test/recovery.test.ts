@@ -173,6 +173,8 @@ const jwt = (name: string, exp: number): string =>
   `e30.${Buffer.from(JSON.stringify({ name, exp })).toString("base64url")}.c2ln`;
 
 const settle = async (): Promise<void> => {
+  // Also what has to be loaded first.
+  await import("../src/session/renewal.js");
   for (let at = 0; at < 20; at++) await Promise.resolve();
 };
 

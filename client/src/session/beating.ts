@@ -3,52 +3,44 @@
 // The watchdog counts from an unanswered ping or from the last thing heard, whichever is later; only while the page is
 // visible (hidden pages have slow clocks); and a thread that slept gives the path a new chance before it is judged.
 
-import { ASLEEP_MS, type Heartbeat, type Model, WATCHDOG_MS } from "./model.js";
-import type { Live, Turn } from "./turn.js";
+import { ASLEEP_MS, type Heartbeat, WATCHDOG_MS } from "./model.js";
+import type { Turn } from "./turn.js";
 
-/** When the silence has lasted too long; undefined while every ping is answered. */
-function barksAt({ pings, heardAt, interval }: Heartbeat): number | undefined {
-  const oldest = pings[0];
-  if (!oldest) return undefined;
+/** When the silence has lasted too long. */
+function barksAt({ pings: [oldest], heardAt, interval, suspect }: Heartbeat): number {
+  if (!oldest || suspect) return Number.POSITIVE_INFINITY;
   return Math.max(oldest[1], heardAt) + Math.max(WATCHDOG_MS, 1.5 * interval);
 }
 
 /** When a live link has to be looked at. */
-export function beatsAt({ visible }: Model, { beat, handover }: Live): number {
-  const never = Number.POSITIVE_INFINITY;
-  const bark = visible && !beat.suspect ? barksAt(beat) : undefined;
-  const handed = handover && (handover.attempt?.deadline ?? handover.retryAt);
-  return Math.min(beat.nextPing, bark ?? never, handed ?? never);
-}
+export const beatsAt = (beat: Heartbeat, visible: boolean): number =>
+  visible ? Math.min(beat.nextPing, barksAt(beat)) : beat.nextPing;
 
 /** Time has passed on a live link. */
-export function beatOn(turn: Turn, { beat }: Live): void {
+export function beatOn(turn: Turn, beat: Heartbeat): void {
   const { now, model } = turn;
-  let { pings, suspect } = beat;
   if (model.visible) {
     // The thread slept: answers may be waiting, and the old pings prove nothing.
-    if (now - beat.nextPing > ASLEEP_MS) [pings, suspect] = [[], false];
-    const bark = barksAt({ ...beat, pings });
-    if (!suspect && bark !== undefined && now >= bark) {
-      suspect = true;
+    if (now - beat.nextPing > ASLEEP_MS) pardon(turn);
+    else if (now >= barksAt(beat)) {
+      turn.beat({ suspect: true });
       turn.say({ type: "settle" });
     }
-    turn.beat({ pings, suspect });
   }
   if (now >= beat.nextPing) ping(turn);
 }
 
 /** Asks for a sign of life. */
 export function ping(turn: Turn): void {
-  const { phase, model, now } = turn;
+  const { model, now } = turn;
+  const { phase, nextNonce: nonce } = model;
   if (phase.name !== "live") return;
-  const { link: attempt, beat } = phase;
-  const { nextNonce: nonce } = model;
+  const { pings, interval } = phase.beat;
   // The oldest one is what the watchdog counts from; of the others a few serve to measure.
-  const before = beat.pings.slice(0, beat.pings.length < 16 ? 16 : 8);
-  turn.beat({ pings: [...before, [nonce, now]], nextPing: now + beat.interval });
+  const before = pings.slice(0, pings.length < 16 ? 16 : 8);
+  turn.beat({ pings: [...before, [nonce, now]], nextPing: now + interval });
   turn.know({ nextNonce: nonce + 1 });
-  turn.say({ type: "ping", attempt, nonce });
+  turn.say({ type: "ping", attempt: phase.link, nonce });
 }
 
 /** Forgets the pings so far: the path is judged only by what comes of the next one. */
@@ -57,10 +49,8 @@ export function pardon(turn: Turn): void {
 }
 
 /** A ping was answered. */
-export function ponged(turn: Turn, nonce: number): void {
-  const { phase, now } = turn;
-  if (phase.name !== "live") return;
-  const { pings } = phase.beat;
+export function ponged(turn: Turn, { pings }: Heartbeat, nonce: number): void {
+  const { now } = turn;
   const sent = pings.find(([one]) => one === nonce);
   if (sent) turn.know({ rttMs: now - sent[1] });
   turn.beat({ pings: pings.filter(([one]) => one > nonce), heardAt: now, suspect: false });

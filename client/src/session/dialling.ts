@@ -2,47 +2,49 @@
 
 import { restMs, type Situation, slotMs } from "./backoff.js";
 import {
-  type Attempt,
   type Episode,
   HEAD_START_MS,
   HEARTBEAT_MS,
   LOYAL_MS,
+  type Pending,
   type SessionEvent,
   STRIKES_MAX,
   WELCOME_HTTP_MS,
   WELCOME_MS,
 } from "./model.js";
-import { episodeAt, type Live, pendingOf, type Turn } from "./turn.js";
+import type { Turn } from "./turn.js";
 
-/** Dials, with nothing live beside it. */
-export function dial(turn: Turn, episode = episodeAt(turn.now)): void {
-  turn.enter({ name: "connecting", episode, attempt: begin(turn, episode) });
-}
-
-/** Dials beside the live link, which stays until another one is welcomed. */
-export function handOver(turn: Turn, live: Live, episode = episodeAt(turn.now)): void {
-  turn.hangUp(live.handover?.attempt?.id);
-  const attempt = begin(turn, episode);
-  const handover = { episode, attempt, retryAt: attempt.deadline };
-  turn.enter({ ...live, handover });
-}
-
-/** An attempt, and the command that carries it out. */
-function begin(turn: Turn, episode: Episode): Attempt {
+/** An attempt in place of the one before it, beside the live link if there is one. */
+export function dial(turn: Turn, { since, unanswered }: Episode = begins(turn.now)): void {
   const { model, now, random } = turn;
-  const known = situation(turn, episode);
+  const { nextAttempt: id, winner: first, strikes, phase } = model;
+  const known = situation(turn, { since, unanswered });
   const slot = slotMs(known, random);
-  const { nextAttempt: id, winner: first, strikes } = model;
-  const alone = first !== undefined && known.elapsedMs < LOYAL_MS;
+  const alone = first && known.elapsedMs < LOYAL_MS;
   // Once loyalty has run out, the others must still have a part of the slot.
-  const headStart = first === undefined ? HEAD_START_MS : Math.min(HEAD_START_MS, slot / 3);
+  const headStart = first ? Math.min(HEAD_START_MS, slot / 3) : HEAD_START_MS;
   const kinds = Object.keys(strikes) as (keyof typeof strikes)[];
   const last = kinds.filter((kind) => (strikes[kind] ?? 0) >= STRIKES_MAX);
+  turn.hangUp(model.pending?.id);
+  turn.know({
+    nextAttempt: id + 1,
+    pending: {
+      since,
+      unanswered,
+      id,
+      startedAt: now,
+      slot,
+      deadline: now + slot,
+      opened: undefined,
+    },
+    phase: phase.name === "live" ? phase : { name: "connecting" },
+  });
   const othersAfterMs = alone ? undefined : headStart;
-  turn.know({ nextAttempt: id + 1 });
   turn.say({ type: "dial", attempt: id, first, last, othersAfterMs });
-  return { id, startedAt: now, slot, deadline: now + slot, opened: undefined };
 }
+
+/** A loss that begins at this time. */
+export const begins = (since: number): Episode => ({ since, unanswered: 0 });
 
 function situation({ model, now }: Turn, { since, unanswered }: Episode): Situation {
   const { learnedMs, online } = model;
@@ -51,88 +53,73 @@ function situation({ model, now }: Turn, { since, unanswered }: Episode): Situat
 
 /** A carrier has opened: hello. */
 export function opened(turn: Turn, event: Extract<SessionEvent, { type: "opened" }>): void {
-  const { phase, now } = turn;
-  const pending = pendingOf(phase);
-  if (pending?.attempt?.id !== event.attempt) return;
-  const { kind } = event;
+  const { model, now } = turn;
+  const { attempt, kind } = event;
+  const { pending } = model;
+  if (pending?.id !== attempt) return;
   const patience = kind === "sse" || kind === "longpoll" ? WELCOME_HTTP_MS : WELCOME_MS;
-  const deadline = Math.max(pending.attempt.deadline, now + patience);
-  const attempt = { ...pending.attempt, deadline, opened: kind };
-  if (phase.name === "connecting") turn.enter({ ...phase, attempt });
-  else if (phase.name === "live" && phase.handover) {
-    turn.enter({ ...phase, handover: { ...phase.handover, attempt } });
-  }
-  turn.say({ type: "hello", attempt: event.attempt });
+  const deadline = Math.max(pending.deadline, now + patience);
+  turn.know({ pending: { ...pending, deadline, opened: kind } });
+  turn.say({ type: "hello", attempt });
 }
 
 /** The gateway has answered hello. */
 export function welcomed(turn: Turn, event: Extract<SessionEvent, { type: "welcomed" }>): void {
-  const { phase, now } = turn;
+  const { model, now } = turn;
   const { attempt: link, kind, dialledAt, heartbeatMs } = event;
-  if (!turn.isCurrent(link) || turn.isLive(link)) return;
-  if (phase.name === "live") turn.hangUp(phase.link);
-  const interval = heartbeatMs > 0 ? heartbeatMs : HEARTBEAT_MS;
+  if (model.pending?.id !== link) return;
+  turn.hangUp(turn.link);
+  const interval = heartbeatMs || HEARTBEAT_MS;
   const beat = { interval, nextPing: now, pings: [], heardAt: now, suspect: false };
   turn.know({
     winner: kind,
-    strikes: { ...turn.model.strikes, [kind]: 0 },
+    strikes: { ...model.strikes, [kind]: 0 },
     learnedMs: now - dialledAt,
-    phase: { name: "live", link, beat, handover: undefined },
+    pending: undefined,
+    phase: { name: "live", link, beat },
   });
 }
 
 /** A connection is gone, or an attempt came to nothing. */
 export function gone(turn: Turn, link: number): void {
-  const { phase } = turn;
-  const pending = pendingOf(phase);
-  if (turn.isLive(link)) {
+  const { pending } = turn.model;
+  if (link === turn.link) {
+    turn.know({ phase: { name: "connecting" } });
     // What is being tried beside it goes on alone.
-    if (pending?.attempt) {
-      const { episode, attempt } = pending;
-      turn.enter({ name: "connecting", episode, attempt });
-    } else dial(turn);
-    return;
-  }
-  if (pending?.attempt?.id !== link) return;
-  const { attempt } = pending;
-  strike(turn, attempt);
-  if (phase.name === "connecting") rest(turn, phase.episode, attempt);
-  else if (phase.name === "live" && phase.handover) {
-    const { deadline: retryAt } = attempt;
-    turn.enter({ ...phase, handover: { ...phase.handover, attempt: undefined, retryAt } });
+    if (!pending?.id) dial(turn);
+  } else if (pending?.id === link) {
+    strike(turn, pending);
+    if (turn.link) turn.know({ pending: { ...pending, id: 0 } });
+    else rest(turn, pending);
   }
 }
 
 /** The time of what is being tried is over. */
-export function expired(turn: Turn): void {
-  const { phase } = turn;
-  const pending = pendingOf(phase);
-  if (!pending) return;
-  const { attempt, episode } = pending;
-  const again = { ...episode, unanswered: episode.unanswered + 1 };
-  if (attempt) strike(turn, attempt);
-  if (turn.phase.name === "live") handOver(turn, turn.phase, again);
-  else if (attempt) {
-    turn.hangUp(attempt.id);
-    rest(turn, again, attempt);
+export function expired(turn: Turn, pending: Pending): void {
+  strike(turn, pending);
+  const again = { ...pending, unanswered: pending.unanswered + 1 };
+  if (turn.link) dial(turn, again);
+  else {
+    turn.hangUp(pending.id);
+    rest(turn, again);
   }
 }
 
 /** A carrier that opens and then carries nothing is not to be loved. */
-function strike(turn: Turn, { opened: kind }: Attempt): void {
+function strike(turn: Turn, { opened: kind }: Pending): void {
   if (!kind) return;
   const { strikes, winner } = turn.model;
   const count = (strikes[kind] ?? 0) + 1;
-  turn.know({
-    strikes: { ...strikes, [kind]: count },
-    winner: winner === kind && count >= STRIKES_MAX ? undefined : winner,
-  });
+  const unloved = winner === kind && count >= STRIKES_MAX;
+  turn.know({ strikes: { ...strikes, [kind]: count }, winner: unloved ? undefined : winner });
 }
 
 /** What follows an attempt that failed. */
-function rest(turn: Turn, episode: Episode, { startedAt, slot }: Attempt): void {
+function rest(turn: Turn, { since, unanswered, startedAt, slot }: Pending): void {
   const { now, random } = turn;
+  const episode = { since, unanswered };
   const restFor = restMs(situation(turn, episode), now - startedAt, slot, random);
+  turn.know({ pending: undefined });
   if (restFor <= 0) dial(turn, episode);
-  else turn.enter({ name: "waiting", episode, until: now + restFor, held: false });
+  else turn.know({ phase: { name: "waiting", ...episode, until: now + restFor, held: false } });
 }

@@ -21,8 +21,9 @@ export const STRIKES_MAX = 2;
 /** A timer later than this tells of a thread that slept. */
 export const ASLEEP_MS = 250;
 
-/** One attempt to connect. */
-export interface Attempt {
+/** What is being tried, alone or beside a live link that it is to replace. */
+export interface Pending extends Episode {
+  /** 0 once it has come to nothing: beside a live link the next one may wait for its time. */
   readonly id: number;
   readonly startedAt: number;
   readonly slot: number;
@@ -48,29 +49,15 @@ export interface Heartbeat {
   readonly suspect: boolean;
 }
 
-/** A second connection that is to take over. */
-export interface Handover {
-  readonly episode: Episode;
-  readonly attempt: Attempt | undefined;
-  readonly retryAt: number;
-}
-
 export type Phase =
-  | { readonly name: "idle" }
-  | { readonly name: "connecting"; readonly episode: Episode; readonly attempt: Attempt }
-  | {
-      readonly name: "live";
-      readonly link: number;
-      readonly beat: Heartbeat;
-      readonly handover: Handover | undefined;
-    }
-  | {
+  | { readonly name: "idle" | "connecting" }
+  | { readonly name: "live"; readonly link: number; readonly beat: Heartbeat }
+  | ({
       readonly name: "waiting";
-      readonly episode: Episode;
       readonly until: number;
       /** By request: being online again does not cut it short. */
       readonly held: boolean;
-    }
+    } & Episode)
   /** The page is frozen or put away: nothing runs until it is back. */
   | { readonly name: "asleep" }
   | { readonly name: "closed"; readonly code: string; readonly message: string };
@@ -81,6 +68,7 @@ export type Strikes = Readonly<Partial<Record<TransportKind, number>>>;
 /** All that the session knows. */
 export interface Model {
   readonly phase: Phase;
+  readonly pending: Pending | undefined;
   readonly visible: boolean;
   /** Whether the browser believes that there is a network. */
   readonly online: boolean;
@@ -144,6 +132,7 @@ export interface Step {
 
 export const initial: Model = {
   phase: { name: "idle" },
+  pending: undefined,
   visible: true,
   online: true,
   nextAttempt: 1,

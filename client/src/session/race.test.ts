@@ -1,15 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { ManualClock } from "../../test/support/clock.js";
 import type { ConnectInfo, Sink, Transport, TransportKind } from "../transport/transport.js";
-import { Race } from "./race.js";
+import { race } from "./race.js";
 
 const INFO: ConnectInfo = { webtransport: null, websocket: null, sse: null, protocol: "" };
 
 /** Two carriers that open or fail after so many milliseconds, or never say anything. */
-function run(
-  fate: Partial<Record<TransportKind, number>>,
-  plan: ConstructorParameters<typeof Race>[2],
-) {
+function run(fate: Partial<Record<TransportKind, number>>, plan: Parameters<typeof race>[2]) {
   const clock = new ManualClock();
   const log: string[] = [];
   const carrier = (kind: TransportKind): Transport => ({
@@ -24,13 +21,13 @@ function run(
     },
   });
   const sink: Sink = {
-    opened: () => log.push(`opened ${race.kind} at ${clock.now()}`),
+    opened: () => log.push(`opened ${one.kind} at ${clock.now()}`),
     message: () => undefined,
     frame: () => undefined,
     datagram: () => undefined,
     closed: () => log.push(`lost at ${clock.now()}`),
   };
-  const race = new Race(INFO, [carrier("webtransport"), carrier("websocket")], plan, clock, sink);
+  const one = race(INFO, [carrier("webtransport"), carrier("websocket")], plan, clock, sink);
   clock.advance(2_000);
   return log;
 }

@@ -4,15 +4,14 @@ import { renews } from "../errors.js";
 import type { InfoSource } from "../transport/info.js";
 import type { ConnectInfo, Sink, Transport } from "../transport/transport.js";
 import { Frame } from "../wire/frame.js";
-import { Deframer } from "../wire/framing.js";
 import { WireError } from "../wire/protobuf.js";
 import { ClientMessage, type Control, type Hello, ServerMessage } from "../wire/session.js";
 import type { Clock } from "./clock.js";
 import { lackOf } from "./lack.js";
 import type { Memory } from "./memory.js";
 import { type Command, initial, type Model, type SessionEvent } from "./model.js";
-import { Race } from "./race.js";
-import { pendingOf, step, wakeAt } from "./state.js";
+import { type Race, race } from "./race.js";
+import { step, wakeAt } from "./state.js";
 import type { Keyring } from "./tokens.js";
 
 /** What the session needs from its owner, and what it tells. A link is one connection, by its number. */
@@ -149,26 +148,23 @@ export class Session {
   #dial(command: Extract<Command, { type: "dial" }>): void {
     const { attempt } = command;
     const { info, transports, clock, tokens } = this.#world;
-    const begin = (where: ConnectInfo, known: readonly string[]): void => {
+    const begin = (where: ConnectInfo): void => {
       // The attempt may have been given up while the answer was on its way.
-      if (pendingOf(this.#model.phase)?.attempt?.id !== attempt || this.#lacks(attempt, where))
-        return;
-      const sink = this.#sink(attempt);
-      const race = new Race(where, transports, { ...command, token: known.at(-1) }, clock, sink);
-      this.#links.set(attempt, race);
+      const wanted = this.#model.pending?.id === attempt;
+      if (!wanted || this.#lacks(attempt, where)) return;
+      const plan = { ...command, token: tokens.all.at(-1) };
+      this.#links.set(attempt, race(where, transports, plan, clock, this.#sink(attempt)));
     };
     // Where nothing can be dialled with, no answer of the gateway's would help.
     if (this.#lacks(attempt, undefined)) return;
     const gone = (): void => this.dispatch({ type: "gone", attempt });
     try {
-      const [where, known] = [info(this.#dials > ASK_AGAIN_AFTER), tokens.fresh()];
-      if (where instanceof Promise || known instanceof Promise) {
-        Promise.all([where, known])
-          .then(([a, b]) => begin(a, b))
+      const [where, fresh] = [info(this.#dials > ASK_AGAIN_AFTER), tokens.fresh()];
+      if (where instanceof Promise || fresh) {
+        Promise.all([where, fresh])
+          .then(([known]) => begin(known))
           .catch(gone);
-      } else {
-        begin(where, known);
-      }
+      } else begin(where);
     } catch {
       this.#soon(gone);
     }
@@ -214,9 +210,7 @@ export class Session {
         else if (body) this.#control(attempt, body.value);
       }),
       frame: guard((bytes) => take(Frame.decode(bytes), bytes.length)),
-      datagram: guard((bytes) => {
-        for (const one of new Deframer().push(bytes)) take(Frame.decode(one), one.length, true);
-      }),
+      datagram: guard((bytes) => take(Frame.decode(bytes), bytes.length, true)),
       closed,
     };
   }
@@ -263,7 +257,7 @@ export class Session {
     this.#callOff?.();
     this.#wakesAt = at;
     this.#callOff = undefined;
-    if (at === undefined) return;
+    if (at === Number.POSITIVE_INFINITY) return;
     const { clock } = this.#world;
     this.#callOff = clock.after(Math.max(0, at - clock.now()), () => {
       this.#callOff = undefined;

@@ -14,28 +14,21 @@
 //   any          sleep                     asleep
 //   any          close, closing for good   closed
 //
-// `dialling` has what attempts become, `beating` the watchdog of a live link.
+// What is being tried is pending beside the phase. `dialling` has what attempts become, `beating` the watchdog of a live link.
 
 import { beatOn, beatsAt, pardon, ping, ponged } from "./beating.js";
-import { dial, expired, gone, handOver, opened, welcomed } from "./dialling.js";
+import { begins, dial, expired, gone, opened, welcomed } from "./dialling.js";
 import { type Model, type SessionEvent, SLOT_OLD_MS, type Step } from "./model.js";
-import { episodeAt, Turn } from "./turn.js";
+import { Turn } from "./turn.js";
 
-export { pendingOf } from "./turn.js";
-
-/** When a tick is due. */
-export function wakeAt(model: Model): number | undefined {
-  const { phase } = model;
-  switch (phase.name) {
-    case "connecting":
-      return phase.attempt.deadline;
-    case "waiting":
-      return phase.until;
-    case "live":
-      return beatsAt(model, phase);
-    default:
-      return undefined;
-  }
+/** When a tick is due; infinity where nothing is. */
+export function wakeAt({ phase, pending, visible }: Model): number {
+  const never = Number.POSITIVE_INFINITY;
+  return Math.min(
+    pending?.deadline ?? never,
+    phase.name === "waiting" ? phase.until : never,
+    phase.name === "live" ? beatsAt(phase.beat, visible) : never,
+  );
 }
 
 /** One step. `random` is in [0, 1). */
@@ -46,7 +39,8 @@ export function step(model: Model, event: SessionEvent, now: number, random: num
 }
 
 function take(turn: Turn, event: SessionEvent): void {
-  const { phase, model } = turn;
+  const { model, link, now } = turn;
+  const { phase, pending } = model;
   switch (event.type) {
     case "start":
       if (phase.name === "idle") dial(turn);
@@ -61,37 +55,31 @@ function take(turn: Turn, event: SessionEvent): void {
       gone(turn, event.attempt);
       break;
     case "noTransport":
-      if (!turn.isCurrent(event.attempt)) break;
       // What worked before may work again: the gateway may be halfway through a change.
-      if (model.learnedMs === undefined) shut(turn, "no_transport", event.message);
-      else gone(turn, event.attempt);
+      if (model.learnedMs !== undefined) gone(turn, event.attempt);
+      else if (turn.isCurrent(event.attempt)) shut(turn, "no_transport", event.message);
       break;
     case "heard":
-      if (turn.isLive(event.attempt)) turn.beat({ heardAt: turn.now, suspect: false });
+      if (event.attempt === link) turn.beat({ heardAt: now, suspect: false });
       break;
     case "ponged":
-      if (turn.isLive(event.attempt)) ponged(turn, event.nonce);
+      if (phase.name === "live" && event.attempt === link) ponged(turn, phase.beat, event.nonce);
       break;
     case "goAway":
-      if (phase.name === "live" && phase.link === event.attempt && !phase.handover) {
-        handOver(turn, phase);
-      }
+      if (event.attempt === link && !pending) dial(turn);
       break;
     case "closing":
       if (!turn.isCurrent(event.attempt)) break;
-      if (!event.retry) shut(turn, event.code, event.message);
-      else {
-        turn.hangUp(event.attempt);
-        gone(turn, event.attempt);
-      }
+      if (event.retry) leave(turn, event.attempt);
+      else shut(turn, event.code, event.message);
       break;
     case "tick":
-      tick(turn);
+      if (phase.name === "waiting" && now >= phase.until) dial(turn, phase);
+      if (phase.name === "live") beatOn(turn, phase.beat);
+      if (pending && now >= pending.deadline) expired(turn, pending);
       break;
     case "settled":
-      if (phase.name !== "live" || !phase.beat.suspect) break;
-      turn.hangUp(phase.link);
-      gone(turn, phase.link);
+      if (phase.name === "live" && phase.beat.suspect) leave(turn, phase.link);
       break;
     case "visible":
       turn.know({ visible: event.visible });
@@ -107,57 +95,46 @@ function take(turn: Turn, event: SessionEvent): void {
     case "network":
       anew(turn);
       // The old link may be of the old network; while it lasts, nothing is lost.
-      if (turn.phase.name === "live") handOver(turn, turn.phase);
+      if (link) dial(turn);
       break;
     case "sleep":
       if (phase.name === "idle") break;
       turn.hangUpAll();
-      turn.enter({ name: "asleep" });
+      turn.know({ phase: { name: "asleep" } });
       break;
     case "wake":
       if (phase.name === "asleep") dial(turn);
       break;
-    case "drop":
-      drop(turn, event.offMs);
+    case "drop": {
+      if (phase.name === "idle") break;
+      turn.hangUpAll();
+      const episode = begins(now + event.offMs);
+      // Also without any time off what stood is lost.
+      turn.know({ phase: { name: "waiting", ...episode, until: episode.since, held: true } });
+      if (event.offMs <= 0) dial(turn, episode);
       break;
+    }
     case "close":
       shut(turn, "closed", "the client was closed");
   }
 }
 
+function leave(turn: Turn, link: number): void {
+  turn.hangUp(link);
+  gone(turn, link);
+}
+
 /** Perhaps another network: what is known of the last one does not hold, and nothing is to be waited for. */
 function anew(turn: Turn): void {
   turn.know({ winner: undefined, strikes: {} });
-  const { phase, now } = turn;
-  if (phase.name === "waiting" && !phase.held) dial(turn, phase.episode);
+  const { model, now } = turn;
+  const { phase, pending } = model;
+  if (phase.name === "waiting" && !phase.held) dial(turn, phase);
   // An attempt that is older than a moment waits on timers of the last network.
-  if (phase.name === "connecting" && now - phase.attempt.startedAt > SLOT_OLD_MS) {
-    turn.hangUpAll();
-    dial(turn, episodeAt(now));
-  }
-}
-
-function tick(turn: Turn): void {
-  const { phase, now } = turn;
-  if (phase.name === "waiting" && now >= phase.until) dial(turn, phase.episode);
-  else if (phase.name === "connecting" && now >= phase.attempt.deadline) expired(turn);
-  else if (phase.name === "live") {
-    const { handover } = phase;
-    beatOn(turn, phase);
-    if (handover && now >= (handover.attempt?.deadline ?? handover.retryAt)) expired(turn);
-  }
-}
-
-function drop(turn: Turn, offMs: number): void {
-  if (turn.phase.name === "idle") return;
-  turn.hangUpAll();
-  const until = turn.now + offMs;
-  const episode = episodeAt(until);
-  if (offMs > 0) turn.enter({ name: "waiting", episode, until, held: true });
-  else dial(turn, episode);
+  if (phase.name === "connecting" && pending && now - pending.startedAt > SLOT_OLD_MS) dial(turn);
 }
 
 function shut(turn: Turn, code: string, message: string): void {
   turn.hangUpAll();
-  turn.enter({ name: "closed", code, message });
+  turn.know({ phase: { name: "closed", code, message } });
 }

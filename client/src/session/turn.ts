@@ -1,10 +1,6 @@
 // One step of the session's decisions while it is taken: the model that comes of it and the commands so far.
 
-import type { Command, Episode, Handover, Heartbeat, Model, Phase, Step } from "./model.js";
-
-/** The phases that most decisions are about. */
-export type Live = Extract<Phase, { name: "live" }>;
-export type Connecting = Extract<Phase, { name: "connecting" }>;
+import type { Command, Heartbeat, Model, Step } from "./model.js";
 
 /** A step that is being taken. The models that it makes are values. */
 export class Turn implements Step {
@@ -20,22 +16,20 @@ export class Turn implements Step {
     this.random = random;
   }
 
-  get phase(): Phase {
-    return this.model.phase;
+  /** The link that is live. */
+  get link(): number | undefined {
+    const { phase } = this.model;
+    return phase.name === "live" ? phase.link : undefined;
   }
 
   know(more: Partial<Model>): void {
     this.model = { ...this.model, ...more };
   }
 
-  enter(phase: Phase): void {
-    this.know({ phase });
-  }
-
   /** Changes the live link's heartbeat, if there is one. */
   beat(more: Partial<Heartbeat>): void {
-    const { phase } = this;
-    if (phase.name === "live") this.enter({ ...phase, beat: { ...phase.beat, ...more } });
+    const { phase } = this.model;
+    if (phase.name === "live") this.know({ phase: { ...phase, beat: { ...phase.beat, ...more } } });
   }
 
   say(command: Command): void {
@@ -43,27 +37,18 @@ export class Turn implements Step {
   }
 
   hangUp(attempt: number | undefined): void {
-    if (attempt !== undefined) this.say({ type: "hangUp", attempt });
+    if (attempt) this.say({ type: "hangUp", attempt });
   }
 
   /** Hangs up whatever there is. */
   hangUpAll(): void {
-    if (this.phase.name === "live") this.hangUp(this.phase.link);
-    this.hangUp(pendingOf(this.phase)?.attempt?.id);
+    this.hangUp(this.link);
+    this.hangUp(this.model.pending?.id);
+    this.know({ pending: undefined });
   }
 
   /** Whether anybody speaks on this link. */
   isCurrent(link: number): boolean {
-    return this.isLive(link) || pendingOf(this.phase)?.attempt?.id === link;
-  }
-
-  isLive(link: number): boolean {
-    return this.phase.name === "live" && this.phase.link === link;
+    return link === this.link || link === this.model.pending?.id;
   }
 }
-
-/** What is being tried, alone or beside a live link. */
-export const pendingOf = (phase: Phase): Handover | Connecting | undefined =>
-  phase.name === "connecting" ? phase : phase.name === "live" ? phase.handover : undefined;
-
-export const episodeAt = (since: number): Episode => ({ since, unanswered: 0 });

@@ -3,7 +3,7 @@
 
 import type { Clock } from "../session/clock.js";
 import { WATCHDOG_MS } from "../session/model.js";
-import { Race } from "../session/race.js";
+import { race } from "../session/race.js";
 import type { ConnectInfo, Connection, Plan, Sink, Transport } from "../transport/transport.js";
 import type { Link } from "./link.js";
 import { Relay } from "./relay.js";
@@ -52,7 +52,7 @@ export class Hub {
     } else if (!relay.has(this.#opener)) {
       // Whose attempt it was has given it up: its packets may wait for a timer that has backed off.
       this.#opener = link;
-      relay.carry(new Race(info, this.#transports, plan, this.#clock, relay.sink));
+      relay.carry(race(info, this.#transports, plan, this.#clock, relay.sink));
     }
     return link;
   }

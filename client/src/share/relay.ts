@@ -4,7 +4,6 @@
 
 import type { Connection, Sink, TransportKind } from "../transport/transport.js";
 import { peek, renamed } from "../wire/alias.js";
-import { Deframer, delimit } from "../wire/framing.js";
 import { BYTES, Reader, WireError } from "../wire/protobuf.js";
 import {
   Acks,
@@ -92,10 +91,7 @@ export class Relay {
     },
     message: (bytes) => this.#guard(() => this.#message(bytes)),
     frame: (bytes) => this.#guard(() => this.#frame(bytes)),
-    datagram: (bytes) =>
-      this.#guard(() => {
-        for (const frame of new Deframer().push(bytes)) this.#frame(frame, true);
-      }),
+    datagram: (bytes) => this.#guard(() => this.#frame(bytes, true)),
     closed: (cause) => this.close(cause),
   };
 
@@ -280,7 +276,7 @@ export class Relay {
     if (ends) this.#forget(alias);
     const { sink } = at.link;
     const frame = alias === at.alias ? bytes : renamed(bytes, at.alias);
-    if (byDatagram) sink.datagram(delimit(frame));
+    if (byDatagram) sink.datagram(frame);
     else sink.frame(frame);
   }
 }

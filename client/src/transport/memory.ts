@@ -2,6 +2,7 @@
 // Bytes are copied, each stream keeps its order and streams overtake one another, all from one seed and one clock.
 
 import type { Clock } from "../session/clock.js";
+import { Deframer } from "../wire/framing.js";
 import type { ConnectInfo, Connection, Sink, Transport } from "./transport.js";
 
 /** How the network behaves. Everything may be changed while it runs. */
@@ -20,7 +21,8 @@ export interface MemoryWeather {
 /** The gateway's side of a connection. */
 export interface MemoryPeer {
   message(bytes: Uint8Array): void;
-  datagram(bytes: Uint8Array): void;
+  /** A run of delimited frames. */
+  datagram(run: Uint8Array): void;
   closed(): void;
 }
 
@@ -30,7 +32,8 @@ export interface MemoryLink {
   send(bytes: Uint8Array): void;
   /** A stream of its own for frames. */
   open(): (bytes: Uint8Array) => void;
-  datagram(bytes: Uint8Array): void;
+  /** A run of delimited frames. */
+  datagram(run: Uint8Array): void;
   close(): void;
 }
 
@@ -98,7 +101,7 @@ export class MemoryNetwork {
         const lane = this.#lane();
         return (bytes) => to(lane, bytes, sink.frame);
       },
-      datagram: (bytes) => scatter(bytes, sink.datagram),
+      datagram: (run) => scatter(run, (copy) => new Deframer().push(copy).forEach(sink.datagram)),
       close: () => down(() => end("closed by the gateway")),
     };
     this.#open.add(end);

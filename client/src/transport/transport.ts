@@ -51,7 +51,7 @@ export interface Sink {
   readonly message: (bytes: Uint8Array) => void;
   /** A `Frame` from a stream of its own. */
   readonly frame: (bytes: Uint8Array) => void;
-  /** A datagram: a run of delimited frames. Some come late, twice, or never. */
+  /** A `Frame` from a datagram. Some come late, twice, or never. */
   readonly datagram: (bytes: Uint8Array) => void;
   /** The connection is gone. */
   readonly closed: (cause: unknown) => void;
@@ -77,6 +77,8 @@ export interface Transport {
   readonly kind: TransportKind;
   /** What keeps this runtime and this gateway from using it; without an info, what keeps the runtime. */
   lack(info: ConnectInfo | undefined): string | undefined;
+  /** Begins to load what dialling needs, if that is not there already. */
+  load?(): Promise<unknown>;
   /** Begins to connect. The plan's order is for those that dial others. */
   dial(info: ConnectInfo, sink: Sink, plan: Plan): Connection;
 }

@@ -11,7 +11,7 @@ import {
   ServerMessage,
   Welcome,
 } from "../../wire/session.js";
-import type { Connection, Sink } from "../transport.js";
+import type { ConnectInfo, Connection, Plan, Sink } from "../transport.js";
 import { Api, Refusal } from "./api.js";
 import { Lanes, OWN_HTTP1, OWN_MANY } from "./lanes.js";
 import { type Outcome, Subscription } from "./subscription.js";
@@ -23,8 +23,18 @@ const WAIT_S = 20;
 
 type Said = NonNullable<ClientMessage["body"]>;
 
+/** Dials it. */
+export function dial(
+  { sse }: ConnectInfo,
+  sink: Sink,
+  { token }: Plan,
+  kind: Connection["kind"],
+): Connection {
+  return new HttpConnection(kind === "sse" ? kind : "longpoll", sse ?? "", sink, token);
+}
+
 /** One connection that is none. */
-export class HttpConnection implements Connection {
+class HttpConnection implements Connection {
   readonly kind: "sse" | "longpoll";
   readonly #sink: Sink;
   readonly #api: Api;
