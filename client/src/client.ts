@@ -3,7 +3,6 @@
 import { Channel } from "./channel.js";
 import { errorOf, type TokenwayError } from "./errors.js";
 import type { ClientSnapshot, ConnectOptions, SubscribeOptions } from "./options.js";
-import { acknowledgements } from "./session/acknowledge.js";
 import { Aliases } from "./session/aliases.js";
 import { type Clock, systemClock } from "./session/clock.js";
 import { onWire } from "./session/cursor.js";
@@ -48,8 +47,6 @@ export class Client implements AsyncDisposable {
   readonly #frameIntervalMs: number | undefined;
   readonly #feeds = new Set<Feed>();
   readonly #aliases = new Aliases();
-  /** Something came for these since the last acknowledgement. */
-  readonly #owed = new Set<Feed>();
   readonly #recoveries = new Recoveries();
   readonly #unhook: () => void;
   #share: Share | undefined;
@@ -82,7 +79,6 @@ export class Client implements AsyncDisposable {
         hello: (link) => this.#hello(link),
         control: (link, control) => this.#control(link, control),
         frame: (link, frame, size, byDatagram) => this.#frame(link, frame, size, byDatagram),
-        pinged: (link) => this.#acknowledge(link, this.#feeds),
         live: (link) => this.#live(link),
         lost: (link) => this.#lost(link),
         changed: () => this.#changed(),
@@ -210,10 +206,8 @@ export class Client implements AsyncDisposable {
 
   #attach(link: number, feed: Feed): Subscribe {
     const alias = this.#aliases.attach(link, feed);
-    const byDatagram = feed.delivery === "datagram" && !!this.#session.datagramOf(link);
-    const from = onWire(feed.attach(byDatagram));
-    const delivery = byDatagram ? "datagram" : "stream";
-    return { alias, channel: feed.channel, from, times: false, delivery };
+    const { channel, delivery } = feed;
+    return { alias, channel, from: onWire(feed.attach()), times: false, delivery };
   }
 
   #resubscribe(link: number, feed: Feed): void {
@@ -241,7 +235,7 @@ export class Client implements AsyncDisposable {
     const feed = this.#aliases.find(link, alias);
     if (alias === 0) this.#requests.answer(control);
     else if (body?.case === "subscribed") {
-      if (feed?.subscribed(body.value, this.#clock.now())) this.#backAgain();
+      if (feed?.subscribed(body.value)) this.#backAgain();
       if (feed?.over) this.#aliases.giveUp({ link, alias });
     } else if (body?.case === "refused" && feed) {
       this.#follow(link, feed, feed.refused(body.value, this.#tokens.renewable));
@@ -255,21 +249,7 @@ export class Client implements AsyncDisposable {
     const now = this.#clock.now();
     const outcome = feed.frame(frame, size, byDatagram, now, this.#tokens.renewable);
     if (feed.received > before) this.#backAgain();
-    if (feed.contiguous !== undefined) {
-      this.#owed.add(feed);
-      this.#frames.request(this.#acknowledgeOwed);
-    }
     this.#follow(link, feed, outcome);
-  }
-
-  readonly #acknowledgeOwed = (): void => {
-    for (const link of this.#aliases.links) this.#acknowledge(link, this.#owed);
-    this.#owed.clear();
-  };
-
-  #acknowledge(link: number, feeds: Iterable<Feed>): void {
-    const send = this.#session.datagramOf(link);
-    if (send) for (const one of acknowledgements(link, feeds, this.#aliases)) send(one);
   }
 
   #follow(link: number, feed: Feed, outcome: Outcome): void {

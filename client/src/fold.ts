@@ -1,16 +1,15 @@
-// Folds events into what they say together. What one event costs does not depend on what came before it, and a
-// commit makes new values only of what changed since the last one.
+// Folds events into what they say together. What one event costs does not depend on what came before it, and a commit
+// makes new values only of what changed since the last one.
 
 import type {
   ChoiceSnapshot,
   CustomSnapshot,
   GenerationSnapshot,
-  MediaSnapshot,
   ToolCallSnapshot,
 } from "./snapshot.js";
 import { TextBuffer } from "./text.js";
 import type { ChannelEvent, Finished, Media, Resumed, Started, ToolCall } from "./wire/event.js";
-import { type ChoiceState, GenerationState, type Snapshot } from "./wire/frame.js";
+import { ChoiceState, GenerationState, type Snapshot } from "./wire/frame.js";
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -23,198 +22,183 @@ export function json(bytes: Uint8Array): unknown {
   }
 }
 
-/** A value that is made again only after `change`. */
-abstract class Part<T> {
-  #value: T | undefined;
+/** A list that grows; its views are shared until it does. */
+class Grown<T> {
+  readonly #all: T[] = [];
+  #view: readonly T[] = [];
 
-  protected change(): void {
-    this.#value = undefined;
+  push(one: T): void {
+    this.#all.push(one);
   }
 
-  protected abstract make(): T;
-
-  commit(): T {
-    this.#value ??= this.make();
-    return this.#value;
-  }
-}
-
-class CallPart extends Part<ToolCallSnapshot> {
-  readonly #call: ToolCall;
-  readonly #arguments: TextBuffer;
-
-  constructor(call: ToolCall, args = "") {
-    super();
-    this.#call = call;
-    this.#arguments = new TextBuffer(args);
-  }
-
-  append(fragment: string): void {
-    this.#arguments.append(fragment);
-    this.change();
-  }
-
-  protected make(): ToolCallSnapshot {
-    const { index, id, name, runBy } = this.#call;
-    return { index, id, name, runBy, arguments: this.#arguments.view() };
+  view(): readonly T[] {
+    if (this.#view.length < this.#all.length) this.#view = [...this.#all];
+    return this.#view;
   }
 }
 
-class ChoicePart extends Part<ChoiceSnapshot> {
-  readonly #choice: number;
-  readonly #text: TextBuffer;
-  readonly #reasoning: TextBuffer;
-  readonly #refusal: TextBuffer;
-  readonly #calls = new Map<number, CallPart>();
-  #finished: Finished | undefined;
+interface Call {
+  readonly call: ToolCall;
+  readonly text: TextBuffer;
+  /** What it looked like, until it changes. */
+  value?: ToolCallSnapshot | undefined;
+}
 
-  constructor(choice: number, state?: ChoiceState) {
-    super();
-    this.#choice = choice;
-    this.#text = new TextBuffer(state?.text);
-    this.#reasoning = new TextBuffer(state?.reasoning);
-    this.#refusal = new TextBuffer(state?.refusal);
-    this.#finished = state?.finished;
-    for (const one of state?.toolCalls ?? []) {
-      if (one.call) this.#calls.set(one.call.index, new CallPart(one.call, one.arguments));
-    }
+const callOf = (one: Call): ToolCallSnapshot => {
+  one.value ??= { ...one.call, arguments: one.text.view() };
+  return one.value;
+};
+
+class Choice {
+  readonly #number: number;
+  readonly text: TextBuffer;
+  readonly reasoning: TextBuffer;
+  readonly refusal: TextBuffer;
+  readonly calls = new Map<number, Call>();
+  finished: Finished | undefined;
+  /** What it looked like, until it changes. */
+  value: ChoiceSnapshot | undefined;
+
+  constructor({ choice, text, reasoning, refusal, finished, toolCalls }: ChoiceState) {
+    this.#number = choice;
+    this.text = new TextBuffer(text);
+    this.reasoning = new TextBuffer(reasoning);
+    this.refusal = new TextBuffer(refusal);
+    this.finished = finished;
+    for (const { call, arguments: args } of toolCalls) if (call) this.call(call, args);
   }
 
-  apply(event: ChannelEvent): void {
-    const { kind } = event;
-    if (kind === undefined) this.#text.append(event.text);
-    else if (kind.case === "reasoning") this.#reasoning.append(kind.value.text);
-    else if (kind.case === "refusal") this.#refusal.append(kind.value);
-    else if (kind.case === "choiceFinished") this.#finished = kind.value;
-    else if (kind.case === "toolCall") {
-      this.#calls.set(kind.value.index, new CallPart(kind.value));
-    } else if (kind.case === "toolArguments") {
-      this.#calls.get(kind.value.index)?.append(kind.value.arguments);
-    }
-    this.change();
+  call(call: ToolCall, args = ""): void {
+    this.calls.set(call.index, { call, text: new TextBuffer(args) });
   }
 
-  protected make(): ChoiceSnapshot {
-    return {
-      choice: this.#choice,
-      text: this.#text.view(),
-      reasoning: this.#reasoning.view(),
-      refusal: this.#refusal.view(),
-      toolCalls: [...this.#calls.values()].map((call) => call.commit()),
-      finished: this.#finished,
+  commit(): ChoiceSnapshot {
+    this.value ??= {
+      choice: this.#number,
+      text: this.text.view(),
+      reasoning: this.reasoning.view(),
+      refusal: this.refusal.view(),
+      toolCalls: [...this.calls.values()].map(callOf),
+      finished: this.finished,
     };
-  }
-}
-
-class MediaPart extends Part<MediaSnapshot> {
-  readonly #index: number;
-  readonly #mime: string;
-  readonly #parts: Uint8Array[] = [];
-  #complete = false;
-
-  constructor(index: number, mime: string) {
-    super();
-    this.#index = index;
-    this.#mime = mime;
-  }
-
-  take(media: Media): void {
-    this.#parts.push(media.data);
-    this.#complete ||= media.last;
-    this.change();
-  }
-
-  protected make(): MediaSnapshot {
-    const [index, mime, complete] = [this.#index, this.#mime, this.#complete];
-    return { index, mime, parts: [...this.#parts], complete };
+    return this.value;
   }
 }
 
 /** What is said of a generation once and for all, or anew. */
 type Said = Omit<GenerationState, "choices" | "citations" | "media">;
 
-class GenerationPart extends Part<GenerationSnapshot> {
-  #said: Said;
-  readonly #choices = new Map<number, ChoicePart>();
-  readonly #citations: unknown[] = [];
-  readonly #media = new Map<number, MediaPart>();
-  readonly #resumed: Resumed[] = [];
+interface Binary {
+  readonly index: number;
+  readonly mime: string;
+  readonly parts: Grown<Uint8Array>;
+  complete: boolean;
+}
+
+class Generation {
+  said: Said;
+  readonly #choices = new Map<number, Choice>();
+  readonly #citations = new Grown<unknown>();
+  readonly #media = new Map<number, Binary>();
+  readonly #resumed = new Grown<Resumed>();
+  #value: GenerationSnapshot | undefined;
 
   constructor({ choices, citations, media, ...said }: GenerationState) {
-    super();
-    this.#said = said;
+    this.said = said;
     // Number 0 is always there.
     this.#choice(0);
-    for (const one of choices) this.#choices.set(one.choice, new ChoicePart(one.choice, one));
-    for (const one of citations) this.#citations.push(json(one.data));
-    for (const one of media) this.#takeMedia(one);
+    for (const one of choices) this.#choices.set(one.choice, new Choice(one));
+    for (const { data } of citations) this.#citations.push(json(data));
+    media.forEach(this.#takeMedia);
   }
 
   say(said: Partial<Said>): void {
-    this.#said = { ...this.#said, ...said };
-    this.change();
+    this.said = { ...this.said, ...said };
+    this.#value = undefined;
   }
 
-  apply(event: ChannelEvent): void {
-    this.change();
-    const { kind } = event;
+  apply({ kind, choice, text }: ChannelEvent): void {
+    this.#value = undefined;
     switch (kind?.case) {
+      case undefined:
+        this.#choice(choice).text.append(text);
+        break;
       case "started":
       case "usage":
         this.say({ [kind.case]: kind.value });
         break;
+      case "finished":
+      case "failed":
+        this.say({ state: kind.case, [kind.case]: kind.value });
+        break;
+      case "reasoning":
+        this.#choice(choice).reasoning.append(kind.value.text);
+        break;
+      case "refusal":
+        this.#choice(choice).refusal.append(kind.value);
+        break;
+      case "choiceFinished":
+        this.#choice(choice).finished = kind.value;
+        break;
+      case "toolCall":
+        this.#choice(choice).call(kind.value);
+        break;
+      case "toolArguments": {
+        const call = this.#choice(choice).calls.get(kind.value.index);
+        call?.text.append(kind.value.arguments);
+        if (call) call.value = undefined;
+        break;
+      }
       case "citation":
         this.#citations.push(json(kind.value.data));
         break;
       case "media":
         this.#takeMedia(kind.value);
         break;
-      case "resumed":
+      case "resumed": {
         this.#resumed.push(kind.value);
+        const { to: provider, dialect } = kind.value;
+        const { started } = this.said;
         // Whoever looks now wants to know who speaks now.
-        if (this.#said.started) {
-          const { to: provider, dialect } = kind.value;
-          this.say({ started: { ...this.#said.started, provider, ...(dialect && { dialect }) } });
-        }
-        break;
-      case "finished":
-      case "failed":
-        this.say({ state: kind.case, [kind.case]: kind.value });
-        break;
-      case "native":
-        // Whoever wants these reads the events: there is no fold of what has no words.
-        break;
-      default:
-        this.#choice(event.choice).apply(event);
+        if (started) this.say({ started: { ...started, provider, ...(dialect && { dialect }) } });
+      }
+      // Whoever wants native events reads them: there is no fold of what has no words.
     }
   }
 
-  #choice(number: number): ChoicePart {
-    return obtain(this.#choices, number, () => new ChoicePart(number));
-  }
-
-  #takeMedia(media: Media): void {
-    const { index, mime } = media;
-    obtain(this.#media, index, () => new MediaPart(index, mime)).take(media);
-  }
-
-  protected make(): GenerationSnapshot {
-    const { choice, finished, ...first } = this.#choice(0).commit();
-    return {
+  commit(): GenerationSnapshot {
+    const { choice, finished, ...first } = this.#choice(0, true).commit();
+    this.#value ??= {
       ...first,
-      ...this.#said,
+      ...this.said,
       choices: [...this.#choices.values()].map((one) => one.commit()),
-      citations: [...this.#citations],
-      media: [...this.#media.values()].map((media) => media.commit()),
-      resumed: [...this.#resumed],
+      citations: this.#citations.view(),
+      media: [...this.#media.values()].map((one) => ({ ...one, parts: one.parts.view() })),
+      resumed: this.#resumed.view(),
     };
+    return this.#value;
   }
+
+  /** A choice that is about to change, unless it is only looked at. */
+  #choice(number: number, kept = false): Choice {
+    const make = () => new Choice(ChoiceState.create({ choice: number }));
+    const one = obtain(this.#choices, number, make);
+    if (!kept) one.value = undefined;
+    return one;
+  }
+
+  readonly #takeMedia = ({ index, mime, data, last }: Media): void => {
+    const make = () => ({ index, mime, parts: new Grown<Uint8Array>(), complete: false });
+    const one = obtain(this.#media, index, make);
+    one.parts.push(data);
+    one.complete ||= last;
+  };
 }
 
 /** The key's value, made if there is none. */
 function obtain<V>(map: Map<number, V>, key: number, make: () => V): V {
   let value = map.get(key);
-  if (value === undefined) {
+  if (!value) {
     value = make();
     map.set(key, value);
   }
@@ -228,56 +212,50 @@ export interface Folded {
 }
 
 /** One channel's fold. */
-export class Fold extends Part<Folded> {
-  readonly #generations = new Map<number, GenerationPart>();
+export class Fold {
+  readonly #generations = new Map<number, Generation>();
   /** The names of generations, also of those that ended before the subscription began. */
   readonly #names = new Map<number, Started>();
-  #customs: CustomSnapshot[] = [];
-  #customsShown: readonly CustomSnapshot[] = [];
+  #customs = new Grown<CustomSnapshot>();
+  #value: Folded | undefined;
 
   /** Names a generation. It is shown once it says something: it may have ended long ago. */
   introduce(index: number, started: Started | undefined): void {
-    if (started === undefined) return;
+    if (!started) return;
+    this.#value = undefined;
     this.#names.set(index, started);
     this.#generations.get(index)?.say({ started });
-    this.change();
   }
 
   apply(seq: number, event: ChannelEvent): void {
-    this.change();
-    if (event.kind?.case === "custom") {
-      const { type, data } = event.kind.value;
+    const { kind, generation: index } = event;
+    this.#value = undefined;
+    if (kind?.case === "custom") {
+      const { type, data } = kind.value;
       this.#customs.push({ seq, type, data: json(data) });
-    } else {
-      this.#generation(event.generation).apply(event);
+      return;
     }
+    const make = () =>
+      new Generation(GenerationState.create({ index, started: this.#names.get(index) }));
+    obtain(this.#generations, index, make).apply(event);
   }
 
   /** Forgets everything and takes this. */
   replace(snapshot: Snapshot): void {
-    this.change();
+    this.#value = undefined;
     this.#generations.clear();
-    for (const one of snapshot.generations) {
-      this.#generations.set(one.index, new GenerationPart(one));
-    }
-    this.#customs = [];
-    this.#customsShown = [];
+    for (const one of snapshot.generations) this.#generations.set(one.index, new Generation(one));
+    this.#customs = new Grown();
     for (const { seq, custom } of snapshot.customs) {
       if (custom) this.#customs.push({ seq, type: custom.type, data: json(custom.data) });
     }
   }
 
-  protected make(): Folded {
-    if (this.#customsShown.length !== this.#customs.length) this.#customsShown = [...this.#customs];
-    return {
+  commit(): Folded {
+    this.#value ??= {
       generations: [...this.#generations.values()].map((one) => one.commit()),
-      customs: this.#customsShown,
+      customs: this.#customs.view(),
     };
-  }
-
-  #generation(index: number): GenerationPart {
-    const started = this.#names.get(index);
-    const make = () => new GenerationPart(GenerationState.create({ index, started }));
-    return obtain(this.#generations, index, make);
+    return this.#value;
   }
 }

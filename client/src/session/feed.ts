@@ -19,7 +19,6 @@ import {
   snapshotted,
   subscribed,
 } from "./cursor.js";
-import { Reorder, type Run } from "./reorder.js";
 
 /** What became of a message: all is well, subscribe again, do so with newer tokens, or it is over. */
 export type Outcome = "fine" | "again" | "renew" | "over";
@@ -76,9 +75,6 @@ export class Feed {
   readonly #listener: FeedListener;
   readonly #fold = new Fold();
   readonly #askedAt: number;
-  /** What came ahead of its turn; only used where events come by datagram. */
-  #reorder = new Reorder();
-  #byDatagram = false;
   #progress: Progress;
   #status: ChannelSnapshot["status"] = "pending";
   #end: End["reason"] | undefined;
@@ -130,17 +126,6 @@ export class Feed {
     return this.#metrics.events + this.#metrics.snapshots;
   }
 
-  /** What may be acknowledged; undefined where nothing is to be. */
-  get contiguous(): number | undefined {
-    const { awaitsSnapshot, seq } = this.#progress;
-    return this.#byDatagram && this.#trusts && !awaitsSnapshot ? seq : undefined;
-  }
-
-  /** Whether an event that came by datagram is of this epoch: a Rewind on the stream may have been overtaken. */
-  get #trusts(): boolean {
-    return this.#acknowledged && this.#progress.promised === undefined;
-  }
-
   metrics(): ChannelMetrics {
     return { ...this.#metrics };
   }
@@ -159,10 +144,8 @@ export class Feed {
     };
   }
 
-  /** It is attached under a new alias, and its events may come by datagram; says from where. */
-  attach(byDatagram: boolean): From {
-    this.#byDatagram = byDatagram;
-    this.#reorder = new Reorder();
+  /** It is attached under a new alias; says from where. */
+  attach(): From {
     const from = resumeFrom(this.#progress);
     this.#progress = attach(this.#progress, from);
     this.#metrics.attachments += 1;
@@ -170,19 +153,16 @@ export class Feed {
     return from;
   }
 
-  /** Says whether nothing is missing, or something came with it. */
-  subscribed(news: Subscribed, now: number): boolean {
-    const { received } = this;
+  /** Says whether nothing is missing. */
+  subscribed(news: Subscribed): boolean {
     this.#acknowledged = true;
-    this.#byDatagram &&= news.delivery === "datagram";
     const { progress, complete } = subscribed(this.#progress, news);
     this.#progress = progress;
     for (const { index, started } of news.generations) this.#fold.introduce(index, started);
     // Its snapshot comes on a stream of its own and may be late: until then nothing is known of how things stand.
     if (this.#status === "pending" && !progress.awaitsSnapshot) this.#status = "open";
-    this.#drain(now);
     this.#listener.changed();
-    return complete || this.received > received;
+    return complete;
   }
 
   /** `renewable`: other tokens can be had. */
@@ -212,15 +192,10 @@ export class Feed {
     if (news?.case === "rewind") {
       this.#takeRewind(news.value);
       // Datagrams of the old epoch may still be on their way, and nothing tells them from the new one's.
-      if (this.#byDatagram) return "again";
+      if (this.delivery === "datagram") return "again";
     }
-    const run = { firstSeq, events, size, byDatagram };
-    const early = byDatagram ? !this.#trusts : this.#byDatagram && this.#isTailUnknown;
-    const outcome = early ? this.#hold(run) : this.#takeRun(run, now);
-    const end = news?.case === "end" ? news.value : undefined;
-    // At the end the stream has brought all that was not acknowledged.
-    this.#drain(now, end && Number.POSITIVE_INFINITY);
-    return outcome === "fine" && end ? this.#takeEnd(end, renewable) : outcome;
+    if (news?.case === "end") return this.#takeEnd(news.value, renewable);
+    return this.#takeEvents(firstSeq, events, now);
   }
 
   /** Nobody wants it any more. */
@@ -256,28 +231,9 @@ export class Feed {
     this.#listener.changed();
   }
 
-  get #isTailUnknown(): boolean {
-    const { seq, awaitsSnapshot } = this.#progress;
-    return seq === undefined && !awaitsSnapshot;
-  }
-
-  #hold(run: Run): Outcome {
-    return this.#reorder.hold(run) ? "fine" : this.#gap();
-  }
-
-  /** Takes what was held and has its turn now. `start` is where to begin if that is not known yet. */
-  #drain(now: number, start = -1): void {
-    while (!this.#progress.awaitsSnapshot) {
-      const run = this.#reorder.take(this.#progress.seq ?? start, !this.#trusts);
-      if (run === undefined) return;
-      this.#takeRun(run, now);
-    }
-  }
-
-  #takeRun(run: Run, now: number): Outcome {
-    const { firstSeq, events } = run;
+  #takeEvents(firstSeq: number, events: readonly ChannelEvent[], now: number): Outcome {
     const { progress, duplicates, gap } = advance(this.#progress, firstSeq, events.length);
-    if (gap) return this.#byDatagram ? this.#hold(run) : this.#gap();
+    if (gap) return this.#gap();
     this.#progress = progress;
     this.#metrics.duplicates += duplicates;
     if (events.length === duplicates) return "fine";

@@ -24,7 +24,6 @@ function run(fate: Partial<Record<TransportKind, number>>, plan: Parameters<type
     opened: () => log.push(`opened ${one.kind} at ${clock.now()}`),
     message: () => undefined,
     frame: () => undefined,
-    datagram: () => undefined,
     closed: () => log.push(`lost at ${clock.now()}`),
   };
   const one = race(INFO, [carrier("webtransport"), carrier("websocket")], plan, clock, sink);

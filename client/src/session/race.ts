@@ -13,7 +13,7 @@ import type { Clock } from "./clock.js";
 import { HEAD_START_MS } from "./model.js";
 
 /** A race that is being run, and then the connection that won it. */
-export interface Race extends Pick<Connection, "send" | "datagram" | "close"> {
+export interface Race extends Pick<Connection, "send" | "close"> {
   /** The carrier that won. */
   readonly kind: TransportKind | undefined;
   /** When the winner started. */
@@ -77,7 +77,6 @@ export function race(
       }),
       message: hear(sink.message),
       frame: hear(sink.frame),
-      datagram: hear(sink.datagram),
       closed: hear(closed),
     };
     try {
@@ -101,9 +100,6 @@ export function race(
     },
     get dialledAt() {
       return dialledAt;
-    },
-    get datagram() {
-      return winner?.datagram;
     },
     send: (message) => winner?.send(message),
     close() {

@@ -19,10 +19,8 @@ export interface SessionHost {
   /** The hello for a new link: it takes the subscriptions along. */
   hello(link: number): Hello;
   control(link: number, control: Control): void;
-  /** A frame, how many bytes it took, and whether it came by datagram: then others may be missing before it. */
+  /** A frame, how many bytes it took, and whether it came by datagram. */
   frame(link: number, frame: Frame, size: number, byDatagram: boolean): void;
-  /** A ping was sent: what else is due at times may go with it. */
-  pinged(link: number): void;
   /** The link was welcomed and is the one to speak on. */
   live(link: number): void;
   /** The link that was live is not any more. */
@@ -76,11 +74,6 @@ export class Session {
     return this.#links.get(link)?.kind;
   }
 
-  /** Sends a datagram; undefined where the link's carrier has none. */
-  datagramOf(link: number): Race["datagram"] {
-    return this.#links.get(link)?.datagram;
-  }
-
   /** A number for a request that wants an answer. */
   nextRequest(): number {
     return ++this.#requests;
@@ -124,7 +117,6 @@ export class Session {
         break;
       case "ping":
         this.#say(attempt, { case: "ping", value: command });
-        this.#host.pinged(attempt);
         break;
       case "settle":
         // Twice, so that whatever was queued when the timer ran is read before the path is judged.
@@ -185,19 +177,19 @@ export class Session {
       this.dispatch({ type: "gone", attempt });
     };
     const guard =
-      (take: (bytes: Uint8Array) => void) =>
-      (bytes: Uint8Array): void => {
+      (take: (bytes: Uint8Array, byDatagram: boolean) => void) =>
+      (bytes: Uint8Array, byDatagram = false): void => {
         try {
-          take(bytes);
+          take(bytes, byDatagram);
         } catch (error) {
           if (!(error instanceof WireError)) throw error;
           // What cannot be understood may have been an event: only a new link makes up for it.
           closed();
         }
       };
-    const take = (frame: Frame, size: number, byDatagram = false): void => {
+    const take = (frame: Frame, bytes: Uint8Array, byDatagram: boolean): void => {
       this.#heard(attempt);
-      this.#host.frame(attempt, frame, size, byDatagram);
+      this.#host.frame(attempt, frame, bytes.length, byDatagram);
     };
     return {
       opened: () => {
@@ -206,11 +198,10 @@ export class Session {
       },
       message: guard((bytes) => {
         const { body } = ServerMessage.decode(bytes);
-        if (body?.case === "frame") take(body.value, bytes.length);
+        if (body?.case === "frame") take(body.value, bytes, false);
         else if (body) this.#control(attempt, body.value);
       }),
-      frame: guard((bytes) => take(Frame.decode(bytes), bytes.length)),
-      datagram: guard((bytes) => take(Frame.decode(bytes), bytes.length, true)),
+      frame: guard((bytes, byDatagram) => take(Frame.decode(bytes), bytes, byDatagram)),
       closed,
     };
   }

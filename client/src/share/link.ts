@@ -6,9 +6,7 @@ import type { Connection, Sink, TransportKind } from "../transport/transport.js"
 export interface LinkRelay {
   readonly kind: TransportKind | undefined;
   readonly tookMs: number | undefined;
-  readonly hasDatagrams: boolean;
   take(link: Link, bytes: Uint8Array): void;
-  acknowledge(link: Link, bytes: Uint8Array): void;
   leave(link: Link): void;
 }
 
@@ -32,11 +30,6 @@ export class Link implements Connection {
 
   get tookMs(): number | undefined {
     return this.#relay.tookMs;
-  }
-
-  get datagram(): Connection["datagram"] {
-    if (!this.#relay.hasDatagrams) return undefined;
-    return (bytes) => this.#relay.acknowledge(this, bytes);
   }
 
   send(message: Uint8Array): void {

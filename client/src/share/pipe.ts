@@ -23,7 +23,6 @@ export interface Call extends Dial {
 interface Opened {
   readonly kind: TransportKind;
   readonly tookMs: number | undefined;
-  readonly datagrams: boolean;
 }
 
 /** From the hub to the tab; several at once. */
@@ -36,10 +35,7 @@ type Down =
   | readonly ["closed"];
 
 /** From the tab to the hub. */
-type Up =
-  | readonly ["message" | "datagram", Uint8Array]
-  | readonly ["read", number]
-  | readonly ["closed"];
+type Up = readonly ["message", Uint8Array] | readonly ["read", number] | readonly ["closed"];
 
 const weigh = (bytes: Uint8Array): number => bytes.length + MESSAGE_BYTES;
 
@@ -82,7 +78,6 @@ export function serve(ground: Ground, hub: Hub, { pipe, ...dial }: Call): void {
   const room = ground.room(pipe, (message) => {
     const [kind, what] = message as Up;
     if (kind === "message") connection.send(what);
-    else if (kind === "datagram") connection.datagram?.(what);
     else if (kind === "read") unread -= what;
     else end();
   });
@@ -91,12 +86,11 @@ export function serve(ground: Ground, hub: Hub, { pipe, ...dial }: Call): void {
   tell(["taken"]);
   const connection = hub.dial(dial, {
     opened: () => {
-      const { kind, tookMs, datagram } = connection;
-      tell(["opened", { kind, tookMs, datagrams: datagram !== undefined }]);
+      const { kind, tookMs } = connection;
+      tell(["opened", { kind, tookMs }]);
     },
     message: pass("message"),
-    frame: pass("frame"),
-    datagram: pass("datagram"),
+    frame: (bytes, byDatagram) => pass(byDatagram ? "datagram" : "frame")(bytes),
     closed: end,
   });
 }
@@ -121,7 +115,6 @@ export interface Caller {
 export class Guest implements Connection {
   kind: TransportKind = "shared";
   tookMs: number | undefined;
-  datagram: Connection["datagram"];
   readonly #caller: Caller;
   readonly #room: Room;
   readonly #free: () => void;
@@ -165,14 +158,14 @@ export class Guest implements Connection {
       } else if (kind === "opened") {
         this.kind = what.kind;
         this.tookMs = what.tookMs;
-        if (what.datagrams) this.datagram = (bytes) => this.#post(["datagram", bytes]);
         sink.opened();
       } else if (kind === "closed") {
         this.#end();
         sink.closed("closed by the tab that holds the connection");
       } else {
         this.#read += weigh(what);
-        sink[kind](what);
+        if (kind === "message") sink.message(what);
+        else sink.frame(what, kind === "datagram");
       }
     }
     if (this.#read < READ_BYTES) return;

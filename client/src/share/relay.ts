@@ -6,7 +6,6 @@ import type { Connection, Sink, TransportKind } from "../transport/transport.js"
 import { peek, renamed } from "../wire/alias.js";
 import { BYTES, Reader, WireError } from "../wire/protobuf.js";
 import {
-  Acks,
   ClientMessage,
   type Control,
   ServerMessage,
@@ -24,7 +23,7 @@ export interface RelayWorld {
 }
 
 /** What carries the session. */
-type Carrier = Pick<Connection, "send" | "datagram" | "close"> & {
+type Carrier = Pick<Connection, "send" | "close"> & {
   readonly kind: TransportKind | undefined;
   readonly dialledAt: number;
 };
@@ -68,10 +67,6 @@ export class Relay {
     return this.#carrier?.kind;
   }
 
-  get hasDatagrams(): boolean {
-    return this.#carrier?.datagram !== undefined;
-  }
-
   /** How long it took to open, once it has. */
   get tookMs(): number | undefined {
     return this.#tookMs;
@@ -90,8 +85,7 @@ export class Relay {
       for (const link of [...this.#links]) link.sink.opened();
     },
     message: (bytes) => this.#guard(() => this.#message(bytes)),
-    frame: (bytes) => this.#guard(() => this.#frame(bytes)),
-    datagram: (bytes) => this.#guard(() => this.#frame(bytes, true)),
+    frame: (bytes, byDatagram) => this.#guard(() => this.#frame(bytes, byDatagram)),
     closed: (cause) => this.close(cause),
   };
 
@@ -144,15 +138,6 @@ export class Relay {
         if (body?.case === "ping") this.#pingedAt ??= this.#world.now();
         this.#ask(link, request, body);
     }
-  }
-
-  /** What a tab says by datagram. */
-  acknowledge(link: Link, bytes: Uint8Array): void {
-    const acks = Acks.decode(bytes).acks.flatMap(({ alias, seq }) => {
-      const ours = link.aliases.get(alias);
-      return ours === undefined ? [] : [{ alias: ours, seq }];
-    });
-    if (acks.length > 0) this.#carrier?.datagram?.(Acks.encode({ acks }));
   }
 
   #end(): void {
@@ -275,8 +260,6 @@ export class Relay {
     if (at === undefined) return;
     if (ends) this.#forget(alias);
     const { sink } = at.link;
-    const frame = alias === at.alias ? bytes : renamed(bytes, at.alias);
-    if (byDatagram) sink.datagram(frame);
-    else sink.frame(frame);
+    sink.frame(alias === at.alias ? bytes : renamed(bytes, at.alias), byDatagram);
   }
 }

@@ -258,10 +258,6 @@ class Seat implements Connection {
     return this.#inner?.tookMs;
   }
 
-  get datagram(): Connection["datagram"] {
-    return this.#inner?.datagram;
-  }
-
   /** What stood before is hung up. */
   sit(inner: Connection): void {
     this.#inner?.close();

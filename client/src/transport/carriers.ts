@@ -80,9 +80,6 @@ function carrier(
         get tookMs() {
           return tookMs;
         },
-        get datagram() {
-          return inner?.datagram;
-        },
         send: (message) => inner?.send(message),
         close() {
           over = true;

@@ -2,8 +2,8 @@
 // Bytes are copied, each stream keeps its order and streams overtake one another, all from one seed and one clock.
 
 import type { Clock } from "../session/clock.js";
-import { Deframer } from "../wire/framing.js";
-import type { ConnectInfo, Connection, Sink, Transport } from "./transport.js";
+import { inOrder, type Scattering, type ScatteringSink } from "./datagrams/order.js";
+import type { ConnectInfo, Sink, Transport } from "./transport.js";
 
 /** How the network behaves. Everything may be changed while it runs. */
 export interface MemoryWeather {
@@ -63,7 +63,8 @@ export class MemoryNetwork {
   readonly transport: Transport = {
     kind: "memory",
     lack: () => undefined,
-    dial: (_info: ConnectInfo, sink: Sink) => this.#dial(sink),
+    dial: (_info: ConnectInfo, sink: Sink) =>
+      inOrder(sink, this.#clock, (scattered) => this.#dial(scattered)),
   };
 
   /** Breaks every connection; what was on its way is lost. */
@@ -71,7 +72,7 @@ export class MemoryNetwork {
     for (const end of [...this.#open]) end("cut");
   }
 
-  #dial(sink: Sink): Connection {
+  #dial(sink: ScatteringSink): Scattering {
     const up = this.#lane();
     const down = this.#lane();
     let peer: MemoryPeer | undefined;
@@ -101,7 +102,7 @@ export class MemoryNetwork {
         const lane = this.#lane();
         return (bytes) => to(lane, bytes, sink.frame);
       },
-      datagram: (run) => scatter(run, (copy) => new Deframer().push(copy).forEach(sink.datagram)),
+      datagram: (run) => scatter(run, sink.datagram),
       close: () => down(() => end("closed by the gateway")),
     };
     this.#open.add(end);

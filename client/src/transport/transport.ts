@@ -49,10 +49,8 @@ export interface Sink {
   readonly opened: () => void;
   /** A `ServerMessage`. */
   readonly message: (bytes: Uint8Array) => void;
-  /** A `Frame` from a stream of its own. */
-  readonly frame: (bytes: Uint8Array) => void;
-  /** A `Frame` from a datagram. Some come late, twice, or never. */
-  readonly datagram: (bytes: Uint8Array) => void;
+  /** A `Frame` from a stream of its own; of each subscription in order, also where it came by datagram. */
+  readonly frame: (bytes: Uint8Array, byDatagram?: boolean) => void;
   /** The connection is gone. */
   readonly closed: (cause: unknown) => void;
 }
@@ -65,8 +63,6 @@ export interface Connection {
   readonly tookMs?: number | undefined;
   /** Sends one `ClientMessage`. Does nothing once the connection is gone. */
   send(message: Uint8Array): void;
-  /** Sends one datagram, or loses it. Missing where the carrier has none. */
-  readonly datagram?: ((bytes: Uint8Array) => void) | undefined;
   /** Ends it at once, without a goodbye. */
   close(): void;
 }

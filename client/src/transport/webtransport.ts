@@ -1,14 +1,17 @@
 // WebTransport: one bidirectional control stream that the client opens, and any number of unidirectional streams
 // that the gateway opens, each a run of length-delimited frames.
 
+import { systemClock } from "../session/clock.js";
 import { Deframer, delimit } from "../wire/framing.js";
 import { CUT_SHORT, WireError } from "../wire/protobuf.js";
+import { inOrder, type Scattering, type ScatteringSink } from "./datagrams/order.js";
 import { type ConnectInfo, type Connection, type Plan, type Sink, withToken } from "./transport.js";
 
 /** Dials it. */
 export function dial({ webtransport }: ConnectInfo, sink: Sink, { token }: Plan): Connection {
   const url = withToken(webtransport?.url ?? "", token);
-  return open(url, webtransport?.certificate_hashes ?? [], sink);
+  const hashes = webtransport?.certificate_hashes ?? [];
+  return inOrder(sink, systemClock, (scattered) => open(url, hashes, scattered));
 }
 
 /** Newer drafts of WebTransport make the writable; older ones have one. */
@@ -18,10 +21,10 @@ interface Datagrams {
   createWritable?(): WritableStream<Uint8Array>;
 }
 
-function open(url: string, hashes: readonly string[], sink: Sink): Connection {
+function open(url: string, hashes: readonly string[], sink: ScatteringSink): Scattering {
   let over = false;
   let control: WritableStreamDefaultWriter<Uint8Array> | undefined;
-  let datagram: Connection["datagram"];
+  let datagram: Scattering["datagram"];
   const session = new WebTransport(
     url,
     // An empty list would mean that no certificate is acceptable.
@@ -65,7 +68,7 @@ function open(url: string, hashes: readonly string[], sink: Sink): Connection {
       const writer = writable.getWriter();
       // One that is lost is made up for by the next one; a session that is gone says so elsewhere.
       datagram = (bytes) => void writer.write(bytes).catch(() => undefined);
-      read(readable, (run) => new Deframer().push(run).forEach(sink.datagram)).catch(fail);
+      read(readable, sink.datagram).catch(fail);
     }
     sink.opened();
   }

@@ -168,7 +168,7 @@ export class MemoryTab {
         const gated = Object.fromEntries(
           Object.entries(sink).map(([name, tell]) => [
             name,
-            (what: never) => this.run(() => tell(what)),
+            (...what: never[]) => this.run(() => tell(...what)),
           ]),
         ) as unknown as Sink;
         const connection = transport.dial(info, gated, plan);

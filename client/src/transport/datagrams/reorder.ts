@@ -1,16 +1,15 @@
 // What came ahead of its turn on a subscription whose events come by datagram. Bounded. Pure.
 
-import type { ChannelEvent } from "../wire/event.js";
-
-/** So many events are held at most, and so many bytes of frames. */
-export const HELD_EVENTS_MAX = 16_384;
+/** So many events are held at most, and so many bytes of frames: many times what comes in the time a packet is missed. */
+export const HELD_EVENTS_MAX = 4_096;
 export const HELD_BYTES_MAX = 1024 * 1024;
 
-/** A run of consecutive events. */
+/** A frame of consecutive events. */
 export interface Run {
   readonly firstSeq: number;
-  readonly events: readonly ChannelEvent[];
-  readonly size: number;
+  readonly count: number;
+  /** The frame. */
+  readonly bytes: Uint8Array;
   /** If it is dropped it comes again, on the stream: nobody has acknowledged it. */
   readonly byDatagram: boolean;
 }
@@ -37,12 +36,12 @@ export class Reorder {
     return true;
   }
 
-  /** A run whose turn it is, if any, where everything up to and with `seq` was seen. */
-  take(seq: number, streamOnly: boolean): Run | undefined {
-    const next = this.#held.find((one) => !(streamOnly && one.byDatagram));
-    if (next === undefined || next.firstSeq > seq + 1) return undefined;
-    this.#drop(next);
-    return next;
+  /** A run whose turn it is, if any, where `next` is the first seq that was not seen. */
+  take(next: number, streamOnly: boolean): Run | undefined {
+    const first = this.#held.find((one) => !(streamOnly && one.byDatagram));
+    if (!first || first.firstSeq > next) return undefined;
+    this.#drop(first);
+    return first;
   }
 
   #drop(run: Run): void {
@@ -50,15 +49,15 @@ export class Reorder {
     this.#count(run, -1);
   }
 
-  #count({ events, size }: Run, sign: number): void {
-    this.#events += sign * events.length;
-    this.#bytes += sign * size;
+  #count({ count, bytes }: Run, sign: number): void {
+    this.#events += sign * count;
+    this.#bytes += sign * bytes.length;
   }
 }
 
 /** Whether all of `other` is in `one`, and `one` is no less sure to stay. */
 function replaces(one: Run, other: Run): boolean {
-  const last = one.firstSeq + one.events.length;
-  const holds = one.firstSeq <= other.firstSeq && last >= other.firstSeq + other.events.length;
+  const end = one.firstSeq + one.count;
+  const holds = one.firstSeq <= other.firstSeq && end >= other.firstSeq + other.count;
   return holds && (other.byDatagram || !one.byDatagram);
 }
