@@ -22,9 +22,6 @@ export const RETRYABLE =
 export const RESTART = ${list(where(({ retry }) => retry === "snapshot"))};
 /** Another token can help. */
 export const RENEW = ${list(where(({ retry }) => retry === "token"))};
-/** About the connection. */
-export const CONNECTION =
-  ${list(where((one) => one.class === "connection"))};
 `;
 }
 

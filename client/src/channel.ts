@@ -1,10 +1,8 @@
 // A channel as its user has it: batches to iterate over, a store to render from, and two ways to end it.
 
-import type { From } from "./session/cursor.js";
-import { type Batch, type ChannelMetrics, Feed } from "./session/feed.js";
+import type { Batch, ChannelMetrics, Feed, Follower } from "./session/feed.js";
 import type { ChannelSnapshot } from "./snapshot.js";
-import { type Frames, type Readable, Store } from "./store.js";
-import type { Delivery } from "./wire/session.js";
+import type { Readable } from "./store.js";
 
 /** What a channel asks of its client. */
 export interface ChannelOwner {
@@ -19,48 +17,23 @@ const WAITING_EVENTS_MAX = 16_384;
 export class Channel implements AsyncIterable<Batch>, AsyncDisposable, Readable<ChannelSnapshot> {
   readonly #owner: ChannelOwner;
   readonly #feed: Feed;
-  readonly #store: Store<ChannelSnapshot>;
-  readonly #iterators = new Set<Iteration>();
+  /** Calls the listener after each change, at most once per animation frame. */
+  readonly subscribe: (listener: () => void) => () => void;
+  /** What the channel says so far; the same value until the next change. */
+  readonly getSnapshot: () => ChannelSnapshot;
 
   /** Made by `Client.subscribe`. */
-  constructor(
-    owner: ChannelOwner,
-    id: string,
-    from: From,
-    delivery: Delivery,
-    now: number,
-    frames: Frames,
-  ) {
+  constructor(owner: ChannelOwner, feed: Feed) {
     this.#owner = owner;
-    this.#feed = new Feed(id, from, delivery, now, {
-      batch: (batch) => {
-        for (const one of this.#iterators) one.push(batch);
-      },
-      changed: () => {
-        this.#store.touch();
-        if (this.#feed.over) for (const one of this.#iterators) one.wake();
-      },
-    });
-    this.#store = new Store(() => this.#feed.snapshot(), frames);
-    this.subscribe = this.#store.subscribe;
-    this.getSnapshot = this.#store.getSnapshot;
+    this.#feed = feed;
+    this.subscribe = feed.subscribe;
+    this.getSnapshot = feed.getSnapshot;
   }
 
   /** The channel's id. */
   get id(): string {
     return this.#feed.channel;
   }
-
-  /** @internal The client's side of this channel. */
-  get feed(): Feed {
-    return this.#feed;
-  }
-
-  /** Calls the listener after each change, at most once per animation frame. */
-  readonly subscribe: (listener: () => void) => () => void;
-
-  /** What the channel says so far; the same value until the next change. */
-  readonly getSnapshot: () => ChannelSnapshot;
 
   /** What was counted so far. */
   metrics(): ChannelMetrics {
@@ -87,62 +60,63 @@ export class Channel implements AsyncIterable<Batch>, AsyncDisposable, Readable<
    * those and then the rest. Ends with the channel; throws a `TokenwayError` if it fails.
    */
   [Symbol.asyncIterator](): AsyncIterator<Batch> {
-    const iteration = new Iteration(this.#feed, () => this.#iterators.delete(iteration));
-    this.#iterators.add(iteration);
-    return iteration;
+    const waiting = new Waiting(this.#feed);
+    return waiting.batches();
   }
 }
 
-class Iteration implements AsyncIterator<Batch> {
+/** What waits for one who iterates. */
+class Waiting implements Follower {
   readonly #feed: Feed;
-  readonly #done: () => void;
   #queue: Batch[] = [];
-  #waiting = 0;
-  #sleepers: (() => void)[] = [];
+  #events = 0;
+  #wake: () => void = () => undefined;
 
-  constructor(feed: Feed, done: () => void) {
+  constructor(feed: Feed) {
     this.#feed = feed;
-    this.#done = done;
-    const { events, snapshots } = feed.metrics();
-    if (events + snapshots > 0) this.#collapse();
+    feed.followers.add(this);
+    if (feed.received > 0) this.#collapse();
   }
 
   push(batch: Batch): void {
     this.#queue.push(batch);
-    this.#waiting += batch.kind === "events" ? batch.events.length : 1;
-    if (this.#waiting > WAITING_EVENTS_MAX) this.#collapse();
+    if (batch.kind === "events") this.#events += batch.events.length;
+    if (this.#events > WAITING_EVENTS_MAX) this.#collapse();
     this.wake();
   }
 
   wake(): void {
-    for (const wake of this.#sleepers.splice(0)) wake();
+    this.#wake();
   }
 
-  async next(): Promise<IteratorResult<Batch>> {
-    for (;;) {
-      const batch = this.#queue.shift();
-      if (batch !== undefined) {
-        this.#waiting -= batch.kind === "events" ? batch.events.length : 1;
-        return { value: batch, done: false };
+  async *batches(): AsyncGenerator<Batch, undefined> {
+    try {
+      for (;;) {
+        let runs = 0;
+        while (this.#queue[runs]?.kind === "events") runs += 1;
+        // Events that wait follow one another: a replay is one batch.
+        const taken = this.#queue.splice(0, runs || 1);
+        const [first] = taken;
+        if (first) {
+          const events = taken.flatMap((one) => (one.kind === "events" ? one.events : []));
+          this.#events -= events.length;
+          yield first.kind === "events" ? { ...first, events } : first;
+        } else if (this.#feed.over) {
+          if (this.#feed.error) throw this.#feed.error;
+          return;
+        } else {
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+        }
       }
-      if (this.#feed.over) {
-        this.#done();
-        if (this.#feed.error) throw this.#feed.error;
-        return { value: undefined, done: true };
-      }
-      await new Promise<void>((resolve) => {
-        this.#sleepers.push(resolve);
-      });
+    } finally {
+      this.#feed.followers.delete(this);
     }
-  }
-
-  async return(): Promise<IteratorResult<Batch>> {
-    this.#done();
-    return { value: undefined, done: true };
   }
 
   #collapse(): void {
     this.#queue = [{ kind: "snapshot", cause: "lagged", state: this.#feed.snapshot() }];
-    this.#waiting = 1;
+    this.#events = 0;
   }
 }

@@ -1,13 +1,12 @@
 // One session with a gateway, handing out channels. Whatever happens to the connection happens beneath them.
 
 import { Channel } from "./channel.js";
-import { errorOf, type TokenwayError } from "./errors.js";
+import { ConnectionError, refusalOf, renews, type TokenwayError } from "./errors.js";
 import type { ClientSnapshot, ConnectOptions, SubscribeOptions } from "./options.js";
 import { Aliases } from "./session/aliases.js";
 import { type Clock, systemClock } from "./session/clock.js";
 import { onWire } from "./session/cursor.js";
-import type { Feed, Outcome } from "./session/feed.js";
-import { Memory } from "./session/memory.js";
+import { Feed, type Outcome } from "./session/feed.js";
 import { watchPage } from "./session/page.js";
 import { Recoveries } from "./session/recovery.js";
 import { type Body, Requests } from "./session/requests.js";
@@ -47,6 +46,8 @@ export class Client implements AsyncDisposable {
   readonly #frameIntervalMs: number | undefined;
   readonly #feeds = new Set<Feed>();
   readonly #aliases = new Aliases();
+  /** The links that have said hello, oldest first: the live one, and one that is to replace it. */
+  #links: readonly number[] = [];
   readonly #recoveries = new Recoveries();
   readonly #unhook: () => void;
   #share: Share | undefined;
@@ -90,7 +91,7 @@ export class Client implements AsyncDisposable {
         },
         transports,
         tokens: this.#tokens,
-        memory: new Memory(`${url ?? info?.websocket ?? ""}`),
+        gateway: `${url ?? info?.websocket}`,
         clock,
         random,
       },
@@ -108,17 +109,14 @@ export class Client implements AsyncDisposable {
   /** Reads a channel. Each call is a subscription of its own. */
   subscribe(channel: string, options: SubscribeOptions = {}): Channel {
     const { from = "beginning", delivery = "stream" } = options;
-    const one = new Channel(this, channel, from, delivery, this.#clock.now(), this.#frames);
+    const feed = new Feed(channel, from, delivery, this.#clock.now(), this.#frames);
     const error = this.#error();
-    if (error) {
-      one.feed.fail(error);
-      return one;
-    }
-    this.#feeds.add(one.feed);
+    if (error) feed.fail(error);
+    else this.#feeds.add(feed);
     // A link to come has it in its hello; one that has said hello gets a message.
-    const link = this.#aliases.newest;
-    if (link !== undefined) this.#resubscribe(link, one.feed);
-    return one;
+    const link = this.#links.at(-1);
+    if (link) this.#resubscribe(link, feed);
+    return new Channel(this, feed);
   }
 
   /** Stops a generation of the channel, or all that run. Repeated after a drop until it is answered. */
@@ -179,21 +177,17 @@ export class Client implements AsyncDisposable {
   }
 
   #ask(body: Body, idempotent: boolean): Promise<Published | undefined> {
-    const error = this.#error();
-    if (error) return Promise.reject(error);
     return this.#requests.ask(this.#session.nextRequest(), body, idempotent);
   }
 
   /** Tells a running session; the next one has them in its hello. */
   #show(tokens: readonly string[]): void {
-    const link = this.#session.live;
-    const body = { case: "addTokens", value: { tokens } } as const;
-    if (link !== undefined && tokens.length > 0) this.#session.send(link, { request: 0, body });
+    this.#session.say(this.#session.live, { case: "addTokens", value: { tokens } });
   }
 
   #hello(link: number): Hello {
     // The others were attempts that came to nothing.
-    this.#aliases.open(link, this.#session.live);
+    this.#links = [...this.#links.filter((one) => one === this.#session.live), link];
     return {
       protocol: PROTOCOL,
       client: CLIENT_NAME,
@@ -205,23 +199,19 @@ export class Client implements AsyncDisposable {
   }
 
   #attach(link: number, feed: Feed): Subscribe {
-    const alias = this.#aliases.attach(link, feed);
+    const { alias } = this.#aliases.attach(link, feed);
     const { channel, delivery } = feed;
     return { alias, channel, from: onWire(feed.attach()), times: false, delivery };
   }
 
   #resubscribe(link: number, feed: Feed): void {
     this.#leave(feed);
-    const value = this.#attach(link, feed);
-    const request = this.#session.nextRequest();
-    this.#session.send(link, { request, body: { case: "subscribe", value } });
+    this.#session.say(link, { case: "subscribe", value: this.#attach(link, feed) });
   }
 
   #leave(feed: Feed): void {
-    const at = this.#aliases.placeOf(feed);
-    if (!at) return;
-    const body = { case: "unsubscribe", value: { alias: at.alias } } as const;
-    this.#session.send(at.link, { request: 0, body });
+    const value = feed.place;
+    if (value) this.#session.say(value.link, { case: "unsubscribe", value });
   }
 
   #control(link: number, control: Control): void {
@@ -232,18 +222,18 @@ export class Client implements AsyncDisposable {
       return;
     }
     const alias = body?.case === "subscribed" || body?.case === "refused" ? body.value.alias : 0;
-    const feed = this.#aliases.find(link, alias);
+    const feed = this.#aliases.find(alias);
     if (alias === 0) this.#requests.answer(control);
     else if (body?.case === "subscribed") {
       if (feed?.subscribed(body.value)) this.#backAgain();
-      if (feed?.over) this.#aliases.giveUp({ link, alias });
+      if (feed?.over) this.#aliases.detach(feed);
     } else if (body?.case === "refused" && feed) {
       this.#follow(link, feed, feed.refused(body.value, this.#tokens.renewable));
     }
   }
 
   #frame(link: number, frame: Frame, size: number, byDatagram: boolean): void {
-    const feed = this.#aliases.find(link, frame.alias);
+    const feed = this.#aliases.find(frame.alias);
     if (!feed) return;
     const before = feed.received;
     const now = this.#clock.now();
@@ -258,14 +248,12 @@ export class Client implements AsyncDisposable {
       const again = (): void => {
         if (this.#session.live === link && !feed.over) this.#resubscribe(link, feed);
       };
-      this.#tokens.renew().then(again, (error: Error) => {
-        feed.fail(errorOf("unauthorized", `no token could be fetched: ${error?.message}`));
-      });
+      // Where none can be fetched now, that is tried again, and a hello takes the feed along.
+      this.#tokens.renew().then(again, () => undefined);
     } else if (outcome === "over") {
       this.#feeds.delete(feed);
       // The end may overtake Subscribed, which may still tell the epoch: the alias is kept for it.
       if (feed.acknowledged) this.#aliases.detach(feed);
-      else this.#aliases.retire(feed);
     }
   }
 
@@ -275,23 +263,23 @@ export class Client implements AsyncDisposable {
   }
 
   #live(link: number): void {
-    this.#aliases.keep(link);
-    this.#requests.connected((message) => this.#session.send(link, message));
+    this.#links = [link];
+    this.#requests.connected((body, request) => this.#session.say(link, body, request));
     if (this.#feeds.size === 0) this.#backAgain();
   }
 
   #lost(link: number): void {
-    this.#aliases.drop(link);
+    this.#links = this.#links.filter((one) => one !== link);
     this.#requests.disconnected();
     this.#welcome = undefined;
     const dropping = this.#droppingMs;
-    const cause = dropping === undefined ? "lost" : "dropped";
     const { name } = this.#session.model.phase;
-    this.#recoveries.lost(name === "asleep" ? "slept" : cause, this.#clock.now(), dropping ?? 0);
+    const cause = name === "asleep" ? "slept" : dropping === undefined ? "lost" : "dropped";
+    this.#recoveries.lost(cause, this.#clock.now(), dropping ?? 0);
   }
 
   #backAgain(): void {
-    const kind = this.#session.kindOf(this.#aliases.newest ?? 0);
+    const kind = this.#session.kindOf(this.#links.at(-1) ?? 0);
     if (this.#recoveries.back(this.#clock.now(), kind)) this.#status.touch();
   }
 
@@ -307,13 +295,15 @@ export class Client implements AsyncDisposable {
       else feed.fail(error);
     }
     this.#feeds.clear();
-    this.#aliases.clear();
+    this.#links = [];
   }
 
   /** Why the session is over, if it is. */
   #error(): TokenwayError | undefined {
     const { phase } = this.#session.model;
-    return phase.name === "closed" ? errorOf(phase.code, phase.message) : undefined;
+    if (phase.name !== "closed") return undefined;
+    const { code, message } = phase;
+    return renews(code) ? refusalOf(code, message) : new ConnectionError(code, message);
   }
 
   #snapshot(): ClientSnapshot {
@@ -323,8 +313,7 @@ export class Client implements AsyncDisposable {
     return {
       state: phase.name,
       transport: link === undefined ? undefined : this.#session.kindOf(link),
-      shared:
-        this.#share && link !== undefined ? (this.#share.leads ? "leads" : "follows") : undefined,
+      shared: link === undefined ? undefined : this.#share?.role,
       rttMs,
       welcome: this.#welcome,
       recoveries: this.#recoveries.all,

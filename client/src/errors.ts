@@ -1,6 +1,6 @@
 // The errors that leave this package. Their codes are one table with the gateway's, proto/codes.json.
 
-import { CONNECTION, type ErrorCode, RENEW, RESTART, RETRYABLE } from "./wire/codes.js";
+import { type ErrorCode, RENEW, RESTART, RETRYABLE } from "./wire/codes.js";
 
 export type { ErrorCode };
 
@@ -43,12 +43,6 @@ export class RequestError extends TokenwayError {
   override readonly name = "RequestError";
 }
 
-/** The error of a code. */
-export function errorOf(code: string, message: string): TokenwayError {
-  const kind = among(CONNECTION, code)
-    ? ConnectionError
-    : renews(code)
-      ? AccessError
-      : RequestError;
-  return new kind(code, message);
-}
+/** What the gateway says no with. */
+export const refusalOf = (code: string, message: string): TokenwayError =>
+  new (renews(code) ? AccessError : RequestError)(code, message);

@@ -12,8 +12,7 @@ export function sharing(
   transports: readonly Transport[],
   clock: Clock,
 ): Promise<Share | undefined> | undefined {
-  if (share === false || typeof location === "undefined") return undefined;
-  if (typeof BroadcastChannel === "undefined" || !navigator.locks) return undefined;
+  if (share === false || !globalThis.location || !globalThis.navigator?.locks) return undefined;
   // Tokens that are fetched do not tell whose they are.
   if (typeof tokens === "function" && typeof share !== "string") return undefined;
   const who = typeof share === "string" ? { share } : tokens;

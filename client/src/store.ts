@@ -57,12 +57,11 @@ export class Store<T> implements Readable<T> {
   readonly #make: () => T;
   readonly #frames: Frames;
   readonly #listeners = new Set<() => void>();
-  #value: T;
+  #value: T | undefined;
 
   constructor(make: () => T, frames: Frames) {
     this.#make = make;
     this.#frames = frames;
-    this.#value = make();
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -70,7 +69,10 @@ export class Store<T> implements Readable<T> {
     return () => this.#listeners.delete(listener);
   };
 
-  readonly getSnapshot = (): T => this.#value;
+  readonly getSnapshot = (): T => {
+    this.#value ??= this.#make();
+    return this.#value;
+  };
 
   /** What the value is made from has changed. */
   touch(): void {

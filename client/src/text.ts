@@ -2,30 +2,21 @@
 // of any length is a few strings, so that what one more piece costs does not depend on how many came before.
 
 interface Grown {
-  /** Blocks that are full, and where each of them begins. */
+  /** Each as long as `BLOCK`. */
   readonly blocks: string[];
-  readonly starts: number[];
-  /** What follows them. */
+  /** What follows them, shorter than that. */
   open: string;
-  length: number;
-  /** The first `joinedCount` blocks as one string. */
+  /** As many of the blocks as were asked for, as one string. */
   joined: string;
-  joinedCount: number;
 }
 
-/** A block is full at this length; what is open is read whole for each view. */
 const BLOCK = 4096;
+
+const lengthOf = ({ blocks, open }: Grown): number => blocks.length * BLOCK + open.length;
 
 /** The one that appends. */
 export class TextBuffer {
-  readonly #all: Grown = {
-    blocks: [],
-    starts: [],
-    open: "",
-    length: 0,
-    joined: "",
-    joinedCount: 0,
-  };
+  readonly #all: Grown = { blocks: [], open: "", joined: "" };
 
   constructor(text = "") {
     this.append(text);
@@ -34,11 +25,10 @@ export class TextBuffer {
   append(text: string): void {
     const all = this.#all;
     all.open += text;
-    all.length += text.length;
-    if (all.open.length < BLOCK) return;
-    all.starts.push(all.length - all.open.length);
-    all.blocks.push(all.open);
-    all.open = "";
+    while (all.open.length >= BLOCK) {
+      all.blocks.push(all.open.slice(0, BLOCK));
+      all.open = all.open.slice(BLOCK);
+    }
   }
 
   /** The text as it is now; costs the same however long it is. */
@@ -56,25 +46,22 @@ export class TextView {
   /** Made by the package. */
   constructor(all: Grown) {
     this.#all = all;
-    this.length = all.length;
+    this.length = lengthOf(all);
   }
 
   /** The whole text. */
   toString(): string {
     const all = this.#all;
-    const { blocks } = all;
-    while (all.joinedCount < blocks.length) all.joined += blocks[all.joinedCount++];
-    const { joined, open } = all;
-    if (joined.length >= this.length) return joined.slice(0, this.length);
-    return joined + open.slice(0, this.length - joined.length);
+    const { blocks, open } = all;
+    all.joined += blocks.slice(all.joined.length / BLOCK).join("");
+    return (all.joined + open).slice(0, this.length);
   }
 
   /** What follows the first `at` units; costs only as much as there is of it. */
   after(at: number): string {
-    const { blocks, starts, open, length } = this.#all;
-    let from = blocks.length;
-    while (from > 0 && (starts[from] ?? length - open.length) > at) from -= 1;
-    const start = starts[from] ?? length - open.length;
-    return (blocks.slice(from).join("") + open).slice(Math.max(0, at - start), this.length - start);
+    const { blocks, open } = this.#all;
+    const skipped = Math.min(blocks.length, Math.floor(at / BLOCK));
+    const tail = blocks.slice(skipped).join("") + open;
+    return tail.slice(at - skipped * BLOCK, this.length - skipped * BLOCK);
   }
 }

@@ -33,13 +33,13 @@ export function beatOn(turn: Turn, beat: Heartbeat): void {
 /** Asks for a sign of life. */
 export function ping(turn: Turn): void {
   const { model, now } = turn;
-  const { phase, nextNonce: nonce } = model;
+  const { phase, next: nonce } = model;
   if (phase.name !== "live") return;
   const { pings, interval } = phase.beat;
   // The oldest one is what the watchdog counts from; of the others a few serve to measure.
   const before = pings.slice(0, pings.length < 16 ? 16 : 8);
   turn.beat({ pings: [...before, [nonce, now]], nextPing: now + interval });
-  turn.know({ nextNonce: nonce + 1 });
+  turn.know({ next: nonce + 1 });
   turn.say({ type: "ping", attempt: phase.link, nonce });
 }
 

@@ -17,7 +17,7 @@ import type { Turn } from "./turn.js";
 /** An attempt in place of the one before it, beside the live link if there is one. */
 export function dial(turn: Turn, { since, unanswered }: Episode = begins(turn.now)): void {
   const { model, now, random } = turn;
-  const { nextAttempt: id, winner: first, strikes, phase } = model;
+  const { next: id, winner: first, strikes, phase } = model;
   const known = situation(turn, { since, unanswered });
   const slot = slotMs(known, random);
   const alone = first && known.elapsedMs < LOYAL_MS;
@@ -27,7 +27,7 @@ export function dial(turn: Turn, { since, unanswered }: Episode = begins(turn.no
   const last = kinds.filter((kind) => (strikes[kind] ?? 0) >= STRIKES_MAX);
   turn.hangUp(model.pending?.id);
   turn.know({
-    nextAttempt: id + 1,
+    next: id + 1,
     pending: {
       since,
       unanswered,

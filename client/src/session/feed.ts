@@ -1,12 +1,14 @@
 // One subscription: what arrives for it goes through the cursor into the fold and to whoever iterates.
 // It says what should happen next and does none of it: attaching and asking again is the client's.
 
-import { errorOf, renews, restarts, type TokenwayError } from "../errors.js";
+import { ConnectionError, refusalOf, renews, restarts, type TokenwayError } from "../errors.js";
 import { Fold } from "../fold.js";
 import type { ChannelSnapshot } from "../snapshot.js";
+import { type Frames, Store } from "../store.js";
 import type { ChannelEvent } from "../wire/event.js";
 import type { End, Frame, Rewind, Snapshot } from "../wire/frame.js";
 import type { Delivery, Refused, Subscribed } from "../wire/session.js";
+import type { Place } from "./aliases.js";
 import {
   advance,
   attach,
@@ -58,21 +60,24 @@ export type Batch =
   /** What was seen past `validThrough` did not survive; a snapshot follows if that is less than you had. */
   | { readonly kind: "rewind"; readonly validThrough: number; readonly epoch: string };
 
-/** Who wants to know. */
-export interface FeedListener {
-  batch(batch: Batch): void;
-  changed(): void;
+/** Who follows event by event. */
+export interface Follower {
+  push(batch: Batch): void;
+  /** Nothing more will come. */
+  wake(): void;
 }
 
 /** A gateway that leaves gaps again and again will not stop: give up instead of asking for ever. */
 const FRUITLESS_MAX = 8;
 
 /** One subscription's state. */
-export class Feed {
+export class Feed extends Store<ChannelSnapshot> {
   readonly channel: string;
   /** How events are wanted. */
   readonly delivery: Delivery;
-  readonly #listener: FeedListener;
+  /** Where it is attached; kept by `Aliases`. */
+  place: Place | undefined;
+  readonly followers = new Set<Follower>();
   readonly #fold = new Fold();
   readonly #askedAt: number;
   #progress: Progress;
@@ -93,23 +98,17 @@ export class Feed {
     firstEventMs: undefined as number | undefined,
   };
 
-  constructor(
-    channel: string,
-    from: From,
-    delivery: Delivery,
-    now: number,
-    listener: FeedListener,
-  ) {
+  constructor(channel: string, from: From, delivery: Delivery, now: number, frames: Frames) {
+    super(() => this.snapshot(), frames);
     this.channel = channel;
     this.delivery = delivery;
     this.#progress = begin(from);
     this.#askedAt = now;
-    this.#listener = listener;
   }
 
   /** Whether anything can still come. */
   get over(): boolean {
-    return this.#status === "ended" || this.#status === "failed" || this.#status === "detached";
+    return this.#status !== "pending" && this.#status !== "open";
   }
 
   /** Whether the attachment of now was answered. */
@@ -161,7 +160,7 @@ export class Feed {
     for (const { index, started } of news.generations) this.#fold.introduce(index, started);
     // Its snapshot comes on a stream of its own and may be late: until then nothing is known of how things stand.
     if (this.#status === "pending" && !progress.awaitsSnapshot) this.#status = "open";
-    this.#listener.changed();
+    this.touch();
     return complete;
   }
 
@@ -174,7 +173,7 @@ export class Feed {
       return "again";
     }
     this.#acknowledged = true;
-    this.fail(errorOf(news.code, news.message));
+    this.fail(refusalOf(news.code, news.message));
     return "over";
   }
 
@@ -211,7 +210,12 @@ export class Feed {
 
   #close(status: ChannelSnapshot["status"]): void {
     this.#status = status;
-    this.#listener.changed();
+    this.touch();
+    for (const one of this.followers) one.wake();
+  }
+
+  #tell(batch: Batch): void {
+    for (const one of this.followers) one.push(batch);
   }
 
   #takeSnapshot(news: Snapshot): void {
@@ -220,15 +224,15 @@ export class Feed {
     this.#progress = snapshotted(this.#progress, news);
     this.#fold.replace(news);
     if (this.#status === "pending") this.#status = "open";
-    this.#listener.batch({ kind: "snapshot", cause: news.cause, state: this.snapshot() });
-    this.#listener.changed();
+    this.#tell({ kind: "snapshot", cause: news.cause, state: this.snapshot() });
+    this.touch();
   }
 
   #takeRewind(news: Rewind): void {
     this.#progress = rewound(this.#progress, news);
     const { validThrough, epoch } = news;
-    this.#listener.batch({ kind: "rewind", validThrough, epoch });
-    this.#listener.changed();
+    this.#tell({ kind: "rewind", validThrough, epoch });
+    this.touch();
   }
 
   #takeEvents(firstSeq: number, events: readonly ChannelEvent[], now: number): Outcome {
@@ -246,8 +250,8 @@ export class Feed {
     this.#metrics.events += fresh.length;
     this.#metrics.firstEventMs ??= now - this.#askedAt;
     if (this.#status === "pending") this.#status = "open";
-    this.#listener.batch({ kind: "events", firstSeq: first, events: fresh });
-    this.#listener.changed();
+    this.#tell({ kind: "events", firstSeq: first, events: fresh });
+    this.touch();
     return "fine";
   }
 
@@ -266,7 +270,7 @@ export class Feed {
     this.#metrics.gaps += 1;
     this.#fruitless += 1;
     if (this.#fruitless < FRUITLESS_MAX) return "again";
-    this.fail(errorOf("gap", "the gateway leaves events out again and again"));
+    this.fail(new ConnectionError("gap", "events are missing again and again"));
     return "over";
   }
 }

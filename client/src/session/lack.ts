@@ -8,5 +8,5 @@ export function lackOf(
   info: ConnectInfo | undefined,
 ): string | undefined {
   const lacks = transports.map((one) => one.lack(info));
-  return lacks.includes(undefined) ? undefined : lacks.join(", ") || "connect was given none";
+  return lacks.includes(undefined) ? undefined : lacks.join(", ") || "none was given";
 }

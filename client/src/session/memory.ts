@@ -8,33 +8,23 @@ export type Remembered = Pick<Model, "winner" | "strikes">;
 /** Longer ago it may have been another network. */
 const KEPT_MS = 300_000;
 
-/** Where it is kept: the tab's session storage, or nowhere. */
-export class Memory {
-  readonly #key: string;
-  #kept = "";
-
-  constructor(gateway: string) {
-    this.#key = `tokenway:${gateway}`;
-  }
-
-  load(wall: number): Partial<Remembered> {
-    try {
-      const { at, winner, strikes } = JSON.parse(sessionStorage.getItem(this.#key) ?? "");
-      return wall - at < KEPT_MS ? { winner, strikes } : {};
-    } catch {
-      return {};
-    }
-  }
-
-  /** Writes only what is new. */
-  save({ winner, strikes }: Remembered, wall: number): void {
-    const kept = JSON.stringify({ winner, strikes });
-    if (kept === this.#kept) return;
-    this.#kept = kept;
-    try {
-      sessionStorage.setItem(this.#key, JSON.stringify({ at: wall, winner, strikes }));
-    } catch {
-      // No storage, or none for this page: the next one finds out by itself.
-    }
+/** Reads it from the tab's session storage, if there is one. */
+export function recall(gateway: string, wall: number): Partial<Remembered> {
+  try {
+    const [at, kept] = JSON.parse(sessionStorage[keyOf(gateway)]);
+    return wall - at < KEPT_MS ? kept : {};
+  } catch {
+    return {};
   }
 }
+
+/** Keeps it there. */
+export function remember(gateway: string, { winner, strikes }: Remembered, wall: number): void {
+  try {
+    sessionStorage[keyOf(gateway)] = JSON.stringify([wall, { winner, strikes }]);
+  } catch {
+    // No storage, or none for this page: the next one finds out by itself.
+  }
+}
+
+const keyOf = (gateway: string): string => `tokenway:${gateway}`;

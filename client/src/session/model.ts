@@ -72,8 +72,8 @@ export interface Model {
   readonly visible: boolean;
   /** Whether the browser believes that there is a network. */
   readonly online: boolean;
-  readonly nextAttempt: number;
-  readonly nextNonce: number;
+  /** The number of the next attempt or ping. */
+  readonly next: number;
   /** The carrier that worked last on this network. */
   readonly winner: TransportKind | undefined;
   /** How many times in a row a carrier opened on this network and nothing came of it. */
@@ -135,8 +135,7 @@ export const initial: Model = {
   pending: undefined,
   visible: true,
   online: true,
-  nextAttempt: 1,
-  nextNonce: 1,
+  next: 1,
   winner: undefined,
   strikes: {},
   learnedMs: undefined,

@@ -10,22 +10,21 @@ interface Network extends EventTarget {
 
 /** Tells of the page; the returned function ends that. */
 export function watchPage(tell: (event: SessionEvent) => void): () => void {
-  const ends: (() => void)[] = [];
+  const end = new AbortController();
   const on = (target: EventTarget | undefined, names: string, listener: () => void): void => {
     for (const name of names.split(" ")) {
-      target?.addEventListener?.(name, listener);
-      ends.push(() => target?.removeEventListener?.(name, listener));
+      target?.addEventListener?.(name, listener, { signal: end.signal });
     }
   };
   const { document, navigator } = globalThis;
   const visible = (): void => tell({ type: "visible", visible: !document.hidden });
-  const online = (): void => tell({ type: "online", online: navigator.onLine !== false });
+  const online = (): void => tell({ type: "online", online: navigator.onLine });
   on(document, "visibilitychange", visible);
   // Whatever is open keeps a page out of the back/forward cache, and is dead when a frozen page comes back.
-  on(document, "freeze", () => tell({ type: "sleep" }));
-  on(document, "resume", () => tell({ type: "wake" }));
-  on(globalThis, "pagehide", () => tell({ type: "sleep" }));
-  on(globalThis, "pageshow", () => tell({ type: "wake" }));
+  for (const target of [document, globalThis]) {
+    on(target, "freeze pagehide", () => tell({ type: "sleep" }));
+    on(target, "resume pageshow", () => tell({ type: "wake" }));
+  }
   on(globalThis, "online offline", online);
   const network: Network | undefined = (navigator as { connection?: Network } | undefined)
     ?.connection;
@@ -38,7 +37,5 @@ export function watchPage(tell: (event: SessionEvent) => void): () => void {
   });
   if (document?.hidden) visible();
   if (navigator?.onLine === false) online();
-  return () => {
-    for (const end of ends) end();
-  };
+  return () => end.abort();
 }

@@ -98,7 +98,7 @@ describe("a keyring", () => {
     expect([ring.renewable, ring.spoil()]).toEqual([false, false]);
   });
 
-  it("believes once that others can help, not again and again", async () => {
+  it("believes a few times that others can help, and not for ever", async () => {
     let count = 0;
     const clock = new ManualClock();
     const ring = new Keyring(
@@ -109,11 +109,11 @@ describe("a keyring", () => {
     );
     await ring.fresh();
     expect(ring.all).toEqual(["1"]);
-    expect(ring.spoil()).toBe(true);
+    for (let at = 2; at <= 6; at++) {
+      expect(ring.spoil()).toBe(true);
+      await ring.fresh();
+      expect(ring.all.at(-1)).toBe(`${at}`);
+    }
     expect(ring.spoil()).toBe(false);
-    await ring.fresh();
-    expect(ring.all).toEqual(["1", "2"]);
-    clock.advance(20_000);
-    expect(ring.spoil()).toBe(true);
   });
 });

@@ -1,13 +1,15 @@
 // Requests that wait for their answers, across drops: what may be repeated is repeated, the rest fails and says so.
 
-import { errorOf, type TokenwayError } from "../errors.js";
+import { ConnectionError, refusalOf, type TokenwayError } from "../errors.js";
 import type { ClientMessage, Control, Published } from "../wire/session.js";
 
 /** What is asked. */
 export type Body = Exclude<ClientMessage["body"], undefined>;
 
+type Send = (body: Body, request: number) => void;
+
 interface Waiting {
-  readonly message: ClientMessage;
+  readonly body: Body;
   /** Carrying it out twice is the same as once. */
   readonly idempotent: boolean;
   sent: boolean;
@@ -18,56 +20,51 @@ interface Waiting {
 /** The requests of one client. Each is bounded by the promise its caller holds. */
 export class Requests {
   readonly #waiting = new Map<number, Waiting>();
-  #send: ((message: ClientMessage) => void) | undefined;
+  #send: Send | undefined;
+  #error: TokenwayError | undefined;
 
   /** Sends now or when next connected. */
   ask(request: number, body: Body, idempotent: boolean): Promise<Published | undefined> {
     return new Promise((resolve, reject) => {
-      const message: ClientMessage = { request, body };
-      const one: Waiting = { message, idempotent, sent: false, resolve, reject };
-      this.#waiting.set(request, one);
-      this.#transmit(one);
+      if (this.#error) return reject(this.#error);
+      this.#waiting.set(request, { body, idempotent, sent: false, resolve, reject });
+      if (this.#send) this.connected(this.#send);
     });
   }
 
   /** A link is up. */
-  connected(send: (message: ClientMessage) => void): void {
+  connected(send: Send): void {
     this.#send = send;
-    for (const one of this.#waiting.values()) this.#transmit(one);
+    for (const [request, one] of this.#waiting) {
+      if (!one.sent) send(one.body, request);
+      one.sent = true;
+    }
   }
 
   /** The link is down. */
   disconnected(): void {
     this.#send = undefined;
     for (const [request, one] of this.#waiting) {
-      if (!one.sent || one.idempotent) continue;
-      this.#waiting.delete(request);
-      one.reject(errorOf("connection_lost", "lost before the answer: it may have had an effect"));
+      if (one.sent && !one.idempotent) {
+        this.#waiting.delete(request);
+        one.reject(new ConnectionError("connection_lost", "lost before the answer"));
+      }
+      one.sent = false;
     }
   }
 
-  /** Everything that waits fails. */
+  /** Everything that waits fails, and all that is asked from now on. */
   fail(error: TokenwayError): void {
-    this.#send = undefined;
+    this.#error = error;
     for (const one of this.#waiting.values()) one.reject(error);
     this.#waiting.clear();
   }
 
   answer({ request, body }: Control): void {
     const one = this.#waiting.get(request);
-    if (one === undefined || body === undefined) return;
+    if (!one) return;
     this.#waiting.delete(request);
-    if (body.case === "refused") {
-      const { code, message } = body.value;
-      one.reject(errorOf(code, message));
-    } else {
-      one.resolve(body.case === "published" ? body.value : undefined);
-    }
-  }
-
-  #transmit(one: Waiting): void {
-    if (this.#send === undefined) return;
-    one.sent = true;
-    this.#send(one.message);
+    if (body?.case === "refused") one.reject(refusalOf(body.value.code, body.value.message));
+    else one.resolve(body?.case === "published" ? body.value : undefined);
   }
 }

@@ -8,7 +8,7 @@ import { WireError } from "../wire/protobuf.js";
 import { ClientMessage, type Control, type Hello, ServerMessage } from "../wire/session.js";
 import type { Clock } from "./clock.js";
 import { lackOf } from "./lack.js";
-import type { Memory } from "./memory.js";
+import { recall, remember } from "./memory.js";
 import { type Command, initial, type Model, type SessionEvent } from "./model.js";
 import { type Race, race } from "./race.js";
 import { step, wakeAt } from "./state.js";
@@ -35,7 +35,8 @@ export interface SessionWorld {
   readonly info: InfoSource;
   readonly transports: readonly Transport[];
   readonly tokens: Keyring;
-  readonly memory: Memory;
+  /** Names the gateway to the tab's memory. */
+  readonly gateway: string;
   readonly clock: Clock;
   readonly random: () => number;
 }
@@ -57,7 +58,7 @@ export class Session {
   constructor(host: SessionHost, world: SessionWorld) {
     this.#host = host;
     this.#world = world;
-    this.#model = { ...initial, ...world.memory.load(world.clock.wall()) };
+    this.#model = { ...initial, ...recall(world.gateway, world.clock.wall()) };
   }
 
   get model(): Model {
@@ -79,13 +80,14 @@ export class Session {
     return ++this.#requests;
   }
 
-  send(link: number, message: ClientMessage): void {
-    this.#links.get(link)?.send(ClientMessage.encode(message));
+  /** Sends on a link, if it is there. Answers that nobody waits for have no request. */
+  say(link: number | undefined, body: ClientMessage["body"], request = 0): void {
+    this.#links.get(link ?? 0)?.send(ClientMessage.encode({ request, body }));
   }
 
   dispatch(event: SessionEvent): void {
     const before = this.#model;
-    const { clock, random, memory } = this.#world;
+    const { clock, random, gateway } = this.#world;
     const { model, commands } = step(before, event, clock.now(), random());
     this.#model = model;
     // Lost is told before the commands: a hello of the next link must find the last one gone.
@@ -97,9 +99,8 @@ export class Session {
       this.#host.live(is);
     }
     this.#setTimer();
-    if (model === before) return;
-    memory.save(model, clock.wall());
-    this.#host.changed();
+    if (model.strikes !== before.strikes) remember(gateway, model, clock.wall());
+    if (model !== before) this.#host.changed();
   }
 
   #carryOut(command: Command): void {
@@ -110,22 +111,19 @@ export class Session {
         this.#dial(command);
         break;
       case "hello":
-        this.#say(attempt, { case: "hello", value: this.#host.hello(attempt) });
+        this.say(attempt, { case: "hello", value: this.#host.hello(attempt) });
         break;
       case "hangUp":
         this.#hangUp(attempt);
         break;
       case "ping":
-        this.#say(attempt, { case: "ping", value: command });
+        // A number, so that a shared connection knows whose it is.
+        this.say(attempt, { case: "ping", value: command }, this.nextRequest());
         break;
       case "settle":
         // Twice, so that whatever was queued when the timer ran is read before the path is judged.
         this.#soon(() => this.#soon(() => this.dispatch({ type: "settled" })));
     }
-  }
-
-  #say(link: number, body: ClientMessage["body"]): void {
-    this.send(link, { request: this.nextRequest(), body });
   }
 
   #soon(then: () => void): void {
@@ -210,8 +208,8 @@ export class Session {
     const { body } = control;
     switch (body?.case) {
       case "welcome": {
-        const { kind, dialledAt } = this.#links.get(attempt) ?? {};
-        if (!kind || dialledAt === undefined) return;
+        const { kind, dialledAt = 0 } = this.#links.get(attempt) ?? {};
+        if (!kind) return;
         const { heartbeatMs } = body.value;
         this.dispatch({ type: "welcomed", attempt, kind, dialledAt, heartbeatMs });
         break;

@@ -134,7 +134,7 @@ describe("the session's decisions", () => {
   });
 
   it("measures the round trip by the ping that is answered", () => {
-    const pong: SessionEvent = { type: "ponged", attempt: 1, nonce: 1 };
+    const pong: SessionEvent = { type: "ponged", attempt: 1, nonce: 2 };
     expect(play(...live, [8, tick], [20, pong]).model.rttMs).toBe(12);
   });
 
@@ -220,7 +220,7 @@ describe("the session's decisions", () => {
 
   it("does not burn attempts while the browser says that there is no network", () => {
     const off: SessionEvent = { type: "online", online: false };
-    const { model } = play(...live, [20, off], [30, gone(1)], [35, gone(2)]);
+    const { model } = play(...live, [20, off], [30, gone(1)], [35, gone(3)]);
     expect(model.phase).toMatchObject({ name: "waiting", until: 35 + 3_750 });
     const back = step(model, { type: "online", online: true }, 1_000, 0.5);
     expect(back.model.phase.name).toBe("connecting");

@@ -115,7 +115,7 @@ function take(turn: Turn, event: SessionEvent): void {
       break;
     }
     case "close":
-      shut(turn, "closed", "the client was closed");
+      shut(turn, "closed", "");
   }
 }
 

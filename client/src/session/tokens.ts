@@ -9,16 +9,15 @@ export type Tokens = readonly string[] | (() => readonly string[] | Promise<read
 
 /** A session holds no more of them. */
 const TOKENS_MAX = 64;
-/** If tokens that are new are refused, asking for others does not help. */
-const SPOIL_MS = 10_000;
+/** If tokens that are new are refused again and again, asking for others does not help. */
+export const SPOILS_MAX = 5;
 
 /** One client's tokens. */
 export class Keyring {
-  readonly #clock: Clock;
   readonly #renewal: Promise<Renewal> | undefined;
   /** The newest last. */
   #all: readonly string[] = [];
-  #spoiledAt = Number.NEGATIVE_INFINITY;
+  #spoils = SPOILS_MAX;
 
   /** `renewed` is told of what a running session does not have yet. */
   constructor(
@@ -27,7 +26,6 @@ export class Keyring {
     random: () => number,
     renewed: (tokens: readonly string[]) => void,
   ) {
-    this.#clock = clock;
     if (typeof source !== "function") this.#all = source;
     else {
       const fetched = (tokens: readonly string[]): void => {
@@ -62,13 +60,10 @@ export class Keyring {
     this.#all = [...new Set([...this.#all, ...tokens])].slice(-TOKENS_MAX);
   }
 
-  /** The gateway does not take them any more. Whether asking again can help: not twice within moments. */
+  /** The gateway does not take them any more. Whether asking again can help. */
   spoil(): boolean {
-    const now = this.#clock.now();
-    if (!this.#renewal || now - this.#spoiledAt < SPOIL_MS) return false;
-    this.#spoiledAt = now;
     this.renew().catch(() => undefined);
-    return true;
+    return this.renewable && this.#spoils-- > 0;
   }
 
   /** Fetches them again. */

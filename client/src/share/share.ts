@@ -69,6 +69,11 @@ export class Share implements Transport {
     this.#campaign(false);
   }
 
+  /** What this tab is to the others. */
+  get role(): "leads" | "follows" {
+    return this.leads ? "leads" : "follows";
+  }
+
   /** Whether this tab has the connection. */
   get leads(): boolean {
     return this.#hub !== undefined;

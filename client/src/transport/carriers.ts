@@ -21,42 +21,36 @@ let fruitless: number[] = [];
 export const webtransport = carrier(
   "webtransport",
   () => import("./webtransport.js"),
-  (info) => {
-    if (typeof WebTransport === "undefined") return "this runtime has no WebTransport";
-    if (info?.webtransport === null) return "the gateway offers no WebTransport";
+  "WebTransport",
+  () => {
     fruitless = fruitless.filter((at) => at > performance.now() - FRUITLESS_MS);
-    return fruitless.length < FRUITLESS_MAX ? undefined : "WebTransport came to nothing too often";
+    return fruitless.length < FRUITLESS_MAX;
   },
 );
-
 /** The WebSocket transport. */
-export const websocket = carrier(
-  "websocket",
-  () => import("./websocket.js"),
-  (info) => {
-    if (typeof WebSocket === "undefined") return "this runtime has no WebSocket";
-    return info?.websocket === null ? "the gateway offers no WebSocket" : undefined;
-  },
-);
+export const websocket = carrier("websocket", () => import("./websocket.js"), "WebSocket");
 
 const http = () => import("./http/connection.js");
-const noHttp = (info: ConnectInfo | undefined): string | undefined =>
-  info?.sse === null ? "the gateway offers no SSE" : undefined;
-
 /** The SSE transport: each channel is a response that goes on, and requests are requests. */
-export const sse = carrier("sse", http, noHttp);
+export const sse = carrier("sse", http);
 /** The long-polling transport, for networks on which nothing streams. */
-export const longpoll = carrier("longpoll", http, noHttp);
+export const longpoll = carrier("longpoll", http);
 
 function carrier(
   kind: TransportKind,
   load: () => Promise<Carrier>,
-  lack: Transport["lack"],
+  api = "fetch",
+  usable = () => true,
 ): Transport {
   return {
     kind,
-    lack,
     load,
+    lack(info) {
+      if (!(globalThis as Record<string, unknown>)[api]) return `no ${api} in this runtime`;
+      const offer = kind === "webtransport" || kind === "websocket" ? kind : "sse";
+      if (info?.[offer] === null) return `no ${offer} at the gateway`;
+      return usable() ? undefined : `${kind} fails too often`;
+    },
     dial(info, sink, plan) {
       let inner: Connection | undefined;
       let over = false;

@@ -1,7 +1,7 @@
 // Where the gateway listens: given, or asked for at `/v1/connect/info`, remembered, and asked for again on request
 // (a restarted gateway may have other ports and another certificate).
 
-import { errorOf } from "../errors.js";
+import { ConnectionError, refusalOf } from "../errors.js";
 import type { ConnectInfo } from "./transport.js";
 
 const ANSWER_MS = 5_000;
@@ -16,7 +16,7 @@ export function infoSource(
 ): InfoSource {
   if (info) return () => info;
   const base = url ?? globalThis.location?.href;
-  if (!base) throw errorOf("bad_request", "connect needs a url or an info");
+  if (!base) throw refusalOf("bad_request", "connect needs a url or an info");
   let known: ConnectInfo | undefined;
   let asking: Promise<ConnectInfo> | undefined;
   return (again) => {
@@ -29,10 +29,9 @@ export function infoSource(
       .finally(() => {
         asking = undefined;
       });
-    if (!known) return asking;
-    // While it is asked for again, what was known may still be right.
     asking.catch(() => undefined);
-    return known;
+    // While it is asked for again, what was known may still be right.
+    return known ?? asking;
   };
 }
 
@@ -41,6 +40,7 @@ async function ask(base: URL): Promise<ConnectInfo> {
     cache: "no-store",
     signal: AbortSignal.timeout(ANSWER_MS),
   });
-  if (!response.ok) throw errorOf("unreachable", `the gateway answered ${response.status}`);
+  if (!response.ok)
+    throw new ConnectionError("unreachable", `the gateway answered ${response.status}`);
   return response.json();
 }

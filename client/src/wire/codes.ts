@@ -38,6 +38,3 @@ export const RETRYABLE =
 export const RESTART = "bad_cursor epoch_changed cursor_ahead";
 /** Another token can help. */
 export const RENEW = "unauthorized forbidden";
-/** About the connection. */
-export const CONNECTION =
-  "shutdown bad_message hello_expected protocol_unsupported closed signed_out no_transport connection_lost unreachable gap";

@@ -12,8 +12,8 @@ export class WireError extends Error {
 }
 
 /** Cut short, negative, or larger than a number can hold. */
-const BAD_NUMBER = "not a number";
-export const CUT_SHORT = "the bytes end inside a value";
+const BAD_NUMBER = "bad number";
+export const CUT_SHORT = "cut short";
 
 const encoder = new TextEncoder();
 // A delta may begin with U+FEFF, and it is text then, not a mark of byte order.

@@ -90,7 +90,7 @@ export function message<S extends Shape>(shape: S): Message<Members<S>> {
         continue;
       }
       const [{ kind, many }, name, oneof] = known;
-      if (kind.wire !== wire) throw new WireError(`field ${number} has wire type ${wire}`);
+      if (kind.wire !== wire) throw new WireError(`field ${number}: wire type ${wire}`);
       const one = kind.read(reader);
       if (oneof) value[oneof] = { case: name, value: one };
       else if (many) (value[name] as unknown[]).push(one);
