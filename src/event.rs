@@ -92,6 +92,8 @@ pub struct Started {
     pub dialect: String,
     /// Milliseconds since 1970 UTC.
     pub created_ms: u64,
+    /// Where it is in a trace, as W3C's header has it; empty where nobody traces.
+    pub traceparent: String,
 }
 
 /// A piece of reasoning; any member may be empty.

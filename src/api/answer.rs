@@ -41,6 +41,7 @@ struct Answer {
 pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response {
     let channel = Arc::clone(&running.channel);
     let generation = running.launched.id.clone();
+    let traceparent = running.launched.traceparent.clone();
     app.index().note(&Found {
         id: generation.clone(),
         channel: Arc::clone(&channel),
@@ -78,6 +79,7 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
     }
     let headers = response.headers_mut();
     headers::locate(headers, &channel, &generation);
+    headers::tell_trace(headers, &traceparent);
     headers::name_answerer(headers, &from);
     if let Some(token) = token {
         headers::give_token(headers, &token);

@@ -19,6 +19,7 @@ use crate::{
     ident::ChannelId,
     provider::{self, Provider},
     route::{Plan, Target},
+    telemetry::TraceContext,
 };
 
 /// What an app asks, and the form in which it wants a stream.
@@ -54,6 +55,8 @@ pub(super) struct Call {
     pub(super) plan: Plan,
     /// One for each target that can be told it, at least one.
     attempts: Vec<Attempt>,
+    /// Where the app is in a trace.
+    trace: Option<TraceContext>,
     /// What each of them is not told.
     omissions: Vec<Vec<String>>,
 }
@@ -104,6 +107,7 @@ pub(super) fn understand(
     let streaming = if streamed { Streaming::Always } else { Streaming::AsAsked };
     let (attempts, omissions) = attempts(app, headers, &request, &plan, streaming)?;
     let wants_token = headers::wants_token(headers);
+    let trace = TraceContext::of(headers);
     Ok(Call {
         request,
         form,
@@ -115,6 +119,7 @@ pub(super) fn understand(
         wants_token,
         plan,
         attempts,
+        trace,
         omissions,
     })
 }
@@ -215,6 +220,7 @@ fn launch_once(app: &App, caller: &Caller, call: &Call) -> Result<Running, Appen
         channel: Arc::clone(&channel),
         model: call.request.model().to_owned(),
         route: plan.route.clone(),
+        caller: call.trace.clone(),
         attempts: call.attempts.clone(),
         call: Arc::new(call.request.clone()),
         failover: plan.failover,

@@ -28,6 +28,7 @@ pub(super) const EPOCH: HeaderName = HeaderName::from_static("tokenway-epoch");
 pub(super) const GENERATION: HeaderName = HeaderName::from_static("tokenway-generation");
 pub(super) const PROVIDER: HeaderName = HeaderName::from_static("tokenway-provider");
 pub(super) const ATTEMPTS: HeaderName = HeaderName::from_static("tokenway-attempts");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(super) const DROPPED: HeaderName = HeaderName::from_static("tokenway-dropped");
 
 /// OpenAI's own, which its SDKs and Anthropic's prefer.
@@ -166,6 +167,13 @@ pub(super) fn locate(headers: &mut HeaderMap, channel: &Channel, generation: &Ge
     set(headers, CHANNEL, channel.key().id.as_str());
     set(headers, EPOCH, &channel.epoch().to_string());
     set(headers, GENERATION, generation.as_str());
+}
+
+/// Tells the app where its generation is in a trace.
+pub(super) fn tell_trace(headers: &mut HeaderMap, traceparent: &str) {
+    if !traceparent.is_empty() {
+        set(headers, TRACEPARENT, traceparent);
+    }
 }
 
 /// Tells the app who answered, and how many it took.

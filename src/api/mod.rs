@@ -205,6 +205,7 @@ fn cors(guard: &Guard) -> CorsLayer {
         headers::PROVIDER,
         headers::ATTEMPTS,
         headers::DROPPED,
+        headers::TRACEPARENT,
     ];
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allowed))

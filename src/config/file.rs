@@ -50,6 +50,53 @@ pub(super) struct File {
     #[serde(deserialize_with = "section")]
     #[schemars(with = "Option<Access>")]
     pub(super) access: Access,
+    /// What the gateway says of itself, and where. Prometheus metrics are always at `/metrics`.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Telemetry>")]
+    pub(super) telemetry: Telemetry,
+}
+
+/// What the gateway says of itself, and where.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Telemetry {
+    /// Traces and metrics to an OpenTelemetry collector.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Otlp>")]
+    pub(super) otlp: Otlp,
+    /// A line of JSON for each generation that ended.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<AccessLog>")]
+    pub(super) access_log: AccessLog,
+}
+
+/// Traces and metrics to an OpenTelemetry collector: protobuf over HTTP.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Otlp {
+    /// The collector's URL without `/v1/traces`, such as `http://127.0.0.1:4318`; by default OTEL_EXPORTER_OTLP_ENDPOINT.
+    /// Without one nothing is sent.
+    #[schemars(with = "schema::HttpUrl")]
+    pub(super) endpoint: Given<String>,
+    /// Headers to send with every export.
+    #[schemars(with = "std::collections::BTreeMap<String, schema::Text>")]
+    pub(super) headers: Entries<At<String>>,
+    /// Names of the conventions for generative AI: `published` (1.37 to 1.41, which most tools know) or `latest`; by default
+    /// `latest` if OTEL_SEMCONV_STABILITY_OPT_IN has `gen_ai_latest_experimental`.
+    #[schemars(with = "schema::Conventions")]
+    pub(super) conventions: Given<String>,
+}
+
+/// A line of JSON for each generation that ended.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct AccessLog {
+    /// Where: a file, its path relative to this one, or `stdout`. Without it no lines are written.
+    #[schemars(with = "schema::Text")]
+    pub(super) to: Given<String>,
+    /// Whether lines also hold the call and the answer: they are then as secret as what users write.
+    #[schemars(with = "schema::Flag")]
+    pub(super) prompts: Given<String>,
 }
 
 /// Where the gateway listens.

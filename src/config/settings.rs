@@ -12,8 +12,11 @@ use rustls::pki_types::CertificateDer;
 
 use super::Secret;
 pub use super::access::*;
-use crate::dialect::Dialect;
 pub use crate::generation::{Failover, OnBreak, OnDisconnect, Timeouts};
+use crate::{
+    dialect::Dialect,
+    telemetry::{access_log, otlp},
+};
 
 /// Loopback, because the gateway is open without keys; the port that development servers are looked for at.
 pub const HTTP: &str = "127.0.0.1:8080";
@@ -89,6 +92,8 @@ pub struct Config {
     pub store: Store,
     /// Who may do what.
     pub access: Access,
+    /// What the gateway says of itself, beside its metrics.
+    pub telemetry: Telemetry,
     /// What the operator should be told at start.
     pub notes: Vec<String>,
 }
@@ -343,4 +348,13 @@ pub enum Store {
     /// In the process.
     #[default]
     Memory,
+}
+
+/// What the gateway says of itself, beside its metrics. By default nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Telemetry {
+    /// To a collector.
+    pub otlp: Option<otlp::Settings>,
+    /// A line for each generation.
+    pub access_log: Option<access_log::Settings>,
 }

@@ -110,6 +110,8 @@ impl Config {
             return Err(ConfigError::one("environment", advice));
         };
         config.models.push(model("*", &first.name, None));
+        let telemetry = resolve::telemetry_of(environment);
+        config.telemetry = telemetry.map_err(|fault| ConfigError::one("environment", fault))?;
         config.notes.extend(resolve::proxy_note(&config.providers, environment));
         Ok(config)
     }

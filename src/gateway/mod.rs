@@ -3,12 +3,12 @@
 //! Decides nothing that a part could decide. The only module that knows all others.
 
 mod front;
+mod providers;
 mod webtransport;
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,17 +17,16 @@ use crate::{
     access::{Access, Guard},
     api::{self, App, ConnectInfo, Parts},
     channel::{Channels, Retention},
-    config::{self, Config, Secret},
-    dialect::Dialect,
+    config::{self, Config},
     generation::Generations,
-    provider::{Endpoint, Http, HttpSettings, Provider, sigv4::Signer, simulator},
     route::{Health, Routes},
     session::{self, Host},
     store::Memory,
-    telemetry::Telemetry,
+    telemetry::{AccessLog, Otlp, Telemetry},
     transport::webtransport::{CannotKeep, CannotListen},
 };
 use front::front;
+use providers::providers;
 use webtransport::{Door, Inside};
 
 /// How long running generations may go on once the gateway shuts down.
@@ -62,6 +61,9 @@ pub enum StartError {
     /// The WebTransport address could not be had.
     #[error("{0}{hint}", hint = in_use_hint(&.0.error, "--webtransport"))]
     WebTransport(CannotListen),
+    /// Nothing could be reported where the config says.
+    #[error("{0}")]
+    Telemetry(String),
     /// The certificate or the secret could not be kept.
     #[error("{0}; choose another directory with --state-dir")]
     State(CannotKeep),
@@ -92,7 +94,7 @@ impl Gateway {
             max_bytes: config.channels.retention.max_bytes,
         };
         let channels = Arc::new(Channels::new(Arc::new(Memory), retention));
-        let telemetry = Telemetry::default();
+        let telemetry = telemetry(&config.telemetry)?;
         let session_settings = session::Settings {
             metrics: telemetry.metrics.clone(),
             frame_interval: config.channels.frame_interval,
@@ -109,7 +111,7 @@ impl Gateway {
             telemetry,
             routes: Routes::new(&config),
             health: Arc::new(Health::new(&config)),
-            providers: config.providers.iter().map(provider).collect(),
+            providers: providers(&config, None),
             provider_order: config.providers.iter().map(|it| it.name.clone()).collect(),
             guard: guard(&config, http_address),
             access: Arc::new(Access::new(&config.access)),
@@ -146,6 +148,7 @@ impl Gateway {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let Self { app, http, door, tasks, restart } = self;
         let (closing, draining) = (app.closing.clone(), CancellationToken::new());
+        let telemetry = app.telemetry.clone();
         tasks.spawn(sweep(Arc::clone(&app.channels), closing.clone()));
         tasks.spawn(door.serve(Inside {
             sessions: app.sessions.clone(),
@@ -173,7 +176,22 @@ impl Gateway {
         connections.end().await;
         tasks.close();
         tasks.wait().await;
+        telemetry.shut_down().await;
     }
+}
+
+fn telemetry(config: &config::Telemetry) -> Result<Telemetry, StartError> {
+    let mut telemetry = Telemetry::default();
+    if let Some(settings) = &config.otlp {
+        let otlp = Otlp::start(settings).map_err(StartError::Telemetry)?;
+        telemetry.otlp = Some(Arc::new(otlp));
+    }
+    if let Some(settings) = &config.access_log {
+        let log = AccessLog::start(settings, telemetry.metrics.clone());
+        let cannot = |error| StartError::Telemetry(format!("cannot write the access log: {error}"));
+        telemetry.access_log = Some(log.map_err(cannot)?);
+    }
+    Ok(telemetry)
 }
 
 /// Lets go of expired channels, until closing.
@@ -198,76 +216,6 @@ fn guard(config: &Config, http: SocketAddr) -> Guard {
         true => Guard::open(http.port(), origins),
         false => Guard::keyed(public.map(|url| url.origin().ascii_serialization()), origins),
     }
-}
-
-fn provider(config: &config::Provider) -> (String, Arc<Provider>) {
-    let (endpoint, secrets) = match &config.endpoint {
-        config::Endpoint::Http(http) => {
-            let mut endpoint = Http::new(http.base_url.as_str(), outbound(http));
-            if let Some(key) = &http.access_key {
-                let token = key.session_token.as_ref().map(|token| token.expose().to_owned());
-                let signer = Signer::new(&key.region, &key.id, key.secret.expose(), token);
-                endpoint = endpoint.signed(signer);
-            }
-            (Endpoint::Http(Box::new(endpoint)), secrets(http))
-        }
-        config::Endpoint::Simulator(settings) => {
-            let settings = simulator::Settings {
-                tokens_per_second: settings.tokens_per_second,
-                seed: settings.seed,
-            };
-            (Endpoint::Simulator(simulator::Simulator::new(settings)), Vec::new())
-        }
-    };
-    let dialect = config.endpoint.dialect();
-    (config.name.clone(), Arc::new(Provider::new(&config.name, dialect, endpoint, secrets)))
-}
-
-fn outbound(http: &config::Http) -> HttpSettings {
-    let keys = http.api_keys.iter().map(|key| key_header(http, key));
-    let proxy = http.proxy.as_ref().map(|url| reqwest::Proxy::all(url.expose()));
-    let ca = http.ca.iter().map(|der| reqwest::Certificate::from_der(der));
-    HttpSettings {
-        remove_headers: http.remove_headers.clone(),
-        headers: http.headers.iter().cloned().collect(),
-        keys: keys.collect(),
-        proxy: proxy.transpose().expect("the config has tried the proxy's URL"),
-        ca: ca.collect::<Result<_, _>>().expect("the config has tried each certificate"),
-    }
-}
-
-/// What must not be repeated in anything that the provider says.
-fn secrets(http: &config::Http) -> Vec<String> {
-    let keys = http.api_keys.iter().map(|key| key.expose().to_owned());
-    let proxy = http.proxy.as_ref().and_then(|url| reqwest::Url::parse(url.expose()).ok());
-    let password = proxy.and_then(|url| url.password().map(str::to_owned));
-    let signing = http.access_key.iter();
-    let signing = signing.flat_map(|key| [Some(&key.secret), key.session_token.as_ref()]);
-    let signing = signing.flatten().map(|secret| secret.expose().to_owned());
-    keys.chain(signing).chain(password).chain(http.headers.iter().filter_map(credential)).collect()
-}
-
-/// Where a provider looks for its key.
-fn key_header(http: &config::Http, key: &Secret) -> (HeaderName, HeaderValue) {
-    let of_dialect = match http.dialect {
-        Dialect::Anthropic => Some(HeaderName::from_static("x-api-key")),
-        Dialect::Gemini => Some(HeaderName::from_static("x-goog-api-key")),
-        Dialect::OpenAi | Dialect::Responses | Dialect::Ollama | Dialect::Bedrock => None,
-    };
-    let (name, value) = match http.key_header.clone().or(of_dialect) {
-        Some(name) => (name, key.expose().to_owned()),
-        None => (AUTHORIZATION, format!("Bearer {}", key.expose())),
-    };
-    (name, HeaderValue::try_from(value).expect("the config has tried each key in a header"))
-}
-
-/// The key in one of the operator's own headers, if by its name it is one: `api-key`, `authorization`, `x-auth-token`.
-fn credential((name, value): &(HeaderName, HeaderValue)) -> Option<String> {
-    let secret = ["auth", "cookie", "key", "secret", "token"];
-    let is_secret = secret.iter().any(|word| name.as_str().contains(word));
-    // Behind the scheme, if there is one.
-    let value = value.to_str().ok()?.rsplit(' ').next()?;
-    is_secret.then(|| value.to_owned())
 }
 
 fn connect_info(config: &Config, http: SocketAddr) -> ConnectInfo {

@@ -50,7 +50,7 @@ use crate::{
     ident::GenerationId,
     provider::{Provider, Request},
     route::{Health, Price},
-    telemetry::{About, Recorder, Telemetry},
+    telemetry::{About, Recorder, Telemetry, TraceContext},
 };
 
 /// What to generate, where, and under which rules.
@@ -61,6 +61,8 @@ pub struct Order {
     pub model: String,
     /// The name or pattern in the config that it came by.
     pub route: String,
+    /// Where the caller is in a trace, if it says so.
+    pub caller: Option<TraceContext>,
     /// Whom to call, in this order; at least one.
     pub attempts: Vec<Attempt>,
     /// The app's call, from which one for another target can be written when a provider breaks.
@@ -90,6 +92,29 @@ pub struct Attempt {
     pub request: Request,
 }
 
+impl Order {
+    /// What telemetry is told of it.
+    fn about(&self, id: &GenerationId) -> About {
+        let channel = &self.channel;
+        About {
+            generation: id.as_str().to_owned(),
+            channel: channel.key().id.as_str().to_owned(),
+            named: channel.is_named(),
+            owner: channel.key().owner.as_str().to_owned(),
+            model: self.model.clone(),
+            route: self.route.clone(),
+            app: self.call.dialect().as_str(),
+            streams: self.call.streams(),
+            caller: self.caller.clone(),
+            request: self
+                .attempts
+                .first()
+                .map(|first| first.request.body.clone())
+                .unwrap_or_default(),
+        }
+    }
+}
+
 impl Attempt {
     /// Who answers, if it does.
     fn answerer(&self, target: usize, attempts: u32) -> Answerer {
@@ -115,6 +140,8 @@ pub struct Answerer {
 pub struct Launched {
     /// Its id.
     pub id: GenerationId,
+    /// Where it is in a trace, as a header has it; empty where nobody traces.
+    pub traceparent: String,
     /// Its channel-local index.
     pub index: u32,
     /// The seq of its `started`: its events begin here, whatever the channel held before.
@@ -187,20 +214,23 @@ impl Generations {
     pub fn launch(&self, order: Order) -> Result<Launched, AppendError> {
         let id = GenerationId::random();
         let first = order.attempts.first().expect("an order has an attempt");
+        let about = order.about(&id);
+        let provider = first.provider.name();
+        let mut recorder = Recorder::new(self.telemetry.clone(), about, provider, Instant::now());
         let started = Started {
             id: id.as_str().to_owned(),
             model: order.model.clone(),
             provider: first.provider.name().to_owned(),
             dialect: first.dialect.as_str().to_owned(),
             created_ms: clock::now_ms(),
+            traceparent: recorder.trace().map(|trace| trace.traceparent()).unwrap_or_default(),
         };
+        let traceparent = started.traceparent.clone();
         let stop = self.stop.child_token();
         let producer = order.channel.begin(started, stop.clone())?;
         let (index, first_seq) = (producer.index(), producer.cursor().seq);
         let (head_sender, head) = oneshot::channel();
-        let about = About { route: order.route.clone() };
-        let provider = first.provider.name();
-        let recorder = Recorder::begin(self.telemetry.clone(), about, provider, Instant::now());
+        recorder.begun();
         let (tee, reader) = tee::tee(&self.telemetry.metrics);
         let (present, caller_present) = watch::channel(());
         let stop = vigil::Stop { own: stop, gateway: self.stop.clone() };
@@ -208,7 +238,13 @@ impl Generations {
         let task = task::Task::new(order, id.clone(), ends, stop, caller_present);
         self.tasks.spawn(task.run());
         let presence = CallerPresence { _present: present };
-        Ok(Launched { id, index, first_seq, caller: Caller { head, tee: reader, presence } })
+        Ok(Launched {
+            id,
+            traceparent,
+            index,
+            first_seq,
+            caller: Caller { head, tee: reader, presence },
+        })
     }
 
     /// How many run.

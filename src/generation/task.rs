@@ -24,6 +24,7 @@ use crate::{
     ident::GenerationId,
     provider::Request,
     route::{Health, Outcome, Permit},
+    telemetry::Called,
 };
 
 /// How long a key rests that a provider limits without saying for how long: the span that most count requests over.
@@ -91,7 +92,8 @@ impl Task {
 
     pub(super) async fn run(mut self) {
         let provider = self.targets[0].provider.name();
-        let span = tracing::info_span!("generation", id = %self.id, provider);
+        let trace = self.voice.recorder().trace().map(|trace| trace.trace_id());
+        let span = tracing::info_span!("generation", id = %self.id, provider, trace);
         async {
             tracing::debug!("started");
             if let Err(failed) = self.generate().await {
@@ -140,14 +142,14 @@ impl Task {
 
     /// Calls a target and says what it says.
     async fn call(&mut self, target: usize, now: Instant) -> Result<Option<Setback>, Failed> {
-        let Some(request) = self.request(target) else {
+        let Some(mut request) = self.request(target) else {
             self.permit = None;
             let message = "what was said cannot be gone on with";
             let failed = Failed::new(FailureCode::UpstreamError, message);
             let setback = Setback::of_failure(failed, Vec::new());
             return Ok(Some(Setback { trouble: Trouble::unsayable(), ..setback }));
         };
-        let Attempt { provider, dialect, price, .. } = &self.targets[target];
+        let Attempt { provider, model, dialect, price, .. } = &self.targets[target];
         if target != self.speaker || self.broken {
             let resumed = Resumed {
                 from: self.targets[self.speaker].provider.name().to_owned(),
@@ -167,7 +169,15 @@ impl Task {
         self.ingest = Ingest::new(*dialect, Arc::clone(provider), self.id.as_str());
         let price = *price;
         self.attempts.called();
-        self.voice.recorder().called(provider.name());
+        let called = Called {
+            provider: provider.name(),
+            dialect: dialect.as_str(),
+            model,
+            server: provider.server(),
+        };
+        if let Some(trace) = self.voice.recorder().called(&called, now) {
+            trace.tell(&mut request.headers);
+        }
         let from = self.answerer(target);
         self.voice.begin(from, price, &request.body, self.joint);
         self.vigil.deadlines.on_call(now);
@@ -177,7 +187,7 @@ impl Task {
         match &ended {
             Ok(None) => self.end_permit(Outcome::Good),
             Ok(Some(setback @ Setback { trouble, .. })) => {
-                self.voice.recorder().set_back(setback.kind());
+                self.voice.recorder().set_back(setback.kind(), Instant::now());
                 let provider = self.targets[target].provider.name();
                 tracing::info!(provider, why = trouble.why, "a call came to nothing");
             }

@@ -30,6 +30,8 @@ pub struct Http {
     base_url: String,
     /// The base URL's own query: it goes with every call.
     query: Option<String>,
+    /// Of the base URL, where it has them.
+    server: Option<(String, u16)>,
     headers: HeaderMap,
     remove_headers: Vec<HeaderName>,
     pub(super) keys: Keys,
@@ -66,7 +68,14 @@ impl Http {
         let base_url = base_url.trim_end_matches('/').to_owned();
         let HttpSettings { remove_headers, headers, keys, proxy, ca } = settings;
         let (keys, signer, clients) = (Keys::new(keys), None, Mutex::default());
-        Self { base_url, query, headers, remove_headers, keys, signer, proxy, ca, clients }
+        let server = Url::parse(&base_url)
+            .ok()
+            .and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)));
+        Self { base_url, query, server, headers, remove_headers, keys, signer, proxy, ca, clients }
+    }
+
+    pub(super) fn server(&self) -> Option<(&str, u16)> {
+        self.server.as_ref().map(|(host, port)| (host.as_str(), *port))
     }
 
     /// The same endpoint, whose calls are signed.

@@ -120,6 +120,14 @@ impl Provider {
         &self.name
     }
 
+    /// The host and port that it is called at; `None` where it is in this process.
+    pub fn server(&self) -> Option<(&str, u16)> {
+        match &self.endpoint {
+            Endpoint::Http(http) => http.server(),
+            Endpoint::Simulator(_) => None,
+        }
+    }
+
     /// Its dialect, in configuration's word.
     pub fn dialect_name(&self) -> &'static str {
         self.dialect_name

@@ -202,15 +202,15 @@ fn phase_from_wire(phase: i32) -> Option<TimeoutPhase> {
 
 impl From<&Started> for proto::Started {
     fn from(started: &Started) -> Self {
-        let Started { id, model, provider, dialect, created_ms } = started.clone();
-        Self { id, model, provider, dialect, created_ms }
+        let Started { id, model, provider, dialect, created_ms, traceparent } = started.clone();
+        Self { id, model, provider, dialect, created_ms, traceparent }
     }
 }
 
 impl From<proto::Started> for Started {
     fn from(message: proto::Started) -> Self {
-        let proto::Started { id, model, provider, dialect, created_ms } = message;
-        Self { id, model, provider, dialect, created_ms }
+        let proto::Started { id, model, provider, dialect, created_ms, traceparent } = message;
+        Self { id, model, provider, dialect, created_ms, traceparent }
     }
 }
 

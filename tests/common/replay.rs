@@ -67,6 +67,7 @@ pub(crate) fn started(dialect: Dialect) -> Event {
         provider: "p".into(),
         dialect: dialect.as_str().into(),
         created_ms: 1_790_000_000_000,
+        ..Started::default()
     }))
 }
 

@@ -162,6 +162,18 @@ const WRONG: &[Wrong] = &[
         "gateway.yaml:2:6: `tls` is not available in this version; take it out",
     ),
     wrong(
+        "telemetry: { otlp: { endpoint: collector } }",
+        "gateway.yaml:2:32: `collector` is not a URL such as `http://127.0.0.1:4318`",
+    ),
+    wrong(
+        "telemetry: { otlp: { conventions: newest } }",
+        "gateway.yaml:2:35: `newest` is not a version of the conventions; there are `published`, `latest`",
+    ),
+    wrong_together(
+        "telemetry: { access_log: { prompts: true } }",
+        "gateway.yaml:2:37: `prompts` has no effect without `to`; give it, or take it out",
+    ),
+    wrong(
         "store: { engine: disk, path: /var/lib }",
         "gateway.yaml:2:18: `disk` is not available in this version; there is `memory`\n\
          gateway.yaml:2:30: `store.path` is not available in this version; take it out",

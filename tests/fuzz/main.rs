@@ -101,6 +101,7 @@ fn goes_out(dialect: Dialect, events: &[Event]) {
         provider: "p".into(),
         dialect: dialect.as_str().into(),
         created_ms: 1_790_000_000_000,
+        ..Started::default()
     }));
     let asked = Asked { usage: true, request: Bytes::from_static(b"{}") };
     for app in APPS {

@@ -11,6 +11,7 @@
 
 mod abroad;
 mod access;
+mod access_log;
 mod claude;
 mod come_back;
 #[path = "../common/mod.rs"]
@@ -26,6 +27,7 @@ mod keep_alive;
 mod matrix;
 mod metrics;
 mod named;
+mod otlp;
 mod outbound;
 mod pass;
 mod poll;

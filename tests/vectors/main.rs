@@ -87,6 +87,7 @@ fn kinds() -> Vec<(&'static str, Event)> {
                 provider: "sim".into(),
                 dialect: "simulator".into(),
                 created_ms: 1_790_000_000_123,
+                ..Started::default()
             }),
         ),
         (

@@ -21,6 +21,7 @@ export const Started = message({
   provider: string(3),
   dialect: string(4),
   createdMs: uint64(5),
+  traceparent: string(6),
 });
 /** The first event of a generation. */
 export type Started = Infer<typeof Started>;

@@ -9,6 +9,7 @@ mod model;
 mod outbound;
 mod price;
 mod provider;
+mod telemetry;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ use reqwest::Url;
 pub(super) use bedrock::{base_url_in, is_region};
 pub(super) use doors::exposure;
 pub(super) use provider::{base_url, is_header_value};
+pub(super) use telemetry::of_environment as telemetry_of;
 
 use super::{
     Config, Endpoint, Environment, Provider,
@@ -86,6 +88,7 @@ impl Resolver<'_> {
             channels,
             store: self.store(&file.store),
             access,
+            telemetry: self.telemetry(&file.telemetry),
             notes,
         }
     }

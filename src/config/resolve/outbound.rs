@@ -84,7 +84,10 @@ impl Resolver<'_> {
         self.header_name(&given)
     }
 
-    fn headers(&mut self, headers: &Entries<At<String>>) -> Vec<(HeaderName, HeaderValue)> {
+    pub(super) fn headers(
+        &mut self,
+        headers: &Entries<At<String>>,
+    ) -> Vec<(HeaderName, HeaderValue)> {
         let mut all = Vec::new();
         for (name, value) in &headers.0 {
             let header = self.header_name(name);

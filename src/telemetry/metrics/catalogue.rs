@@ -158,6 +158,8 @@ metrics! {
     config_reloads: Counter(Counter::default)["outcome"] = "tokenway_config_reloads_total";
     /// Certificate reloads: `outcome` is `taken` or `refused`.
     certificate_reloads: Counter(Counter::default)["outcome"] = "tokenway_certificate_reloads_total";
+    /// Lines of the access log that were dropped because too many waited, or that could not be written.
+    access_log_dropped: Counter(Counter::default)[] = "tokenway_access_log_dropped_total";
     /// Always 1.
     build: Gauge(Gauge::default)["version"] = "tokenway_build_info";
     /// Resident memory.

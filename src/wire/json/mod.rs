@@ -24,7 +24,8 @@ pub fn event_json(seq: u64, generation: &str, event: &Event) -> (&'static str, S
                 .string("model", &started.model)
                 .string("provider", &started.provider)
                 .string("dialect", &started.dialect)
-                .number("created_ms", started.created_ms),
+                .number("created_ms", started.created_ms)
+                .string_if("traceparent", &started.traceparent),
         ),
         Kind::Text(text) => ("text", choice(head().string("text", text))),
         Kind::Reasoning(reasoning) => (

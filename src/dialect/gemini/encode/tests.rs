@@ -21,6 +21,7 @@ fn started(dialect: &str) -> Event {
         provider: "p".into(),
         dialect: dialect.into(),
         created_ms: 1_790_000_000_999,
+        ..Started::default()
     }))
 }
 

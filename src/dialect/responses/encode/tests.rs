@@ -25,6 +25,7 @@ fn started(dialect: &str) -> Event {
         provider: "p".into(),
         dialect: dialect.into(),
         created_ms: 1_700_000_000_500,
+        ..Started::default()
     }))
 }
 
