@@ -67,8 +67,9 @@ pub struct App(Arc<Whole>);
 
 struct Whole {
     parts: Parts,
-    index: Index,
-    responses: Mutex<Responses>,
+    /// These two outlive a config.
+    index: Arc<Index>,
+    responses: Arc<Mutex<Responses>>,
 }
 
 /// The parts that the composition root puts together.
@@ -97,8 +98,10 @@ pub struct Parts {
     pub sessions: Host,
     /// How sessions reach this gateway.
     pub connect: ConnectInfo,
-    /// Cancelled when the gateway begins to shut down.
+    /// Cancelled when nothing runs any more and whoever looks on is to go.
     pub closing: CancellationToken,
+    /// Cancelled when the gateway begins to shut down: it takes no more work.
+    pub draining: CancellationToken,
 }
 
 /// What the doors are set to.
@@ -125,7 +128,13 @@ impl Deref for App {
 impl App {
     /// An app of these parts.
     pub fn new(parts: Parts) -> Self {
-        let (index, responses) = (Index::default(), Mutex::default());
+        let (index, responses) = (Arc::default(), Arc::default());
+        Self(Arc::new(Whole { parts, index, responses }))
+    }
+
+    /// An app of other parts that remembers what this one does.
+    pub fn renewed(&self, parts: Parts) -> Self {
+        let (index, responses) = (Arc::clone(&self.0.index), Arc::clone(&self.0.responses));
         Self(Arc::new(Whole { parts, index, responses }))
     }
 

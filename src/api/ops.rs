@@ -20,7 +20,7 @@ pub(super) async fn healthz() -> &'static str {
 
 /// The gateway takes work: not while it is shutting down.
 pub(super) async fn readyz(State(app): State<App>) -> (StatusCode, &'static str) {
-    match app.closing.is_cancelled() {
+    match app.draining.is_cancelled() {
         false => (StatusCode::OK, "ready\n"),
         true => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
     }

@@ -46,7 +46,7 @@ pub struct Retention {
 /// All channels of this gateway.
 pub struct Channels {
     store: Arc<dyn Store>,
-    retention: Retention,
+    retention: Mutex<Retention>,
     inner: Mutex<Inner>,
 }
 
@@ -81,7 +81,12 @@ pub enum CannotDelete {
 impl Channels {
     /// No channels yet.
     pub fn new(store: Arc<dyn Store>, retention: Retention) -> Self {
-        Self { store, retention, inner: Mutex::default() }
+        Self { store, retention: Mutex::new(retention), inner: Mutex::default() }
+    }
+
+    /// From now on so much is kept: for so long of all channels, and so many bytes of those that are made from now on.
+    pub fn retain(&self, retention: Retention) {
+        *self.retention.lock() = retention;
     }
 
     /// A new channel that nobody has named. It closes with its generation.
@@ -118,7 +123,8 @@ impl Channels {
 
     /// Lets go of what has expired at `now`.
     pub fn sweep(&self, now: Instant) {
-        let old = |since: Instant| now >= since + self.retention.after_end;
+        let after_end = self.retention.lock().after_end;
+        let old = |since: Instant| now >= since + after_end;
         let expired: Vec<_> = {
             let mut inner = self.inner.lock();
             inner.tombstones.sweep(now);
@@ -144,7 +150,8 @@ impl Channels {
 
     fn make(&self, key: ChannelKey, named: bool) -> Result<Arc<Channel>, StoreError> {
         let tenure = self.store.open(&key)?;
-        let channel = Channel::new(key.clone(), named, tenure, self.retention.max_bytes);
+        let max_bytes = self.retention.lock().max_bytes;
+        let channel = Channel::new(key.clone(), named, tenure, max_bytes);
         let mut inner = self.inner.lock();
         inner.tombstones.raise(&key);
         // Of two that name a new channel at once, the first makes it.

@@ -6,6 +6,7 @@
 mod check;
 mod completions;
 mod run;
+mod systemd;
 mod tail;
 mod token;
 

@@ -12,26 +12,34 @@ use tokio::{
     sync::Notify,
 };
 
-use super::{Doors, Failure, say};
+use super::{Doors, Failure, say, systemd};
 use crate::{
     config::{Config, Environment},
-    gateway::Gateway,
+    gateway::{Gateway, Source},
 };
 
 pub(super) fn demo(doors: Doors) -> Result<(), Failure> {
-    run(Config::demo(), doors, "the demo, with a simulated provider")
+    run(Config::demo(), None, doors, "the demo, with a simulated provider")
 }
 
 pub(super) fn serve(file: Option<&Path>, doors: Doors) -> Result<(), Failure> {
     let environment = Environment::of_process();
-    let config = match file {
-        Some(file) => Config::load(file, &environment),
-        None => Config::from_env(&environment),
+    let Some(file) = file else {
+        let config = Config::from_env(&environment).map_err(|error| error.to_string())?;
+        return run(config, None, doors, "serving");
     };
-    run(config.map_err(|error| error.to_string())?, doors, "serving")
+    let (http, webtransport) = (doors.http, doors.webtransport);
+    let source = Source { file: file.to_owned(), environment, http, webtransport };
+    let config = source.load().map_err(|error| error.to_string())?;
+    run(config, Some(source), doors, "serving")
 }
 
-fn run(mut config: Config, doors: Doors, what: &str) -> Result<(), Failure> {
+fn run(
+    mut config: Config,
+    source: Option<Source>,
+    doors: Doors,
+    what: &str,
+) -> Result<(), Failure> {
     let listens = config.listen_on(doors.http, doors.webtransport);
     listens.map_err(|error| error.to_string())?;
     let state_dir = doors.state_dir.unwrap_or_else(default_state_dir);
@@ -39,18 +47,26 @@ fn run(mut config: Config, doors: Doors, what: &str) -> Result<(), Failure> {
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(async {
         let notes = std::mem::take(&mut config.notes);
-        let gateway = Gateway::bind(config, state_dir).await.map_err(|error| error.to_string())?;
+        let gateway = Gateway::bind(config, state_dir).await;
+        let mut gateway = gateway.map_err(|error| error.to_string())?;
+        source.into_iter().for_each(|source| gateway.follow(source));
         say(&format!("tokenway {}: {what}", env!("CARGO_PKG_VERSION")));
         let http = gateway.http_addr();
-        say(&format!("  console        http://{}", friendly(http)));
-        say(&format!("  for apps       OPENAI_BASE_URL=http://{}/v1", friendly(http)));
+        let scheme = if gateway.has_tls() { "https" } else { "http" };
+        say(&format!("  console        {scheme}://{}", friendly(http)));
+        say(&format!("  for apps       OPENAI_BASE_URL={scheme}://{}/v1", friendly(http)));
         let webtransport = gateway.webtransport_addr();
         say(&format!("  webtransport   https://{webtransport}/v1/connect (UDP)"));
-        notes.iter().for_each(|note| say(&format!("  note: {note}")));
-        let restarts = restart_when_told(gateway.webtransport_restart());
+        let notes = notes.into_iter().chain(gateway.notes());
+        notes.for_each(|note| say(&format!("  note: {note}")));
+        let restarts = when_told(SignalKind::user_defined2(), gateway.webtransport_restart());
+        let reloads = when_told(SignalKind::hangup(), gateway.reload());
+        systemd::ready();
         tokio::select! {
             () = gateway.serve(told_to_stop()) => {}
             () = restarts => {}
+            () = reloads => {}
+            () = systemd::watchdog() => {}
         }
         Ok(())
     })
@@ -77,6 +93,7 @@ async fn told_to_stop() {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
+    systemd::stopping();
     say("tokenway: stopping; running generations get 10 s, a second signal ends them now");
     tokio::spawn(async move {
         tokio::select! {
@@ -87,13 +104,14 @@ async fn told_to_stop() {
     });
 }
 
-/// SIGUSR2 shuts the WebTransport endpoint as a crash would and opens it again, to see clients recover.
-async fn restart_when_told(restart: Arc<Notify>) {
-    let Ok(mut told) = signal(SignalKind::user_defined2()) else {
+/// Passes a signal on. SIGHUP reads the config and the certificate again; SIGUSR2 shuts the WebTransport endpoint as a
+/// crash would and opens it again, to see clients recover.
+async fn when_told(kind: SignalKind, whom: Arc<Notify>) {
+    let Ok(mut told) = signal(kind) else {
         return std::future::pending().await;
     };
     while told.recv().await.is_some() {
-        restart.notify_one();
+        whom.notify_one();
     }
     std::future::pending().await
 }

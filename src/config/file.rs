@@ -28,9 +28,11 @@ pub(super) struct File {
     #[serde(deserialize_with = "section")]
     #[schemars(with = "Option<Listen>")]
     pub(super) listen: Listen,
-    /// Certificate and key; not available in this version.
-    #[schemars(with = "schema::NotYet")]
-    pub(super) tls: Given<IgnoredAny>,
+    /// The gateway's own certificate, for HTTP and WebTransport alike. Without one HTTP is plain, and WebTransport has a
+    /// certificate for development, whose hash pages are told.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Tls>")]
+    pub(super) tls: Tls,
     /// The upstream LLM endpoints, by name. Routes that no model names go to the first.
     pub(super) providers: Entries<Provider>,
     /// The models that apps may ask for: a name, or a pattern. What stands for the `*` of `prefix/*` is the name at the
@@ -54,6 +56,19 @@ pub(super) struct File {
     #[serde(deserialize_with = "section")]
     #[schemars(with = "Option<Telemetry>")]
     pub(super) telemetry: Telemetry,
+}
+
+/// A certificate and its key, in PEM; taken up anew when the files change. Paths are relative to this file.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["cert", "key"]))]
+pub(super) struct Tls {
+    /// The certificate, followed by those that lead to its authority.
+    #[schemars(with = "schema::Text")]
+    pub(super) cert: Given<String>,
+    /// Its key, unencrypted.
+    #[schemars(with = "schema::Text")]
+    pub(super) key: Given<String>,
 }
 
 /// What the gateway says of itself, and where.

@@ -50,6 +50,7 @@ impl Config {
 pub(super) fn without_file() -> Config {
     Config {
         listen: Listen::default(),
+        tls: None,
         providers: Vec::new(),
         models: Vec::new(),
         prices: Vec::new(),

@@ -2,7 +2,7 @@
 //!
 //! These are plain values without behaviour; the stages take theirs out.
 
-use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use reqwest::{
     Url,
@@ -80,6 +80,8 @@ pub fn default_base_url(dialect: Dialect) -> Option<&'static str> {
 pub struct Config {
     /// Where the gateway listens.
     pub listen: Listen,
+    /// The gateway's own certificate, if it has one.
+    pub tls: Option<Tls>,
     /// In the order of the file, at least one.
     pub providers: Vec<Provider>,
     /// In the order of the file.
@@ -96,6 +98,15 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// What the operator should be told at start.
     pub notes: Vec<String>,
+}
+
+/// Files in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate and those that lead to its authority.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// Addresses.

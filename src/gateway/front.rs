@@ -1,27 +1,34 @@
-//! The HTTP listener. Each of its connections is counted until it is dropped, and all can be broken off at once: so that
-//! at shutdown none is forgotten, and none that a client does not let go of is waited for.
+//! The HTTP listener, with TLS if there is a certificate. Each of its connections is counted until it is dropped, and all
+//! can be broken off at once: so that at shutdown none is forgotten, and none that a client does not let go of is waited for.
 
 use std::{
     future::Future,
     io,
     net::SocketAddr,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use axum::serve::Listener;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    time::Sleep,
 };
+use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFutureOwned},
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
+/// From an accepted connection to the end of its TLS handshake.
+const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+
 /// Accepts connections.
 pub(super) struct Front {
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     connections: TaskTracker,
     gone: CancellationToken,
 }
@@ -34,15 +41,23 @@ pub(super) struct Connections {
 
 /// One connection.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     gone: Pin<Box<WaitForCancellationFutureOwned>>,
     _counted: TaskTrackerToken,
 }
 
+/// What a connection's bytes go through. A handshake is made by the connection's own task, so that nobody else waits for it.
+enum Stream {
+    Plain(TcpStream),
+    Shaking { hands: Box<Accept<TcpStream>>, until: Pin<Box<Sleep>> },
+    Tls(Box<TlsStream<TcpStream>>),
+    Broken,
+}
+
 /// A front, and the hold on its connections.
-pub(super) fn front(listener: TcpListener) -> (Front, Connections) {
+pub(super) fn front(listener: TcpListener, tls: Option<TlsAcceptor>) -> (Front, Connections) {
     let (tracker, gone) = (TaskTracker::new(), CancellationToken::new());
-    let front = Front { listener, connections: tracker.clone(), gone: gone.clone() };
+    let front = Front { listener, tls, connections: tracker.clone(), gone: gone.clone() };
     (front, Connections { tracker, gone })
 }
 
@@ -68,6 +83,13 @@ impl Listener for Front {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY on a connection");
         }
+        let stream = match &self.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => Stream::Shaking {
+                hands: Box::new(tls.accept(stream)),
+                until: Box::pin(tokio::time::sleep(HANDSHAKE_WAIT)),
+            },
+        };
         let gone = Box::pin(self.gone.clone().cancelled_owned());
         (Connection { stream, gone, _counted: self.connections.token() }, address)
     }
@@ -76,6 +98,52 @@ impl Listener for Front {
         self.listener.local_addr()
     }
 }
+
+impl Stream {
+    /// Ready once bytes can go through. An error ends the connection.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self::Shaking { hands, until } = self else { return Poll::Ready(Ok(())) };
+        let shaken = match Pin::new(hands.as_mut()).poll(cx) {
+            Poll::Ready(shaken) => shaken,
+            Poll::Pending => {
+                ready!(until.as_mut().poll(cx));
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        };
+        Poll::Ready(match shaken {
+            Ok(stream) => {
+                *self = Self::Tls(Box::new(stream));
+                Ok(())
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                *self = Self::Broken;
+                Err(error)
+            }
+        })
+    }
+
+    /// Does something with the stream itself, once it is open.
+    fn poll_with<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        work: impl FnOnce(Pin<&mut dyn Both>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        ready!(self.poll_open(cx))?;
+        match self {
+            Self::Plain(stream) => work(Pin::new(stream), cx),
+            Self::Tls(stream) => work(Pin::new(stream.as_mut()), cx),
+            Self::Shaking { .. } | Self::Broken => {
+                Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+            }
+        }
+    }
+}
+
+/// What is read from and written to.
+trait Both: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Both for T {}
 
 impl Connection {
     /// What a wait is worth once the connection is to be broken off. Asked only where there is a wait.
@@ -98,7 +166,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let polled = this.stream.poll_with(cx, |stream, cx| stream.poll_read(cx, buffer));
         this.unless_gone(polled, cx)
     }
 }
@@ -110,7 +178,7 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        let polled = this.stream.poll_with(cx, |stream, cx| stream.poll_write(cx, bytes));
         this.unless_gone(polled, cx)
     }
 
@@ -120,19 +188,26 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        let polled = this.stream.poll_with(cx, |stream, cx| stream.poll_write_vectored(cx, slices));
         this.unless_gone(polled, cx)
     }
 
+    /// Both kinds of stream are.
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        self.get_mut().stream.poll_with(cx, |stream, cx| stream.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        // Nobody who has not shaken hands is waited for.
+        match &self.stream {
+            Stream::Shaking { .. } | Stream::Broken => Poll::Ready(Ok(())),
+            Stream::Plain(_) | Stream::Tls(_) => {
+                self.get_mut().stream.poll_with(cx, |stream, cx| stream.poll_shutdown(cx))
+            }
+        }
     }
 }

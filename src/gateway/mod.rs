@@ -2,9 +2,14 @@
 //!
 //! Decides nothing that a part could decide. The only module that knows all others.
 
+mod current;
 mod front;
 mod providers;
+mod reload;
+mod tls;
 mod webtransport;
+
+pub use reload::Source;
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -25,8 +30,11 @@ use crate::{
     telemetry::{AccessLog, Otlp, Telemetry},
     transport::webtransport::{CannotKeep, CannotListen},
 };
+use current::Current;
 use front::front;
 use providers::providers;
+use reload::Reload;
+use tls::Tls;
 use webtransport::{Door, Inside};
 
 /// How long running generations may go on once the gateway shuts down.
@@ -40,11 +48,29 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// A gateway that listens and does not serve yet.
 pub struct Gateway {
-    app: App,
+    current: Current,
+    lasting: Arc<Lasting>,
+    config: Config,
+    source: Option<Source>,
     http: TcpListener,
     door: Door,
     tasks: TaskTracker,
     restart: Arc<Notify>,
+    reload: Arc<Notify>,
+}
+
+/// What outlives any config.
+struct Lasting {
+    channels: Arc<Channels>,
+    generations: Generations,
+    sessions: Host,
+    telemetry: Telemetry,
+    connect: ConnectInfo,
+    tls: Option<Tls>,
+    /// Where it listens, for HTTP and for WebTransport.
+    bound: [SocketAddr; 2],
+    closing: CancellationToken,
+    draining: CancellationToken,
 }
 
 /// Why a gateway could not start.
@@ -64,6 +90,9 @@ pub enum StartError {
     /// Nothing could be reported where the config says.
     #[error("{0}")]
     Telemetry(String),
+    /// The operator's certificate cannot be used.
+    #[error("tls: {0}")]
+    Tls(String),
     /// The certificate or the secret could not be kept.
     #[error("{0}; choose another directory with --state-dir")]
     State(CannotKeep),
@@ -82,50 +111,64 @@ impl Gateway {
     /// Builds all parts and begins to listen. `state_dir` keeps the development certificate and the deployment's secret.
     pub async fn bind(config: Config, state_dir: PathBuf) -> Result<Self, StartError> {
         install_crypto();
-        let closing = CancellationToken::new();
-        let tasks = TaskTracker::new();
+        let tls = match &config.tls {
+            Some(files) => Some(Tls::new(tls::load(files).await.map_err(StartError::Tls)?)),
+            None => None,
+        };
         let address = config.listen.http;
         let http = TcpListener::bind(address).await;
         let http = http.map_err(|error| StartError::Http { address, error })?;
         let http_address = http.local_addr().unwrap_or(address);
-
-        let retention = Retention {
-            after_end: config.channels.retention.after_end,
-            max_bytes: config.channels.retention.max_bytes,
-        };
-        let channels = Arc::new(Channels::new(Arc::new(Memory), retention));
         let telemetry = telemetry(&config.telemetry)?;
-        let session_settings = session::Settings {
-            metrics: telemetry.metrics.clone(),
-            frame_interval: config.channels.frame_interval,
-            server: concat!("tokenway/", env!("CARGO_PKG_VERSION")).to_owned(),
-        };
-        let sessions = Host::new(Arc::clone(&channels), session_settings, closing.clone());
-
         let connect = connect_info(&config, http_address);
         let info = Arc::clone(&connect.webtransport);
-        let door = Door::open(&config.listen, &state_dir, info).await?;
-        let app = App::new(Parts {
-            channels,
+        let door = Door::open(&config.listen, &state_dir, info, tls.as_ref()).await?;
+
+        let closing = CancellationToken::new();
+        let channels = Arc::new(Channels::new(Arc::new(Memory), retention(&config)));
+        let settings = session_settings(&config, &telemetry);
+        let lasting = Arc::new(Lasting {
+            sessions: Host::new(Arc::clone(&channels), settings, closing.clone()),
             generations: Generations::new(telemetry.clone()),
+            channels,
             telemetry,
-            routes: Routes::new(&config),
-            health: Arc::new(Health::new(&config)),
-            providers: providers(&config, None),
-            provider_order: config.providers.iter().map(|it| it.name.clone()).collect(),
-            guard: guard(&config, http_address),
-            access: Arc::new(Access::new(&config.access)),
-            settings: api::Settings {
-                keep_alive: config.channels.keep_alive,
-                connect_timeout: config::Timeouts::default().connect,
-                after_end: config.channels.retention.after_end,
-                sse_ids: config.channels.sse_ids,
-            },
-            sessions,
             connect,
+            tls,
+            bound: [http_address, door.addr()],
             closing,
+            draining: CancellationToken::new(),
         });
-        Ok(Self { app, http, door, tasks, restart: Arc::default() })
+        Ok(Self {
+            current: Current::new(App::new(parts(&config, &lasting, None))),
+            lasting,
+            config,
+            source: None,
+            http,
+            door,
+            tasks: TaskTracker::new(),
+            restart: Arc::default(),
+            reload: Arc::default(),
+        })
+    }
+
+    /// Takes up changes of the config's source while it serves.
+    pub fn follow(&mut self, source: Source) {
+        self.source = Some(source);
+    }
+
+    /// Notifying it reads the config and the certificate at once, and opens the access log anew.
+    pub fn reload(&self) -> Arc<Notify> {
+        Arc::clone(&self.reload)
+    }
+
+    /// What the operator should know of the machine, beside the config's own notes.
+    pub fn notes(&self) -> Vec<String> {
+        self.door.receive_buffer_note().into_iter().collect()
+    }
+
+    /// Whether HTTP goes through TLS.
+    pub fn has_tls(&self) -> bool {
+        self.lasting.tls.is_some()
     }
 
     /// Where it listens for HTTP.
@@ -146,37 +189,79 @@ impl Gateway {
     /// Serves until `shutdown` resolves, then ends in order: no new work, running generations get their grace, viewers
     /// and sessions are told, and everything is awaited.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        let Self { app, http, door, tasks, restart } = self;
-        let (closing, draining) = (app.closing.clone(), CancellationToken::new());
-        let telemetry = app.telemetry.clone();
-        tasks.spawn(sweep(Arc::clone(&app.channels), closing.clone()));
+        let Self { current, lasting, config, source, http, door, tasks, restart, reload } = self;
+        let (closing, draining) = (lasting.closing.clone(), lasting.draining.clone());
+        tasks.spawn(sweep(Arc::clone(&lasting.channels), closing.clone()));
         tasks.spawn(door.serve(Inside {
-            sessions: app.sessions.clone(),
-            guard: app.guard.clone(),
-            access: Arc::clone(&app.access),
+            current: current.clone(),
             closing: closing.clone(),
             restart,
         }));
-        let (front, connections) = front(http);
+        let (front, connections) = front(http, lasting.tls.as_ref().map(Tls::acceptor));
         // A bare router would be copied, with all its routes, for each connection: 15 KiB (massif).
-        let routes = api::router(app.clone()).into_make_service();
+        let routes = current.router().into_make_service();
+        let reloads =
+            Reload { source, config, current, lasting: Arc::clone(&lasting), now: reload };
+        tasks.spawn(reloads.run(closing.clone()));
         let server = axum::serve(front, routes)
             .with_graceful_shutdown(draining.clone().cancelled_owned())
             .into_future();
         let server = tasks.spawn(server);
 
         shutdown.await;
-        tracing::info!(running = app.generations.running(), "shutting down");
+        tracing::info!(running = lasting.generations.running(), "shutting down");
         draining.cancel();
-        app.generations.shut_down(GENERATION_GRACE).await;
+        lasting.generations.shut_down(GENERATION_GRACE).await;
         closing.cancel();
-        app.sessions.wait().await;
+        lasting.sessions.wait().await;
         // Those that do not end in time are broken off.
         let _ = tokio::time::timeout(HTTP_GRACE, server).await;
         connections.end().await;
         tasks.close();
         tasks.wait().await;
-        telemetry.shut_down().await;
+        lasting.telemetry.shut_down().await;
+    }
+}
+
+/// What is served under a config. With what was served before: what is the same in both goes on, as health does.
+fn parts(config: &Config, lasting: &Lasting, before: Option<(&Config, &App)>) -> Parts {
+    let health = match before {
+        Some((_, app)) => app.health.renewed(config),
+        None => Health::new(config),
+    };
+    Parts {
+        channels: Arc::clone(&lasting.channels),
+        generations: lasting.generations.clone(),
+        telemetry: lasting.telemetry.clone(),
+        routes: Routes::new(config),
+        health: Arc::new(health),
+        providers: providers(config, before),
+        provider_order: config.providers.iter().map(|it| it.name.clone()).collect(),
+        guard: guard(config, lasting.bound[0]),
+        access: Arc::new(Access::new(&config.access)),
+        settings: api::Settings {
+            keep_alive: config.channels.keep_alive,
+            connect_timeout: config::Timeouts::default().connect,
+            after_end: config.channels.retention.after_end,
+            sse_ids: config.channels.sse_ids,
+        },
+        sessions: lasting.sessions.with(session_settings(config, &lasting.telemetry)),
+        connect: lasting.connect.clone(),
+        closing: lasting.closing.clone(),
+        draining: lasting.draining.clone(),
+    }
+}
+
+fn retention(config: &Config) -> Retention {
+    let config::Retention { after_end, max_bytes } = config.channels.retention;
+    Retention { after_end, max_bytes }
+}
+
+fn session_settings(config: &Config, telemetry: &Telemetry) -> session::Settings {
+    session::Settings {
+        frame_interval: config.channels.frame_interval,
+        server: concat!("tokenway/", env!("CARGO_PKG_VERSION")).to_owned(),
+        metrics: telemetry.metrics.clone(),
     }
 }
 
@@ -220,7 +305,8 @@ fn guard(config: &Config, http: SocketAddr) -> Guard {
 
 fn connect_info(config: &Config, http: SocketAddr) -> ConnectInfo {
     let public = config.listen.public.http.as_ref();
-    let http = public.map_or(format!("http://{http}"), ToString::to_string);
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let http = public.map_or(format!("{scheme}://{http}"), ToString::to_string);
     let http = http.trim_end_matches('/');
     ConnectInfo {
         webtransport: Arc::new(RwLock::new(None)),

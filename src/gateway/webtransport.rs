@@ -3,21 +3,26 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::StartError;
+use super::{StartError, current::Current, tls::Tls};
 use crate::{
-    access::{Access, Caller, Guard, Unauthorized},
+    access::{Access, Caller, Unauthorized},
     api::{self, WebTransportInfo},
     clock,
     config::Listen,
-    session::{self, Closing, Host, Rights},
-    transport::webtransport::{Endpoint, Hash, Keeper, Request, Settings, WebTransport},
+    session::{self, Closing, Rights},
+    transport::webtransport::{
+        Certificate, Endpoint, Hash, Keeper, RECEIVE_BUFFER_ASKED, Request, Settings, WebTransport,
+    },
 };
 
 /// How often to look whether the development certificate is due.
 const ROTATE_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Below this, a burst from a few hundred clients does not fit: what other QUIC servers warn at.
+const RECEIVE_BUFFER_MIN: usize = 2 * 1024 * 1024;
 
 /// How long the port stays shut in a restart: about what a process manager takes.
 const SHUT_FOR: Duration = Duration::from_millis(200);
@@ -26,15 +31,15 @@ const SHUT_FOR: Duration = Duration::from_millis(200);
 pub(super) struct Door {
     endpoint: Endpoint,
     keeper: Keeper,
+    /// The operator's certificate, if there is one, and its successors.
+    own: Option<watch::Receiver<Certificate>>,
     url: Option<String>,
     info: Arc<RwLock<Option<WebTransportInfo>>>,
 }
 
 /// What the door needs to let somebody in.
 pub(super) struct Inside {
-    pub(super) sessions: Host,
-    pub(super) guard: Guard,
-    pub(super) access: Arc<Access>,
+    pub(super) current: Current,
     pub(super) closing: CancellationToken,
     pub(super) restart: Arc<Notify>,
 }
@@ -45,19 +50,33 @@ impl Door {
         listen: &Listen,
         state_dir: &Path,
         info: Arc<RwLock<Option<WebTransportInfo>>>,
+        tls: Option<&Tls>,
     ) -> Result<Self, StartError> {
         let keeper = Keeper::open(state_dir, clock::now_ms()).await.map_err(StartError::State)?;
-        let endpoint = Endpoint::bind(settings(&keeper, listen.webtransport));
+        let own = tls.map(Tls::quic);
+        let endpoint = Endpoint::bind(settings(&keeper, own.as_ref(), listen.webtransport));
         let endpoint = endpoint.map_err(StartError::WebTransport)?;
         let url = listen.public.webtransport.as_ref();
         let url = url.map(|url| url.as_str().trim_end_matches('/').to_owned());
-        let door = Self { endpoint, keeper, url, info };
+        let door = Self { endpoint, keeper, own, url, info };
         door.announce();
         Ok(door)
     }
 
     pub(super) fn addr(&self) -> std::net::SocketAddr {
         self.endpoint.local_addr()
+    }
+
+    /// What to say of the UDP socket's buffer, if it is small.
+    pub(super) fn receive_buffer_note(&self) -> Option<String> {
+        let bytes = self.endpoint.receive_buffer()?;
+        (bytes < RECEIVE_BUFFER_MIN).then(|| {
+            format!(
+                "the UDP receive buffer has {} KiB; under load packets are lost that it has no room for. Raise what may \
+                 be asked for: sysctl -w net.core.rmem_max={RECEIVE_BUFFER_ASKED}",
+                bytes / 1024
+            )
+        })
     }
 
     /// Lets sessions in until closing, then waits until they have left.
@@ -70,7 +89,10 @@ impl Door {
                     Some((transport, request)) => inside.admit(transport, &request, &refusals),
                     None => break,
                 },
-                _ = rotation.tick() => self.rotate().await,
+                _ = rotation.tick(), if self.own.is_none() => self.rotate().await,
+                certificate = changed(&mut self.own) => {
+                    self.endpoint.reload(&certificate, Vec::new());
+                }
                 () = inside.restart.notified() => match self.restart().await {
                     Some(door) => self = door,
                     None => return,
@@ -78,7 +100,7 @@ impl Door {
                 () = inside.closing.cancelled() => break,
             }
         }
-        inside.sessions.wait().await;
+        inside.current.app().sessions.wait().await;
         refusals.close();
         refusals.wait().await;
         self.endpoint.close().await;
@@ -107,13 +129,13 @@ impl Door {
 
     /// Ends every session without a goodbye, and listens again on the same port with the same keys.
     async fn restart(self) -> Option<Self> {
-        let Self { endpoint, keeper, url, info } = self;
+        let Self { endpoint, keeper, own, url, info } = self;
         let address = endpoint.local_addr();
         tracing::warn!(%address, "restarting the WebTransport endpoint without a goodbye");
         endpoint.kill().await;
         tokio::time::sleep(SHUT_FOR).await;
-        match Endpoint::bind(settings(&keeper, address)) {
-            Ok(endpoint) => Some(Self { endpoint, keeper, url, info }),
+        match Endpoint::bind(settings(&keeper, own.as_ref(), address)) {
+            Ok(endpoint) => Some(Self { endpoint, keeper, own, url, info }),
             Err(error) => {
                 tracing::error!(%error, "the WebTransport endpoint stays shut");
                 *info.write() = None;
@@ -127,30 +149,53 @@ impl Inside {
     /// Whoever may come in is; a browser is let in first and refused then, because it shows a page nothing of a refused
     /// handshake. A token may come with the URL, or with hello.
     fn admit(&self, transport: WebTransport, request: &Request, refusals: &TaskTracker) {
-        let host = self.guard.host(&request.authority);
-        match host.and_then(|()| self.guard.origin(request.origin.as_deref(), &request.authority)) {
-            Ok(_) => self.sessions.start(transport, Rights::of(self.caller(request), &self.access)),
+        let app = self.current.app();
+        let host = app.guard.host(&request.authority);
+        match host.and_then(|()| app.guard.origin(request.origin.as_deref(), &request.authority)) {
+            Ok(_) => {
+                let rights = Rights::of(caller(&app.access, request), &app.access);
+                app.sessions.start(transport, rights);
+            }
             Err(denied) => {
                 let why = Closing::Forbidden(denied.to_string());
                 refusals.spawn(async move { session::refuse(transport, &why).await });
             }
         }
     }
-
-    fn caller(&self, request: &Request) -> Result<Caller, Unauthorized> {
-        if self.access.is_open() {
-            return Ok(Caller::Anybody);
-        }
-        let shown = api::shown_in_query(request.query.as_deref());
-        self.access.authenticate(shown.iter().map(String::as_str), clock::now_ms())
-    }
 }
 
-fn settings(keeper: &Keeper, address: std::net::SocketAddr) -> Settings {
+fn caller(access: &Access, request: &Request) -> Result<Caller, Unauthorized> {
+    if access.is_open() {
+        return Ok(Caller::Anybody);
+    }
+    let shown = api::shown_in_query(request.query.as_deref());
+    access.authenticate(shown.iter().map(String::as_str), clock::now_ms())
+}
+
+/// The operator's next certificate, once it comes.
+async fn changed(own: &mut Option<watch::Receiver<Certificate>>) -> Certificate {
+    if let Some(own) = own
+        && own.changed().await.is_ok()
+    {
+        return own.borrow_and_update().clone();
+    }
+    std::future::pending().await
+}
+
+fn settings(
+    keeper: &Keeper,
+    own: Option<&watch::Receiver<Certificate>>,
+    address: std::net::SocketAddr,
+) -> Settings {
+    let (certificate, hashes) = match own {
+        // An authority vouches for it.
+        Some(own) => (own.borrow().clone(), Vec::new()),
+        None => (keeper.certificate().clone(), keeper.hashes().to_vec()),
+    };
     Settings {
         address,
-        certificate: keeper.certificate().clone(),
-        hashes: keeper.hashes().to_vec(),
+        certificate,
+        hashes,
         secret: keeper.secret().clone(),
         node: "tokenway".to_owned(),
     }

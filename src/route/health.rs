@@ -25,7 +25,8 @@ struct Shared {
     /// By provider; one without never rests.
     breakers: HashMap<String, Breaker>,
     limits: Limits,
-    targets: Mutex<HashMap<Key, Target>>,
+    /// One for all configs of a process's life.
+    targets: Arc<Mutex<HashMap<Key, Target>>>,
 }
 
 /// How many calls each target may have in flight.
@@ -94,16 +95,12 @@ pub struct Report {
 impl Health {
     /// Everything is well; the limits and breakers are the config's.
     pub fn new(config: &Config) -> Self {
-        let breakers = config.providers.iter().filter_map(|provider| match &provider.endpoint {
-            config::Endpoint::Http(http) => Some((provider.name.clone(), http.breaker)),
-            config::Endpoint::Simulator(_) => None,
-        });
-        let shared = Shared {
-            breakers: breakers.collect(),
-            limits: Limits::new(config),
-            targets: Mutex::default(),
-        };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(Shared::new(config, Arc::default())) }
+    }
+
+    /// The same targets, as they are, under another config's limits and breakers.
+    pub fn renewed(&self, config: &Config) -> Self {
+        Self { shared: Arc::new(Shared::new(config, Arc::clone(&self.shared.targets))) }
     }
 
     /// Asks to call a model at a provider.
@@ -191,6 +188,14 @@ impl Drop for Permit {
 }
 
 impl Shared {
+    fn new(config: &Config, targets: Arc<Mutex<HashMap<Key, Target>>>) -> Self {
+        let breakers = config.providers.iter().filter_map(|provider| match &provider.endpoint {
+            config::Endpoint::Http(http) => Some((provider.name.clone(), http.breaker)),
+            config::Endpoint::Simulator(_) => None,
+        });
+        Self { breakers: breakers.collect(), limits: Limits::new(config), targets }
+    }
+
     fn is_blank(&self, key: &Key, target: &Target, now: Instant) -> bool {
         let rule = self.breakers.get(&key.provider);
         target.in_flight == 0 && rule.is_none_or(|rule| target.circuit.is_blank(now, rule))

@@ -26,6 +26,11 @@ impl Host {
         Self { channels, settings, tasks: TaskTracker::new(), closing }
     }
 
+    /// The same host, whose sessions from now on begin with these settings.
+    pub fn with(&self, settings: Settings) -> Self {
+        Self { settings, ..self.clone() }
+    }
+
     /// Runs a session on a transport, for somebody with these rights.
     pub fn start(&self, transport: impl Transport + 'static, rights: impl Into<Rights>) {
         let (settings, channels) = (self.settings.clone(), Arc::clone(&self.channels));

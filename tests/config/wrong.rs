@@ -157,9 +157,20 @@ const WRONG: &[Wrong] = &[
         "listen: { public: { webtransport: gateway.example } }",
         "gateway.yaml:2:35: `gateway.example` is not an https URL such as `https://gateway.example:4433`",
     ),
-    wrong(
+    wrong_together(
         "tls: { cert: a.pem, key: b.pem }",
-        "gateway.yaml:2:6: `tls` is not available in this version; take it out",
+        "gateway.yaml:2:14: `a.pem` is not a file that can be read: No such file or directory (os error 2)\n\
+         gateway.yaml:2:26: `b.pem` is not a file that can be read: No such file or directory (os error 2)",
+    ),
+    wrong_together(
+        "tls: { cert: Cargo.toml, key: Cargo.toml }",
+        "gateway.yaml:2:14: `Cargo.toml` is not a PEM file with a certificate\n\
+         gateway.yaml:2:31: `Cargo.toml` is not a PEM file with an unencrypted key",
+    ),
+    wrong(
+        "tls: { key: Cargo.toml }",
+        "gateway.yaml:2:13: `tls` has no `cert`; it needs `cert` and `key`\n\
+         gateway.yaml:2:13: `Cargo.toml` is not a PEM file with an unencrypted key",
     ),
     wrong(
         "telemetry: { otlp: { endpoint: collector } }",
@@ -396,7 +407,6 @@ fn the_schema_refuses_what_the_gateway_refuses() {
 fn what_this_version_does_not_have_is_told_key_by_key() {
     let text = "version: 1
 listen: { http: 127.0.0.1:8080, webtransport: 127.0.0.1:4433 }
-tls: { cert: fullchain.pem, key: key.pem }
 providers:
   openai:    { dialect: openai,    base_url: https://api.openai.com/v1, api_key: \"${OPENAI_API_KEY}\" }
   anthropic: { dialect: anthropic, api_key: \"${ANTHROPIC_API_KEY}\" }
@@ -428,7 +438,7 @@ access:
         .inspect(|(_, message)| assert!(message.contains("not available in this version")))
         .map(|(place, _)| place)
         .collect();
-    assert_eq!(told, ["3:6", "20:18", "20:34"], "{error}");
+    assert_eq!(told, ["19:18", "19:34"], "{error}");
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! A gateway on a port of its own, and what apps and viewers do with it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokenway::{
     config::{Config, Environment},
-    gateway::Gateway,
+    gateway::{Gateway, Source},
 };
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+};
 
 use crate::{soon, sse::Sse, upstream::Upstream};
 
@@ -19,6 +22,7 @@ pub(crate) const KEY: &str = "sk-upstream-secret";
 pub(crate) struct Tokenway {
     pub(crate) addr: SocketAddr,
     pub(crate) http: reqwest::Client,
+    pub(crate) scheme: &'static str,
     shutdown: oneshot::Sender<()>,
     served: JoinHandle<()>,
     _state_dir: tempfile::TempDir,
@@ -75,19 +79,38 @@ models:
 
     /// A gateway of any config.
     pub(crate) async fn serving(config: Config) -> Self {
+        Self::bound(config, |_| {}).await
+    }
+
+    /// A gateway that takes up what becomes of a file; and what asks it to look at once.
+    pub(crate) async fn following(file: &Path) -> (Self, Arc<Notify>) {
+        let environment = Environment::default();
+        let source = Source { file: file.to_owned(), environment, http: None, webtransport: None };
+        let config = source.load().expect("a valid config");
+        let mut reload = None;
+        let gateway = Self::bound(config, |gateway| {
+            gateway.follow(source);
+            reload = Some(gateway.reload());
+        });
+        (gateway.await, reload.expect("it was bound"))
+    }
+
+    async fn bound(config: Config, prepare: impl FnOnce(&mut Gateway)) -> Self {
         let state_dir = tempfile::tempdir().expect("a directory");
-        let gateway = Gateway::bind(config, state_dir.path().to_owned()).await.expect("it binds");
+        let gateway = Gateway::bind(config, state_dir.path().to_owned()).await;
+        let mut gateway = gateway.expect("it binds");
+        prepare(&mut gateway);
         let addr = gateway.http_addr();
         let (shutdown, told) = oneshot::channel::<()>();
         let served = tokio::spawn(gateway.serve(async {
             let _ = told.await;
         }));
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { addr, http, shutdown, served, _state_dir: state_dir }
+        Self { addr, http, scheme: "http", shutdown, served, _state_dir: state_dir }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.addr)
+        format!("{}://{}{path}", self.scheme, self.addr)
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {

@@ -16,7 +16,14 @@ const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined }
 const of = <C extends string, T>(name: C, value: fc.Arbitrary<T>) =>
   fc.record({ case: fc.constant(name), value });
 
-const started = fc.record({ id: text, model: text, provider: text, dialect: text, createdMs: u64, traceparent: text });
+const started = fc.record({
+  id: text,
+  model: text,
+  provider: text,
+  dialect: text,
+  createdMs: u64,
+  traceparent: text,
+});
 const reasoning = fc.record({ text, signature: text, encrypted: text });
 const toolCall = fc.record({ index: u32, id: text, name: text, runBy: word("client", "server") });
 const media = fc.record({ mime: text, data: bytes, index: u32, part: u32, last: fc.boolean() });

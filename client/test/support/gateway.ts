@@ -45,7 +45,14 @@ export class Log {
 
   /** A generation's first event. */
   begin(id: string): void {
-    const started = { id, model: "m", provider: "p", dialect: "openai", createdMs: 1, traceparent: "" };
+    const started = {
+      id,
+      model: "m",
+      provider: "p",
+      dialect: "openai",
+      createdMs: 1,
+      traceparent: "",
+    };
     this.events.push(ChannelEvent.create({ kind: { case: "started", value: started } }));
   }
 

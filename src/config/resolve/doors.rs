@@ -1,10 +1,12 @@
-//! Where the gateway listens, and where it keeps its logs.
+//! Where the gateway listens, as whom, and where it keeps its logs.
 
-use std::net::SocketAddr;
+use std::{fs, net::SocketAddr};
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::{
-    super::{Listen, Public, Store, file, located::Given},
-    Resolver, http_url,
+    super::{Listen, Public, Store, Tls, file, located::Given},
+    Resolver, http_url, place,
 };
 
 /// Engines to come.
@@ -30,9 +32,8 @@ impl Resolver<'_> {
                 Some(port) => Err(format!("an address in digits, `127.0.0.1:{port}`")),
                 None => text.parse().map_err(|_| "an address such as `127.0.0.1:8080`".to_owned()),
             });
-            let place = given.0.as_ref().map(|given| given.place);
             if let Some(fault) = address.filter(|_| open).and_then(exposure) {
-                self.wrong(place, fault);
+                self.wrong(place(given), fault);
             }
             address.unwrap_or(default)
         };
@@ -51,6 +52,36 @@ impl Resolver<'_> {
                 }),
             },
         }
+    }
+
+    pub(super) fn tls(&mut self, tls: &file::Tls) -> Option<Tls> {
+        for (given, other, missing) in [(&tls.cert, &tls.key, "key"), (&tls.key, &tls.cert, "cert")]
+        {
+            if let (Some(place), None) = (place(given), place(other)) {
+                let message = format!("`tls` has no `{missing}`; it needs `cert` and `key`");
+                self.wrong(Some(place), message);
+            }
+        }
+        let directory = self.directory;
+        let mut file = |given, holds_one: fn(&[u8]) -> bool, expected: &str| {
+            self.read(given, |text| {
+                let path = directory.join(text);
+                let read = fs::read(&path);
+                match read {
+                    Ok(pem) if holds_one(&pem) => Ok(path),
+                    Ok(_) => Err(format!("a PEM file with {expected}")),
+                    Err(error) => Err(format!("a file that can be read: {error}")),
+                }
+            })
+        };
+        let cert = file(
+            &tls.cert,
+            |pem| CertificateDer::pem_slice_iter(pem).next().is_some_and(|it| it.is_ok()),
+            "a certificate",
+        );
+        let key =
+            file(&tls.key, |pem| PrivateKeyDer::from_pem_slice(pem).is_ok(), "an unencrypted key");
+        Some(Tls { cert: cert?, key: key? })
     }
 
     pub(super) fn store(&mut self, store: &file::Store) -> Store {

@@ -53,7 +53,6 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     fn config(&mut self, file: File) -> Config {
         self.version(&file.version);
-        self.not_yet("tls", &file.tls);
         let providers: Vec<_> =
             file.providers.0.iter().map(|(name, provider)| self.provider(name, provider)).collect();
         if providers.is_empty() {
@@ -82,6 +81,7 @@ impl Resolver<'_> {
         notes.append(&mut self.notes);
         Config {
             listen: self.listen(&file.listen, file.access.keys.is_empty()),
+            tls: self.tls(&file.tls),
             providers,
             models,
             prices,

@@ -106,6 +106,7 @@ pub struct Endpoint {
     address: SocketAddr,
     hashes: Mutex<Vec<Hash>>,
     handshakes: tokio::sync::Mutex<FuturesUnordered<BoxFuture<'static, Option<Accepted>>>>,
+    receive_buffer: Option<usize>,
     plug: Arc<Plug>,
     released: oneshot::Receiver<()>,
 }
@@ -118,6 +119,7 @@ impl Endpoint {
         let Settings { address, certificate, hashes, secret, node } = settings;
         let cannot = |error| CannotListen { address, error };
         let (socket, plug, released) = Socket::bind(address).map_err(cannot)?;
+        let receive_buffer = socket.receive_buffer();
         let config = keys::endpoint_config(&secret, &node);
         let server = Some(server_config(&certificate));
         let quic = quinn::Endpoint::new_with_abstract_socket(
@@ -133,6 +135,7 @@ impl Endpoint {
             address,
             hashes: Mutex::new(hashes),
             handshakes: tokio::sync::Mutex::default(),
+            receive_buffer,
             plug,
             released,
         })
@@ -141,6 +144,11 @@ impl Endpoint {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What the system holds of packets that were not read yet, in bytes, if it says so.
+    pub fn receive_buffer(&self) -> Option<usize> {
+        self.receive_buffer
     }
 
     /// The hashes to publish: of now, and of the next.

@@ -16,3 +16,4 @@ pub use dial::{CannotDial, Dialled, Message, Trust, dial};
 pub use endpoint::{CannotListen, Endpoint, Request, Settings};
 pub use identity::{CannotKeep, Certificate, Hash, Keeper, load_certificate};
 pub use keys::DeploymentSecret;
+pub use socket::RECEIVE_BUFFER_ASKED;

@@ -19,10 +19,14 @@ use wtransport::quinn::{
     udp::{RecvMeta, Transmit},
 };
 
+/// What is asked for, in bytes: a tenth of a second of a full gigabit. The system gives no more than it allows.
+pub const RECEIVE_BUFFER_ASKED: usize = 7_500_000;
+
 /// The socket, and the plug.
 #[derive(Debug)]
 pub(super) struct Socket {
     inner: Arc<dyn AsyncUdpSocket>,
+    receive_buffer: Option<usize>,
     plug: Arc<Plug>,
     /// Dropped last of all: the port is free then.
     _released: oneshot::Sender<()>,
@@ -40,11 +44,30 @@ impl Socket {
     pub(super) fn bind(
         address: SocketAddr,
     ) -> io::Result<(Arc<Self>, Arc<Plug>, oneshot::Receiver<()>)> {
-        let inner = TokioRuntime.wrap_udp_socket(std::net::UdpSocket::bind(address)?)?;
+        let socket = std::net::UdpSocket::bind(address)?;
+        let receive_buffer = ask_for_buffer(&socket);
+        let inner = TokioRuntime.wrap_udp_socket(socket)?;
         let plug = Arc::new(Plug::default());
         let (sender, released) = oneshot::channel();
-        let socket = Self { inner, plug: Arc::clone(&plug), _released: sender };
+        let plugged = Arc::clone(&plug);
+        let socket = Self { inner, receive_buffer, plug: plugged, _released: sender };
         Ok((Arc::new(socket), plug, released))
+    }
+}
+
+/// Asks for a large receive buffer, and says what there is, as far as that is known.
+fn ask_for_buffer(socket: &std::net::UdpSocket) -> Option<usize> {
+    let socket = socket2::SockRef::from(socket);
+    // What the system does not give is seen below.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_ASKED);
+    let bytes = socket.recv_buffer_size().ok()?;
+    // Linux counts its own bookkeeping in, and says twice what was asked for.
+    Some(if cfg!(target_os = "linux") { bytes / 2 } else { bytes })
+}
+
+impl Socket {
+    pub(super) fn receive_buffer(&self) -> Option<usize> {
+        self.receive_buffer
     }
 }
 

@@ -136,6 +136,7 @@ pub fn head_json(place: Place, generations: &[Started]) -> String {
             .string("provider", &started.provider)
             .string("dialect", &started.dialect)
             .number("created_ms", started.created_ms)
+            .string_if("traceparent", &started.traceparent)
             .close()
     });
     Object::new()

@@ -100,12 +100,13 @@ export const rewindOf = (data: Json): Rewind => ({
   epoch: data.epoch,
 });
 
-const startedOf = ({ generation, model, provider, dialect, created_ms }: Json) => ({
+const startedOf = ({ generation, model, provider, dialect, created_ms, traceparent }: Json) => ({
   id: generation ?? "",
   model: model ?? "",
   provider: provider ?? "",
   dialect: dialect ?? "",
   createdMs: created_ms ?? 0,
+  traceparent: traceparent ?? "",
 });
 
 const choiceOf = (one: Json): ChoiceState => ({
