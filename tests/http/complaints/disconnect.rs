@@ -36,7 +36,9 @@ async fn whoever_leaves_before_the_first_token_stops_the_provider_streaming_or_n
                 if begins {
                     Voice(provider).begin(&mut answer).await;
                 }
+                // Where it was answered already, its connection is the answer's, and goes with it.
                 call.abort();
+                drop(call);
                 answer.closed().await;
                 let generation = gateway.ended(&name).await;
                 assert_eq!(generation["error"]["code"], "cancelled", "{name}");

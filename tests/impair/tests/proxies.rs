@@ -209,10 +209,11 @@ fn the_program_obeys_line_by_line_and_says_what_is_wrong() {
     assert!(tell(open).starts_with(r#"{"ok":"127.0.0.1:"#));
     let set = r#"{"do":"set","name":"a","up":{"delay_ms":25,"loss":0.02},"down":{}}"#;
     assert_eq!(tell(set), r#"{"ok":null}"#);
-    assert_eq!(
-        tell(r#"{"do":"counts","name":"a"}"#),
-        r#"{"ok":{"clients":0,"doubled":0,"lost":0,"passed":0}}"#
-    );
+    // Its members come in whatever order: that depends on what else is built along with this.
+    let counts: serde_json::Value =
+        serde_json::from_str(&tell(r#"{"do":"counts","name":"a"}"#)).expect("JSON");
+    let none = serde_json::json!({ "clients": 0, "doubled": 0, "lost": 0, "passed": 0 });
+    assert_eq!(counts, serde_json::json!({ "ok": none }));
     assert_eq!(tell(r#"{"do":"cut","name":"b"}"#), r#"{"error":"no proxy is named \"b\""}"#);
     assert!(tell(r#"{"do":"fly"}"#).starts_with(r#"{"error":"not an order: "#));
     drop(orders);
