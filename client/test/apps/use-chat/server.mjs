@@ -30,6 +30,8 @@ async function begin({ id, messages }) {
     model: process.env.MODEL,
     stream: true,
     messages: [{ role: "user", content: text }],
+    // The simulator's own: half an hour of talk.
+    ...(id.startsWith("endless") && { simulator: { tokens: 150_000, tokens_per_second: 80 } }),
   };
   const headers = {
     "content-type": "application/json",
