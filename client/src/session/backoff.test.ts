@@ -35,6 +35,13 @@ describe("the backoff", () => {
     expect(restMs(first, 2, PATIENCE_MS, 0.5)).toBe(SLOT_MS - 2);
   });
 
+  it("does not wait for the slot of a slow path where it was refused at once", () => {
+    const slot = slotMs(known(0, 0, 1_200), 0.5);
+    expect(slot).toBeGreaterThan(4_000);
+    expect(restMs(known(200, 0, 1_200), 3, slot, 0.5)).toBe(SLOT_MS - 3);
+    expect(restMs(known(200, 0, 1_200), slot, slot, 0.5)).toBe(0);
+  });
+
   it("rests longer after half a minute, never more than 5 s, never at the same time for all", () => {
     fc.assert(
       fc.property(fc.integer({ min: BURST_MS, max: 1e8 }), chance, (elapsed, random) => {

@@ -42,9 +42,9 @@ export function restMs(now: Situation, tookMs: number, slot: number, random: num
   // Told when it is back; but some browsers believe wrongly, and a gateway on this machine needs no network.
   if (!now.online) return (REST_MS_MAX * (1 + random)) / 2;
   if (now.elapsedMs < BURST_MS) {
-    // Before the first success a slot is long, but a refusal comes at once: try again at the burst's pace.
+    // A slot may be long, but a refusal comes at once and costs little: try again at the burst's pace.
     const pace = Math.min(slot, SLOT_MS * (1 - JITTER + 2 * JITTER * random));
-    return Math.max(0, (now.learnedMs === undefined ? pace : slot) - tookMs);
+    return Math.max(0, pace - tookMs);
   }
   const cap = Math.min(REST_MS_MAX, (now.elapsedMs - BURST_MS) / 4 + 1_000);
   return SLOT_MS + (cap - SLOT_MS) * random;
