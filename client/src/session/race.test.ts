@@ -6,12 +6,17 @@ import { race } from "./race.js";
 const INFO: ConnectInfo = { webtransport: null, websocket: null, sse: null, protocol: "" };
 
 /** Two carriers that open or fail after so many milliseconds, or never say anything. */
-function run(fate: Partial<Record<TransportKind, number>>, plan: Parameters<typeof race>[2]) {
+function run(
+  fate: Partial<Record<TransportKind, number>>,
+  plan: Parameters<typeof race>[2],
+  weary: readonly TransportKind[] = [],
+) {
   const clock = new ManualClock();
   const log: string[] = [];
   const carrier = (kind: TransportKind): Transport => ({
     kind,
     lack: () => undefined,
+    isWeary: () => weary.includes(kind),
     dial(_info: ConnectInfo, sink: Sink) {
       log.push(`dial ${kind} at ${clock.now()}`);
       const after = fate[kind];
@@ -56,6 +61,19 @@ describe("a race of carriers", () => {
       "dial websocket at 3",
       "opened websocket at 8",
     ]);
+  });
+
+  it("comes to a weary carrier last, also to the one that won last time", () => {
+    const loyal = { first: "webtransport", last: [], othersAfterMs: undefined } as const;
+    for (const plan of [open, loyal]) {
+      const log = run({ webtransport: 5, websocket: 7 }, plan, ["webtransport"]);
+      expect(log).toEqual(["dial websocket at 0", "opened websocket at 7"]);
+      expect(run({ webtransport: 5, websocket: -7 }, plan, ["webtransport"])).toEqual([
+        "dial websocket at 0",
+        "dial webtransport at 7",
+        "opened webtransport at 12",
+      ]);
+    }
   });
 
   it("is lost once when all fail", () => {

@@ -29,7 +29,8 @@ export function race(
   sink: Sink,
 ): Race {
   const { first, last, othersAfterMs } = plan;
-  const rank = ({ kind }: Transport): number => (kind === first ? 0 : last.includes(kind) ? 2 : 1);
+  const rank = ({ kind, isWeary }: Transport): number =>
+    isWeary?.() ? 3 : kind === first ? 0 : last.includes(kind) ? 2 : 1;
   const able = transports.filter((one) => one.lack(info) === undefined);
   let waiting = able.sort((a, b) => rank(a) - rank(b));
   if (othersAfterMs === undefined && able[0]?.kind === first) waiting = able.slice(0, 1);

@@ -6,26 +6,14 @@ import type { ConnectInfo, Connection, Plan, Sink, Transport, TransportKind } fr
 /** The code of a carrier. */
 interface Carrier {
   dial(info: ConnectInfo, sink: Sink, plan: Plan, kind: TransportKind): Connection;
+  isWeary?(): boolean;
 }
-
-/**
- * Chromium refuses a page's sessions once 64 of them are pending, and counts those that failed for minutes. So many, in
- * so many milliseconds, may come to nothing; then the other carriers have the page to themselves for a while.
- */
-export const FRUITLESS_MAX = 48;
-const FRUITLESS_MS = 300_000;
-/** When each WebTransport session of this page was dialled that is not open or never was. */
-let fruitless: number[] = [];
 
 /** The WebTransport transport. */
 export const webtransport = carrier(
   "webtransport",
   () => import("./webtransport.js"),
   "WebTransport",
-  () => {
-    fruitless = fruitless.filter((at) => at > performance.now() - FRUITLESS_MS);
-    return fruitless.length < FRUITLESS_MAX;
-  },
 );
 /** The WebSocket transport. */
 export const websocket = carrier("websocket", () => import("./websocket.js"), "WebSocket");
@@ -36,37 +24,31 @@ export const sse = carrier("sse", http);
 /** The long-polling transport, for networks on which nothing streams. */
 export const longpoll = carrier("longpoll", http);
 
-function carrier(
-  kind: TransportKind,
-  load: () => Promise<Carrier>,
-  api = "fetch",
-  usable = () => true,
-): Transport {
+function carrier(kind: TransportKind, load: () => Promise<Carrier>, api = "fetch"): Transport {
+  let code: Carrier | undefined;
   return {
     kind,
     load,
+    isWeary: () => code?.isWeary?.(),
     lack(info) {
       if (!(globalThis as Record<string, unknown>)[api]) return `no ${api} in this runtime`;
       const offer = kind === "webtransport" || kind === "websocket" ? kind : "sse";
-      if (info?.[offer] === null) return `no ${offer} at the gateway`;
-      return usable() ? undefined : `${kind} fails too often`;
+      return info?.[offer] === null ? `no ${offer} at the gateway` : undefined;
     },
     dial(info, sink, plan) {
       let inner: Connection | undefined;
       let over = false;
-      let begun: number;
       let tookMs = 0;
-      const opened = (): void => {
-        tookMs = performance.now() - begun;
-        fruitless = fruitless.filter((at) => at !== begun);
-        sink.opened();
-      };
       load()
-        .then(({ dial }) => {
+        .then((loaded) => {
+          code = loaded;
           if (over) return;
-          begun = performance.now();
-          if (kind === "webtransport") fruitless.push(begun);
-          inner = dial(info, { ...sink, opened }, plan, kind);
+          const begun = performance.now();
+          const opened = (): void => {
+            tookMs = performance.now() - begun;
+            sink.opened();
+          };
+          inner = loaded.dial(info, { ...sink, opened }, plan, kind);
         })
         .catch(sink.closed);
       return {

@@ -73,6 +73,8 @@ export interface Transport {
   readonly kind: TransportKind;
   /** What keeps this runtime and this gateway from using it; without an info, what keeps the runtime. */
   lack(info: ConnectInfo | undefined): string | undefined;
+  /** Whether it has come to nothing so often that every other one comes before it. */
+  isWeary?(): boolean | undefined;
   /** Begins to load what dialling needs, if that is not there already. */
   load?(): Promise<unknown>;
   /** Begins to connect. The plan's order is for those that dial others. */

@@ -5,13 +5,21 @@ import { systemClock } from "../session/clock.js";
 import { Deframer, delimit } from "../wire/framing.js";
 import { CUT_SHORT, WireError } from "../wire/protobuf.js";
 import { inOrder, type Scattering, type ScatteringSink } from "./datagrams/order.js";
+import { begin } from "./throttle.js";
 import { type ConnectInfo, type Connection, type Plan, type Sink, withToken } from "./transport.js";
+
+export { isWeary } from "./throttle.js";
 
 /** Dials it. */
 export function dial({ webtransport }: ConnectInfo, sink: Sink, { token }: Plan): Connection {
+  const succeed = begin();
+  const opened = (): void => {
+    succeed();
+    sink.opened();
+  };
   const url = withToken(webtransport?.url ?? "", token);
   const hashes = webtransport?.certificate_hashes ?? [];
-  return inOrder(sink, systemClock, (scattered) => open(url, hashes, scattered));
+  return inOrder({ ...sink, opened }, systemClock, (scattered) => open(url, hashes, scattered));
 }
 
 /** Newer drafts of WebTransport make the writable; older ones have one. */
