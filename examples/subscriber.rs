@@ -6,7 +6,8 @@
 //! cargo run --example subscriber
 //! ```
 //!
-//! `TOKENWAY_URL` (default `http://localhost:8080`) says where the gateway is.
+//! `TOKENWAY_URL` (default `http://localhost:8080`) says where the gateway is, `TOKENWAY_TOKEN` is a channel token where it
+//! wants one.
 
 #![allow(clippy::disallowed_methods, reason = "an example reads its own settings")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to the terminal")]
@@ -34,7 +35,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let base = env::var("TOKENWAY_URL").unwrap_or_else(|_| "http://localhost:8080".to_owned());
     let channel = start_generation(&base).await?;
 
-    let mut client = Client::connect(Target::discover(&base, None).await?).await?;
+    let mut client =
+        Client::connect(Target::discover(&base, env::var("TOKENWAY_TOKEN").ok()).await?).await?;
     client.subscribe(&channel, From::Beginning, false);
     let (mut seen, mut dropped) = (0, false);
     loop {

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use prost::Message as _;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use support::{Checked, Told, begin, channels, finished, named};
@@ -42,7 +43,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 struct Gateway {
     endpoint: Arc<Endpoint>,
     tracker: TaskTracker,
-    shutdown: CancellationToken,
+    /// Tells the sessions that have begun since it was put here to go.
+    shutdown: Arc<Mutex<CancellationToken>>,
     accepting: tokio::task::JoinHandle<()>,
     trust: Trust,
 }
@@ -69,6 +71,9 @@ impl State {
     }
 }
 
+/// How long a session may stay that was told to go.
+const GRACE: Duration = Duration::from_secs(1);
+
 fn any_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
@@ -81,10 +86,10 @@ impl Gateway {
     fn with(channels: &Arc<Channels>, settings: Settings) -> Self {
         let trust = Trust::Hashes(settings.hashes.clone());
         let endpoint = Arc::new(Endpoint::bind(settings).expect("loopback"));
-        let (tracker, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let (tracker, shutdown) = (TaskTracker::new(), Arc::<Mutex<CancellationToken>>::default());
         let accepting = tokio::spawn({
             let (endpoint, channels) = (Arc::clone(&endpoint), Arc::clone(channels));
-            let (tracker, begins) = (tracker.clone(), shutdown.clone());
+            let (tracker, begins) = (tracker.clone(), Arc::clone(&shutdown));
             async move {
                 while let Some((transport, request)) = endpoint.accept().await {
                     if let Some(why) = refusal(&request) {
@@ -97,8 +102,8 @@ impl Gateway {
                         Owner::default(),
                         transport.form(),
                     );
-                    let grace = Duration::from_millis(50);
-                    let shutdown = Shutdown { begins: begins.clone(), grace };
+                    let begins = begins.lock().clone();
+                    let shutdown = Shutdown { begins, grace: GRACE };
                     tracker.spawn(session::run(transport, session, shutdown));
                 }
             }
@@ -121,6 +126,11 @@ impl Gateway {
 
     async fn dial(&self) -> Dialled {
         dial(&self.target().url, &self.trust).await.expect("connects")
+    }
+
+    /// Tells every session of now to go, and none that comes later.
+    fn go_away(&self) {
+        std::mem::take(&mut *self.shutdown.lock()).cancel();
     }
 
     /// As `kill -9` would.
@@ -423,6 +433,63 @@ async fn who_may_not_be_here_is_told_why() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_told_to_go_connects_again_before_it_leaves() {
+    let channels = channels(1 << 20);
+    let state = State::new();
+    let gateway = Gateway::start(&channels, &state).await;
+    let channel = named(&channels, "chat");
+    let mut producer = begin(&channel, "gen");
+    let mut client = gateway.client().await;
+    client.subscribe("chat", From::Beginning, false);
+    let (mut seen, mut told) = (0, false);
+    while client.reconnects() == 0 || seen < channel.head() {
+        if client.reconnects() == 0 {
+            producer.append(&mut [Event::text("on ")]).expect("open");
+        }
+        let soon = Duration::from_millis(20);
+        if let Ok(next) = tokio::time::timeout(soon, client.next()).await {
+            match next.expect("the gateway keeps to the protocol").1 {
+                Item::Events { first_seq, events, .. } => {
+                    assert_eq!(first_seq, seen + 1, "nothing is lost and nothing comes twice");
+                    seen += events.len() as u64;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(client.is_connected(), "one of the two sessions stands at any time");
+        if !std::mem::replace(&mut told, true) {
+            gateway.go_away();
+        }
+    }
+    assert_eq!(client.reconnects(), 1);
+}
+
+#[tokio::test]
+async fn a_channel_that_is_left_is_not_told_of_any_more() {
+    let channels = channels(1 << 20);
+    let state = State::new();
+    let gateway = Gateway::start(&channels, &state).await;
+    let (left, kept) = (named(&channels, "left"), named(&channels, "kept"));
+    begin(&left, "gen").append(&mut [Event::text("a")]).expect("open");
+    let mut kept_producer = begin(&kept, "gen");
+    let mut client = gateway.client().await;
+    let gone = client.subscribe("left", From::Beginning, false);
+    let (id, _) = client.next().await.expect("the gateway keeps to the protocol");
+    assert_eq!(id, gone);
+    client.unsubscribe(gone);
+    let stays = client.subscribe("kept", From::Beginning, false);
+    begin(&left, "gen_2").append(&mut [Event::text("b")]).expect("open");
+    kept_producer.append(&mut [Event::text("c"), finished()]).expect("open");
+    let mut seen = 0;
+    while seen < kept.head() {
+        let (id, item) = client.next().await.expect("the gateway keeps to the protocol");
+        assert_eq!(id, stays, "{item:?}");
+        let Item::Events { events, .. } = item else { panic!("{item:?}") };
+        seen += events.len() as u64;
+    }
+}
+
+#[tokio::test]
 async fn a_stopping_gateway_says_so_and_lets_its_sessions_end() {
     let channels = channels(1 << 20);
     let state = State::new();
@@ -437,13 +504,16 @@ async fn a_stopping_gateway_says_so_and_lets_its_sessions_end() {
             Err(_) => break,
         }
         if said.len() == 1 {
-            gateway.shutdown.cancel();
+            gateway.go_away();
         }
     }
     let [Answer::Welcome(_), Answer::GoAway(away), Answer::Closing(closing)] = &said[..] else {
         panic!("{said:?}");
     };
-    assert_eq!((away.grace_ms, closing.code.as_str(), closing.retry), (50, "shutdown", true));
+    assert_eq!(
+        (away.grace_ms, closing.code.as_str(), closing.retry),
+        (GRACE.as_millis() as u32, "shutdown", true)
+    );
     gateway.tracker.close();
     gateway.tracker.wait().await;
     gateway.endpoint.close().await;

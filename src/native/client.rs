@@ -90,6 +90,8 @@ pub struct Client {
     subscriptions: BTreeMap<u32, (String, Follow)>,
     last_alias: u32,
     link: Option<Link>,
+    /// The gateway wants the link to end: another is made while it still serves.
+    leaving: bool,
     /// The attempt to connect that is under way.
     dialling: Option<BoxFuture<'static, Option<Dialled>>>,
     attempts: u32,
@@ -114,6 +116,7 @@ impl Client {
             subscriptions: BTreeMap::new(),
             last_alias: 0,
             link: None,
+            leaving: false,
             dialling: None,
             attempts: 0,
             reconnects: 0,
@@ -154,6 +157,15 @@ impl Client {
         })
     }
 
+    /// Leaves a channel; whatever runs there goes on. What is on its way is not told any more.
+    pub fn unsubscribe(&mut self, id: SubscriptionId) {
+        let SubscriptionId(alias) = id;
+        self.told.retain(|(other, _)| *other != id);
+        if self.subscriptions.remove(&alias).is_some() {
+            self.say(0, Request::Unsubscribe(proto::Unsubscribe { alias }));
+        }
+    }
+
     /// Whether a connection stands, as far as is known.
     pub fn is_connected(&self) -> bool {
         self.link.is_some()
@@ -169,16 +181,28 @@ impl Client {
         self.link = None;
     }
 
-    /// What comes next on any subscription. Reconnects and resumes for as long as it takes.
+    /// What comes next on any subscription. Reconnects and resumes for as long as it takes; without a subscription it
+    /// waits. Cancel safe: dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] and [`ClientError::Broken`] concern one subscription, which is given up; the others go on.
+    /// After [`ClientError::Closed`] the client may be used again, but will most likely be told the same.
     pub async fn next(&mut self) -> Result<(SubscriptionId, Item), ClientError> {
         loop {
             if let Some(told) = self.told.pop_front() {
                 return Ok(told);
             }
             let Some(link) = &mut self.link else {
-                self.reconnect().await;
+                if let Some(dialled) =
+                    redial(&mut self.dialling, &self.target, &mut self.attempts).await
+                {
+                    self.moved(dialled);
+                }
                 continue;
             };
+            // Not one that has only just come: where every gateway goes away this would go round and round.
+            let moves = self.leaving && link.pinged > 0;
+            let next = redial(&mut self.dialling, &self.target, &mut self.attempts);
             tokio::select! {
                 message = link.dialled.next() => match message {
                     Ok(message) => {
@@ -188,6 +212,8 @@ impl Client {
                     Err(_) => self.link = None,
                 },
                 () = sleep_until(link.pings_at) => self.ping(),
+                // The one that ends still serves until the next one stands.
+                Some(dialled) = next, if moves => self.moved(dialled),
             }
         }
     }
@@ -250,7 +276,8 @@ impl Client {
                     return Err(ClientError::Closed { code, message });
                 }
             }
-            Answer::Done(_) | Answer::Published(_) | Answer::Pong(_) | Answer::GoAway(_) => {}
+            Answer::GoAway(_) => self.leaving = true,
+            Answer::Done(_) | Answer::Published(_) | Answer::Pong(_) => {}
         }
         Ok(())
     }
@@ -262,21 +289,15 @@ impl Client {
         }
     }
 
-    async fn reconnect(&mut self) {
-        let Self { target, attempts, dialling, .. } = self;
-        let dialling = dialling.get_or_insert_with(|| attempt(target.clone(), *attempts).boxed());
-        let dialled = dialling.await;
-        self.dialling = None;
-        self.attempts += 1;
-        if let Some(dialled) = dialled {
-            self.reconnects += 1;
-            self.greet(dialled);
-        }
+    fn moved(&mut self, dialled: Dialled) {
+        self.reconnects += 1;
+        self.greet(dialled);
     }
 
     /// Says hello, with everything that is to be resumed.
     fn greet(&mut self, dialled: Dialled) {
         let pings_at = Instant::now() + HEARTBEAT;
+        self.leaving = false;
         self.link = Some(Link { dialled, pings_at, asked: None, pinged: 0 });
         let subscriptions = self.subscriptions.iter_mut();
         let hello = proto::Hello {
@@ -297,6 +318,19 @@ impl Client {
             link.dialled.send(&proto::ClientMessage { request, body: Some(body) });
         }
     }
+}
+
+/// Goes on with the attempt that is under way, or begins one.
+async fn redial(
+    dialling: &mut Option<BoxFuture<'static, Option<Dialled>>>,
+    target: &Target,
+    attempts: &mut u32,
+) -> Option<Dialled> {
+    let under_way = dialling.get_or_insert_with(|| attempt(target.clone(), *attempts).boxed());
+    let dialled = under_way.await;
+    *dialling = None;
+    *attempts += 1;
+    dialled
 }
 
 /// One attempt to connect. It takes its full time where it fails at once, so that a gateway that is down is not knocked

@@ -71,12 +71,25 @@ pub enum Broken {
 /// Frames that overtook the answer to their subscription are kept until it comes, up to so many.
 const EARLY_FRAMES_MAX: usize = 4_096;
 
+/// What a subscription's stream has brought since it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Brought {
+    Nothing,
+    Events,
+    /// A snapshot or a rewind: it told the epoch.
+    News,
+}
+
 /// One subscription, across reconnects.
 #[derive(Debug)]
 pub struct Follow {
     from: From,
     times: bool,
     epoch: Option<Epoch>,
+    /// Another epoch, of which the answer to the subscription told, while a Rewind may still be on its way.
+    promised: Option<Epoch>,
+    /// What has come since the subscription was last asked for.
+    brought: Brought,
     /// The last seq told; `None` until it is known where the subscription begins.
     seq: Option<u64>,
     early: Vec<proto::Frame>,
@@ -86,7 +99,12 @@ pub struct Follow {
 impl Follow {
     /// Follows a channel from some place on.
     pub fn new(from: From, times: bool) -> Self {
-        Self { from, times, epoch: None, seq: None, early: Vec::new(), ended: false }
+        let (epoch, seq) = match from {
+            From::Cursor(cursor) => (Some(cursor.epoch), Some(cursor.seq)),
+            _ => (None, None),
+        };
+        let (promised, brought) = (None, Brought::Nothing);
+        Self { from, times, epoch, promised, brought, seq, early: Vec::new(), ended: false }
     }
 
     /// What was told, as a cursor.
@@ -102,8 +120,9 @@ impl Follow {
     /// What to ask for on a new connection. What came early on the last one is asked for again.
     pub fn subscribe(&mut self, alias: u32, channel: &str) -> proto::Subscribe {
         self.early.clear();
+        (self.promised, self.brought) = (None, Brought::Nothing);
         let from = match (self.cursor(), self.from) {
-            (Some(cursor), _) | (None, From::Cursor(cursor)) => {
+            (Some(cursor), _) | (_, From::Cursor(cursor)) => {
                 let epoch = cursor.epoch.to_string();
                 subscribe::From::Cursor(proto::Cursor { epoch, seq: cursor.seq })
             }
@@ -119,9 +138,12 @@ impl Follow {
 
     /// The gateway has taken the subscription.
     pub fn subscribed(&mut self, answer: &proto::Subscribed) -> Result<Vec<Item>, Broken> {
-        if self.epoch.is_none() {
-            let bad = |_| Broken::NotUnderstood(format!("epoch {:?}", answer.epoch));
-            self.epoch = Some(answer.epoch.parse().map_err(bad)?);
+        let now = epoch(&answer.epoch)?;
+        match (self.epoch, self.brought) {
+            // A Rewind would have come before the events, on the same stream: what was told holds in this epoch.
+            (None, _) | (_, Brought::Events) => self.epoch = Some(now),
+            (Some(before), Brought::Nothing) => self.promised = (before != now).then_some(now),
+            (Some(_), Brought::News) => {}
         }
         if self.seq.is_none() {
             self.seq = match self.from {
@@ -143,16 +165,12 @@ impl Follow {
 
     /// A frame has come. Gives at most one item; none for what was told before.
     pub fn frame(&mut self, frame: proto::Frame) -> Result<Option<Item>, Broken> {
-        let known = self.epoch.is_some() || matches!(self.from, From::Cursor(_));
-        if !known {
+        if self.epoch.is_none() {
             if self.early.len() == EARLY_FRAMES_MAX {
                 return Err(Broken::NotUnderstood("frames without a subscription".into()));
             }
             self.early.push(frame);
             return Ok(None);
-        }
-        if let (None, From::Cursor(cursor)) = (self.epoch, self.from) {
-            (self.epoch, self.seq) = (Some(cursor.epoch), Some(cursor.seq));
         }
         self.told(frame)
     }
@@ -161,13 +179,13 @@ impl Follow {
         match frame.news {
             None => self.events(frame),
             Some(News::Snapshot(snapshot)) => {
-                self.epoch = Some(epoch(&snapshot.epoch)?);
+                self.news(epoch(&snapshot.epoch)?);
                 self.seq = Some(snapshot.through);
                 Ok(Some(Item::Snapshot(snapshot)))
             }
             Some(News::Rewind(rewind)) => {
                 let epoch = epoch(&rewind.epoch)?;
-                self.epoch = Some(epoch);
+                self.news(epoch);
                 Ok(Some(Item::Rewind { valid_through: rewind.valid_through, epoch }))
             }
             Some(News::End(end)) => {
@@ -177,12 +195,24 @@ impl Follow {
         }
     }
 
+    /// The stream has told the epoch.
+    fn news(&mut self, epoch: Epoch) {
+        (self.epoch, self.promised, self.brought) = (Some(epoch), None, Brought::News);
+    }
+
     fn events(&mut self, frame: proto::Frame) -> Result<Option<Item>, Broken> {
         let count = frame.events.len() as u64;
+        if count == 0 {
+            return Ok(None);
+        }
         let seq = self.seq.expect("where it begins is known before frames are told");
         if frame.first_seq > seq + 1 {
             return Err(Broken::Gap { expected: seq + 1, got: frame.first_seq });
         }
+        if self.brought == Brought::Nothing {
+            self.brought = Brought::Events;
+        }
+        self.epoch = self.promised.take().or(self.epoch);
         let known = seq + 1 - frame.first_seq;
         if known >= count {
             return Ok(None);
@@ -240,6 +270,33 @@ mod tests {
         let items = follow.subscribed(&answer()).expect("in order");
         assert_eq!(items.iter().map(seqs).collect::<Vec<_>>(), [(1, 2)]);
         assert_eq!(follow.cursor().map(|cursor| cursor.to_string()), Some("0000000a.2".into()));
+    }
+
+    #[test]
+    fn a_cursor_moves_to_the_next_writers_epoch_without_a_rewind_if_all_of_it_survived() {
+        let next = |epoch: &str| proto::Subscribed { epoch: epoch.into(), ..answer() };
+        let at = |follow: &Follow| follow.cursor().map(|cursor| cursor.to_string());
+        let mut follow = Follow::new(From::Beginning, false);
+        follow.subscribed(&answer()).expect("nothing came early");
+        follow.frame(frame(1, &["a", "b"])).expect("in order");
+        // The answer comes first, then events.
+        follow.subscribe(1, "chat");
+        follow.subscribed(&next("0000000b")).expect("nothing came early");
+        assert_eq!(at(&follow), Some("0000000a.2".into()), "a rewind may be on its way");
+        follow.frame(frame(3, &["c"])).expect("in order");
+        assert_eq!(at(&follow), Some("0000000b.3".into()));
+        // Events overtake the answer.
+        follow.subscribe(1, "chat");
+        follow.frame(frame(4, &["d"])).expect("in order");
+        follow.subscribed(&next("0000000c")).expect("nothing came early");
+        assert_eq!(at(&follow), Some("0000000c.4".into()));
+        // A rewind tells by itself, and an older answer changes nothing.
+        follow.subscribe(1, "chat");
+        let rewind = proto::Rewind { epoch: "0000000e".into(), ..Default::default() };
+        let told = proto::Frame { news: Some(News::Rewind(rewind)), ..frame(0, &[]) };
+        follow.frame(told).expect("understood");
+        follow.subscribed(&next("0000000d")).expect("nothing came early");
+        assert_eq!(at(&follow), Some("0000000e.4".into()));
     }
 
     #[test]
