@@ -6,6 +6,8 @@ export interface Page {
   evaluate<A, T>(work: (arg: A) => T | Promise<T>, arg: A): Promise<T>;
   reload(): Promise<void>;
   screenshot(path: string): Promise<void>;
+  /** One more, in the same profile, which goes with the page that was opened first. */
+  beside(url: string): Promise<Page>;
   close(): Promise<void>;
 }
 

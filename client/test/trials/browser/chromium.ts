@@ -76,6 +76,17 @@ class Chromium implements Browser {
     const { browserContextId } = await devtools.send<{ browserContextId: string }>(
       "Target.createBrowserContext",
     );
+    return this.#openIn(browserContextId, url, async () => {
+      await devtools.send("Target.disposeBrowserContext", { browserContextId });
+    });
+  }
+
+  async #openIn(
+    browserContextId: string,
+    url: string,
+    closed?: () => Promise<void>,
+  ): Promise<ChromiumPage> {
+    const devtools = this.#devtools;
     const { targetId } = await devtools.send<{ targetId: string }>("Target.createTarget", {
       url,
       browserContextId,
@@ -85,9 +96,11 @@ class Chromium implements Browser {
       targetId,
       flatten: true,
     });
-    const page = new ChromiumPage(devtools, sessionId, async () => {
+    const beside = (next: string): Promise<Page> => this.#openIn(browserContextId, next);
+    const page = new ChromiumPage(devtools, sessionId, beside, async () => {
       this.#pages.delete(page);
-      await devtools.send("Target.disposeBrowserContext", { browserContextId });
+      if (closed) await closed();
+      else await devtools.send("Target.closeTarget", { targetId });
     });
     this.#pages.add(page);
     await page.loaded();
@@ -118,11 +131,18 @@ interface Evaluated {
 class ChromiumPage implements Page {
   readonly #devtools: Exchange;
   readonly #session: string;
+  readonly beside: (url: string) => Promise<Page>;
   readonly close: () => Promise<void>;
 
-  constructor(devtools: Exchange, session: string, close: () => Promise<void>) {
+  constructor(
+    devtools: Exchange,
+    session: string,
+    beside: (url: string) => Promise<Page>,
+    close: () => Promise<void>,
+  ) {
     this.#devtools = devtools;
     this.#session = session;
+    this.beside = beside;
     this.close = close;
   }
 

@@ -92,14 +92,9 @@ class Firefox implements Browser {
       "browser.createUserContext",
       {},
     );
-    // A window each: a tab behind another one has no animation frames.
-    const { context } = await bidi.send<{ context: string }>("browsingContext.create", {
-      type: "window",
-      userContext,
+    return openWindow(bidi, userContext, url, async () => {
+      await bidi.send("browser.removeUserContext", { userContext });
     });
-    const page = new FirefoxPage(bidi, context, userContext);
-    await bidi.send("browsingContext.navigate", { context, url, wait: "complete" });
-    return page;
   }
 
   async freeze(ms: number): Promise<void> {
@@ -203,15 +198,36 @@ type Evaluated =
   | { type: "success"; result: { value?: string } }
   | { type: "exception"; exceptionDetails: { text: string } };
 
+/** A window each: a tab behind another one has no animation frames. */
+async function openWindow(
+  bidi: Exchange,
+  userContext: string,
+  url: string,
+  closed: () => Promise<void>,
+): Promise<FirefoxPage> {
+  const { context } = await bidi.send<{ context: string }>("browsingContext.create", {
+    type: "window",
+    userContext,
+  });
+  await bidi.send("browsingContext.navigate", { context, url, wait: "complete" });
+  return new FirefoxPage(bidi, context, userContext, closed);
+}
+
 class FirefoxPage implements Page {
   readonly #bidi: Exchange;
   readonly #context: string;
   readonly #userContext: string;
+  readonly #closed: () => Promise<void>;
 
-  constructor(bidi: Exchange, context: string, userContext: string) {
+  constructor(bidi: Exchange, context: string, userContext: string, closed: () => Promise<void>) {
     this.#bidi = bidi;
     this.#context = context;
     this.#userContext = userContext;
+    this.#closed = closed;
+  }
+
+  beside(url: string): Promise<Page> {
+    return openWindow(this.#bidi, this.#userContext, url, async () => undefined);
   }
 
   async evaluate<A, T>(work: (arg: A) => T | Promise<T>, arg: A): Promise<T> {
@@ -238,6 +254,6 @@ class FirefoxPage implements Page {
 
   async close(): Promise<void> {
     await this.#bidi.send("browsingContext.close", { context: this.#context });
-    await this.#bidi.send("browser.removeUserContext", { userContext: this.#userContext });
+    await this.#closed();
   }
 }
