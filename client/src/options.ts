@@ -25,7 +25,7 @@ export interface ConnectOptions {
   /**
    * Tabs of one origin share one connection where the browser has Web Locks and BroadcastChannel: those that connect to
    * the same gateway with the same tokens and options. A text names the user instead of the tokens, for apps whose tabs
-   * have or fetch tokens of their own: then one tab's tokens serve all tabs of that name. `false` shares nothing, and so
+   * have or fetch tokens of their own: then each tab's tokens serve all tabs of that name. `false` shares nothing, and so
    * do tokens that are fetched where no name is given.
    */
   readonly share?: boolean | string;

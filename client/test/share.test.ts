@@ -205,6 +205,40 @@ describe("tabs of one browser", () => {
     expect(gateway.hellos).toHaveLength(2);
   });
 
+  it("move together to a new session when they want one beside the one they have", () => {
+    const { gateway, newTab, run } = world();
+    gateway.channel("c");
+    const tabs = [newTab("c"), newTab("c")];
+    run(100);
+    let opened = 0;
+    const seats = tabs.map(({ share }) => {
+      const nothing = (): void => undefined;
+      const sink = { message: nothing, frame: nothing, closed: nothing };
+      const plan = { first: undefined, last: [], othersAfterMs: undefined };
+      return share.dial(INFO, { ...sink, opened: () => opened++ }, plan);
+    });
+    run(100);
+    expect(opened).toBe(2);
+    expect(gateway.sessions).toBe(2);
+    for (const seat of seats) seat.close();
+    run(100);
+    expect(gateway.sessions).toBe(1);
+  });
+
+  it("add what tokens each has to the session", () => {
+    const { gateway, newTab, run } = world();
+    gateway.channel("c");
+    newTab("c").client.addTokens("first");
+    run(100);
+    const second = newTab("c");
+    second.client.addTokens("second");
+    run(100);
+    expect(gateway.tokens).toEqual(["first", "second"]);
+    second.client.dropConnection();
+    run(100);
+    expect(gateway.tokens).toEqual(["first", "second"]);
+  });
+
   it("do without one that does not read, and it comes back from its cursor", () => {
     const { gateway, newTab, run } = world();
     const log = gateway.channel("c");

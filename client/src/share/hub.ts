@@ -4,7 +4,7 @@
 import type { Clock } from "../session/clock.js";
 import { WATCHDOG_MS } from "../session/model.js";
 import { race } from "../session/race.js";
-import type { ConnectInfo, Connection, Plan, Sink, Transport } from "../transport/transport.js";
+import type { ConnectInfo, Plan, Sink, Transport } from "../transport/transport.js";
 import type { Link } from "./link.js";
 import { Relay } from "./relay.js";
 
@@ -15,6 +15,8 @@ const DEAD_MS = 0.9 * WATCHDOG_MS;
 export interface Dial {
   readonly info: ConnectInfo;
   readonly plan: Plan;
+  /** The relay that the tab is on while it wants another one: its network has changed, or the like. */
+  readonly beside: number | undefined;
 }
 
 /** The connections of one browser. */
@@ -25,6 +27,7 @@ export class Hub {
   readonly #relays = new Set<Relay>();
   /** The one to join. */
   #current: Relay | undefined;
+  #numbers = 0;
   /** Whose attempt the pending one is. */
   #opener: Link | undefined;
 
@@ -41,8 +44,10 @@ export class Hub {
   }
 
   /** Connects a tab. Nothing is told before this has returned. */
-  dial({ info, plan }: Dial, sink: Sink): Connection {
+  dial({ info, plan, beside }: Dial, sink: Sink): Link {
     if (this.#current?.opened && !this.ready) this.#current.close("silent");
+    // Those who are on it stay until they have what they dial.
+    if (this.#current?.opened && this.#current.number === beside) this.#current = undefined;
     const relay = this.#current ?? this.#relay();
     const link = relay.join(sink);
     if (relay.opened) {
@@ -66,7 +71,7 @@ export class Hub {
     const leaving = (): void => {
       if (this.#current === relay) this.#current = undefined;
     };
-    const relay = new Relay({
+    const relay = new Relay(++this.#numbers, {
       now: () => this.#clock.now(),
       leaving,
       over: () => {

@@ -2,8 +2,15 @@
 
 import type { Connection, Sink, TransportKind } from "../transport/transport.js";
 
+/** A connection on a relay. */
+export interface Shared extends Connection {
+  /** Its number, once it is known. */
+  readonly relay: number | undefined;
+}
+
 /** What carries it. */
 export interface LinkRelay {
+  readonly number: number;
   readonly kind: TransportKind | undefined;
   readonly tookMs: number | undefined;
   take(link: Link, bytes: Uint8Array): void;
@@ -11,7 +18,7 @@ export interface LinkRelay {
 }
 
 /** A tab's place on a relay. */
-export class Link implements Connection {
+export class Link implements Shared {
   readonly sink: Sink;
   /** The session's aliases, by the tab's. */
   readonly aliases = new Map<number, number>();
@@ -22,6 +29,10 @@ export class Link implements Connection {
   constructor(relay: LinkRelay, sink: Sink) {
     this.#relay = relay;
     this.sink = sink;
+  }
+
+  get relay(): number {
+    return this.#relay.number;
   }
 
   get kind(): TransportKind {

@@ -1,8 +1,9 @@
 // A connection from one tab to the tab that holds the gateway's: a room for two, with a bound on what waits in it.
 
-import type { Connection, Sink, TransportKind } from "../transport/transport.js";
+import type { Sink, TransportKind } from "../transport/transport.js";
 import type { Ground, Room } from "./ground.js";
 import type { Dial, Hub } from "./hub.js";
+import type { Shared } from "./link.js";
 
 /** So many bytes may be on their way to a tab. One that does not read them is hung up on; its cursors bring the rest. */
 export const UNREAD_BYTES_MAX = 8 * 1024 * 1024;
@@ -21,6 +22,7 @@ export interface Call extends Dial {
 
 /** What the carrier turned out to be. */
 interface Opened {
+  readonly relay: number;
   readonly kind: TransportKind;
   readonly tookMs: number | undefined;
 }
@@ -38,10 +40,6 @@ type Down =
 type Up = readonly ["message", Uint8Array] | readonly ["read", number] | readonly ["closed"];
 
 const weigh = (bytes: Uint8Array): number => bytes.length + MESSAGE_BYTES;
-
-/** A view would take the whole buffer along. */
-const own = (bytes: Uint8Array): Uint8Array =>
-  bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
 
 /** Serves a tab that calls. */
 export function serve(ground: Ground, hub: Hub, { pipe, ...dial }: Call): void {
@@ -73,7 +71,8 @@ export function serve(ground: Ground, hub: Hub, { pipe, ...dial }: Call): void {
         return;
       }
       unread += weigh(bytes);
-      tell([kind, own(bytes)]);
+      // A copy: the carrier uses its buffer again, and a view of it would take all of it along.
+      tell([kind, bytes.slice()]);
     };
   const room = ground.room(pipe, (message) => {
     const [kind, what] = message as Up;
@@ -86,8 +85,8 @@ export function serve(ground: Ground, hub: Hub, { pipe, ...dial }: Call): void {
   tell(["taken"]);
   const connection = hub.dial(dial, {
     opened: () => {
-      const { kind, tookMs } = connection;
-      tell(["opened", { kind, tookMs }]);
+      const { relay, kind, tookMs } = connection;
+      tell(["opened", { relay, kind, tookMs }]);
     },
     message: pass("message"),
     frame: (bytes, byDatagram) => pass(byDatagram ? "datagram" : "frame")(bytes),
@@ -112,7 +111,8 @@ export interface Caller {
 }
 
 /** The tab's side. */
-export class Guest implements Connection {
+export class Guest implements Shared {
+  relay: number | undefined;
   kind: TransportKind = "shared";
   tookMs: number | undefined;
   readonly #caller: Caller;
@@ -156,6 +156,7 @@ export class Guest implements Connection {
       if (kind === "taken" || kind === "lead") {
         this.#caller[kind]();
       } else if (kind === "opened") {
+        this.relay = what.relay;
         this.kind = what.kind;
         this.tookMs = what.tookMs;
         sink.opened();

@@ -8,6 +8,7 @@ import { BYTES, Reader, WireError } from "../wire/protobuf.js";
 import {
   ClientMessage,
   type Control,
+  type Hello,
   ServerMessage,
   type Subscribe,
   type Welcome,
@@ -33,12 +34,16 @@ const FRAME = 2 * 8 + BYTES;
 
 /** A shared connection. */
 export class Relay {
+  /** Tells it from the others of its hub. */
+  readonly number: number;
   readonly #world: RelayWorld;
   readonly #links = new Set<Link>();
   /** By the session's alias. */
   readonly #subscriptions = new Map<number, { readonly link: Link; readonly alias: number }>();
   /** By the session's request. */
   readonly #asked = new Map<number, { readonly link: Link; readonly request: number }>();
+  /** What the session has. */
+  readonly #tokens = new Set<string>();
   #carrier: Carrier | undefined;
   #aliases = 0;
   #requests = 0;
@@ -49,7 +54,8 @@ export class Relay {
   /** When the first ping left that nothing has come after. */
   #pingedAt: number | undefined;
 
-  constructor(world: RelayWorld) {
+  constructor(number: number, world: RelayWorld) {
+    this.number = number;
     this.#world = world;
   }
 
@@ -123,10 +129,7 @@ export class Relay {
     const { request, body } = ClientMessage.decode(bytes);
     switch (body?.case) {
       case "hello":
-        this.#hello(link, request, body.value.subscriptions, (subscriptions) => {
-          const value = { ...body.value, subscriptions };
-          this.#ask(link, request, { case: "hello", value });
-        });
+        this.#hello(link, request, body.value);
         break;
       case "subscribe":
         this.#ask(link, request, { ...body, value: this.#adopt(link, body.value) });
@@ -158,21 +161,19 @@ export class Relay {
     }
   }
 
-  /** The first hello is the session's; later ones are answered here, and their subscriptions follow it. */
-  #hello(
-    link: Link,
-    request: number,
-    wanted: readonly Subscribe[],
-    greet: (subscriptions: readonly Subscribe[]) => void,
-  ): void {
-    const subscriptions = wanted.map((one) => this.#adopt(link, one));
+  /** The first hello is the session's; later ones are answered here, and what they brought follows it. */
+  #hello(link: Link, request: number, hello: Hello): void {
+    const subscriptions = hello.subscriptions.map((one) => this.#adopt(link, one));
+    const tokens = hello.tokens.filter((one) => !this.#tokens.has(one));
+    for (const one of tokens) this.#tokens.add(one);
     link.hello = request;
     if (!this.#greeted) {
       this.#greeted = true;
-      greet(subscriptions);
+      this.#ask(link, request, { case: "hello", value: { ...hello, subscriptions } });
       return;
     }
     this.#welcomeLink(link);
+    if (tokens.length > 0) this.#ask(link, 0, { case: "addTokens", value: { tokens } });
     for (const value of subscriptions) this.#ask(link, 0, { case: "subscribe", value });
   }
 

@@ -23,6 +23,7 @@ import type {
 import { Closing, ServerMessage } from "../wire/session.js";
 import type { Ground, Room } from "./ground.js";
 import { type Dial, Hub } from "./hub.js";
+import type { Shared } from "./link.js";
 import { type Call, cede, Guest, serve } from "./pipe.js";
 
 /** How long a leader may leave a call unanswered. */
@@ -157,13 +158,15 @@ export class Share implements Transport {
 
   #place(seat: Seat): void {
     if (this.#away) return;
+    const beside = [...this.#seats].find((other) => other.opened)?.relay;
+    const dial = { ...seat.dial, beside };
     if (this.#hub) {
-      seat.sit(this.#hub.dial(seat.dial, seat.sink));
+      seat.sit(this.#hub.dial(dial, seat.sink));
       return;
     }
     const pipe = `${this.#name}/${crypto.randomUUID()}`;
     const { visible } = this.#ground;
-    const call = { ...seat.dial, pipe, visible };
+    const call = { ...dial, pipe, visible };
     const caller = {
       sink: seat.sink,
       taken: () => this.#trust(),
@@ -234,13 +237,13 @@ export class Share implements Transport {
 
 /** A connection of this tab's session, whoever carries it. */
 class Seat implements Connection {
-  readonly dial: Dial;
+  readonly dial: Omit<Dial, "beside">;
   readonly sink: Sink;
   opened = false;
   readonly #leave: () => boolean;
-  #inner: Connection | undefined;
+  #inner: Shared | undefined;
 
-  constructor(sink: Sink, dial: Dial, leave: () => boolean) {
+  constructor(sink: Sink, dial: Omit<Dial, "beside">, leave: () => boolean) {
     this.dial = dial;
     this.#leave = leave;
     this.sink = {
@@ -255,6 +258,10 @@ class Seat implements Connection {
     };
   }
 
+  get relay(): number | undefined {
+    return this.#inner?.relay;
+  }
+
   get kind(): TransportKind {
     return this.#inner?.kind ?? "shared";
   }
@@ -264,7 +271,7 @@ class Seat implements Connection {
   }
 
   /** What stood before is hung up. */
-  sit(inner: Connection): void {
+  sit(inner: Shared): void {
     this.#inner?.close();
     this.#inner = inner;
   }
