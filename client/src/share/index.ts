@@ -1,5 +1,6 @@
 // Loaded when a page connects that can share: see share.ts.
 
+import type { ConnectOptions } from "../options.js";
 import type { Clock } from "../session/clock.js";
 import type { Transport } from "../transport/transport.js";
 import { browserGround } from "./ground.js";
@@ -8,15 +9,18 @@ import { Share } from "./share.js";
 /** Of what tabs say to each other: an old page beside a new one must not be misunderstood. */
 const VERSION = 1;
 
-/** Sharing with the tabs that have the same key; undefined where the browser cannot. */
+/** Sharing with the tabs that connect alike; undefined where the browser cannot. */
 export async function shareBy(
-  key: readonly unknown[],
+  { url, info, share, tokens, frameIntervalMs }: ConnectOptions,
   transports: readonly Transport[],
   clock: Clock,
 ): Promise<Share | undefined> {
   const ground = browserGround();
   if (ground === undefined) return undefined;
-  // The key holds tokens, and names of locks can be listed.
+  const where = info ?? new URL(url ?? location.href).origin;
+  const who = typeof share === "string" ? { share } : tokens;
+  const key = [where, who, frameIntervalMs, transports.map((one) => one.kind)];
+  // A digest, because it holds tokens, and names of locks can be listed.
   const digest = await crypto.subtle.digest(
     "SHA-256",
     new TextEncoder().encode(JSON.stringify(key)),
