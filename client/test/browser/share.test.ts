@@ -8,7 +8,9 @@ import type { Client } from "../../src/index.js";
 import { Gateway } from "./gateway.js";
 import { TabbedBrowser } from "./tabs.js";
 
-const STEP_MS = 10_000;
+const STEP_MS = 30_000;
+/** Ten seconds of talk: it goes on while the tabs are dealt with, also on a machine that is busy. */
+const TOKENS = 800;
 
 /** What the page under test does: follows channels and notes when each run of events came. */
 interface Tab {
@@ -148,19 +150,24 @@ async function until(done: () => Promise<boolean>, what: string): Promise<void> 
 }
 
 /** Begins a generation that nobody has to read. */
-async function begin(): Promise<string> {
+async function begin(tokens: number): Promise<string> {
   const response = await fetch(`${gateway.url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json", prefer: "respond-async" },
-    body: JSON.stringify({ model, stream: true, messages: [{ role: "user", content: "Go on." }] }),
+    body: JSON.stringify({
+      model,
+      stream: true,
+      messages: [{ role: "user", content: "Go on." }],
+      simulator: { tokens, tokens_per_second: 80 },
+    }),
   });
   const { channel } = (await response.json()) as { channel: string };
   return channel;
 }
 
 /** Every tab follows so many generations, and all of them have begun to come. */
-async function followAll(tabs: Page[], many: number): Promise<string[]> {
-  const channels = await Promise.all(Array.from({ length: many }, begin));
+async function followAll(tabs: Page[], many: number, tokens = TOKENS): Promise<string[]> {
+  const channels = await Promise.all(Array.from({ length: many }, () => begin(tokens)));
   for (const page of tabs) {
     await page.evaluate((ids) => {
       for (const id of ids) window.tab?.follow(id);
@@ -269,7 +276,7 @@ describe("tabs in a browser", () => {
     withTabs(3, async (tabs) => {
       const [first, second, third] = tabs;
       if (!first || !second || !third) throw new Error("no tabs");
-      const [id = ""] = await followAll(tabs, 1);
+      const [id = ""] = await followAll(tabs, 1, 100 * TOKENS);
       await second.evaluate((channel) => window.tab?.client.cancel(channel), id);
       await expectTrue(tabs, [id]);
       const kept = await gateway.channel(id);
