@@ -37,6 +37,28 @@ describe("the deframer", () => {
     );
   });
 
+  it("gives the same messages where all bytes are read into one buffer", () => {
+    const messages = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 12 });
+    fc.assert(
+      fc.property(messages, fc.integer({ min: 1, max: 400 }), (whole, size) => {
+        const bytes = concat(whole.map(delimit));
+        const deframer = new Deframer();
+        const out: Uint8Array[] = [];
+        let buffer = new ArrayBuffer(size);
+        for (let at = 0; at < bytes.length; at += size) {
+          const chunk = new Uint8Array(buffer, 0, Math.min(size, bytes.length - at));
+          chunk.set(bytes.subarray(at, at + size));
+          out.push(...deframer.push(chunk).map((message) => message.slice()));
+          // As a stream does that reads into a buffer: the old one is of no use any more.
+          buffer = structuredClone(buffer, { transfer: [buffer] });
+        }
+        expect(out).toEqual(whole);
+        expect(deframer.partial).toBe(false);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   it("says that it waits for the rest of a message", () => {
     const deframer = new Deframer();
     expect(deframer.push(new Uint8Array([3, 1]))).toEqual([]);

@@ -1,5 +1,6 @@
 // Length-delimited messages: an unsigned varint, then that many bytes, one after another.
-// The decoder takes the bytes however they were cut and never copies a byte more than a constant number of times.
+// The decoder takes the bytes however they were cut and never copies a byte more than a constant number of times. Whoever
+// brings them may read the next ones into the same buffer: what is kept is a copy, what is given is good until then.
 
 import { WireError, Writer } from "./protobuf.js";
 
@@ -28,9 +29,11 @@ export class Deframer {
   /** Takes bytes and gives the messages that they complete. */
   push(chunk: Uint8Array): Uint8Array[] {
     const messages: Uint8Array[] = [];
-    this.#parts.push(chunk);
     this.#held += chunk.length;
-    if (this.#held < this.#needed) return messages;
+    if (this.#held < this.#needed) {
+      this.#parts.push(chunk.slice());
+      return messages;
+    }
     const bytes = this.#join(chunk);
     let at = 0;
     for (;;) {
@@ -54,15 +57,15 @@ export class Deframer {
       at = end;
     }
     this.#held = bytes.length - at;
-    this.#parts = this.#held > 0 ? [bytes.subarray(at)] : [];
+    this.#parts = this.#held > 0 ? [bytes.slice(at)] : [];
     return messages;
   }
 
   #join(last: Uint8Array): Uint8Array {
-    if (this.#parts.length === 1) return last;
+    if (this.#parts.length === 0) return last;
     const bytes = new Uint8Array(this.#held);
     let at = 0;
-    for (const part of this.#parts) {
+    for (const part of [...this.#parts, last]) {
       bytes.set(part, at);
       at += part.length;
     }
