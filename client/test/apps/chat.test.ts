@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Gateway } from "../browser/gateway.js";
+import { freeTcpPort, Gateway } from "../browser/gateway.js";
 import { launch } from "../browser/page.js";
 import { Program } from "./program.js";
 
@@ -223,6 +223,61 @@ describe("the example app", () => {
       await chat.page.locator(".question >> nth=1").waitFor();
       await chat.ended("failed");
     });
+  });
+
+  it("keeps the gateway's key to itself, and opens a user's own conversations only", async () => {
+    const [port, key] = [await freeTcpPort("127.0.0.1"), `key-${crypto.randomUUID()}`];
+    const guarded = await Gateway.start({
+      config: `version: 1
+providers: { sim: { dialect: simulator } }
+models: { chat: { targets: [ { provider: sim, model: sim-text } ] } }
+access:
+  keys: [ { name: web, key: ${key} } ]
+  token_secret: ${crypto.randomUUID()}
+  allowed_origins: ["http://localhost:${port}"]
+`,
+    });
+    const env = { TOKENWAY_URL: guarded.url, TOKENWAY_KEY: key, PORT: String(port) };
+    const started = await Program.start("server.mjs", APP, { ...env, NODE_ENV: "production" });
+    try {
+      let conversation = "";
+      /** What the gateway says to a page's user who asks for the conversation. */
+      const status = (page: Page): Promise<number> =>
+        page.evaluate(
+          async ([gateway = "", channel = ""]) => {
+            const { tokens } = await (await fetch("/api/session")).json();
+            const headers = { authorization: `Bearer ${tokens[0]}` };
+            return (await fetch(`${gateway}/v1/channels/${channel}`, { headers })).status;
+          },
+          [guarded.url, conversation],
+        );
+      await asUser({}, async (context, open) => {
+        const sent: string[] = [];
+        context.on("response", async (response) => {
+          sent.push(await response.text().catch(() => ""));
+        });
+        const chat = await open(started.url);
+        await chat.ask("Who may read this?");
+        await chat.page.reload();
+        await chat.says(0, 20);
+        await chat.page.click("[aria-label=Stop]");
+        await chat.ended("failed");
+        expect(await chat.text()).toContain("Stopped");
+        conversation = await chat.page.evaluate(async () => {
+          const { user } = await (await fetch("/api/session")).json();
+          return `${user}.${location.hash.slice(1)}`;
+        });
+        expect(sent.join()).not.toContain(key);
+        expect(await status(chat.page)).toBe(200);
+      });
+      await asUser({}, async (_, open) => {
+        const stranger = await open(started.url);
+        expect([403, 404]).toContain(await status(stranger.page));
+      });
+    } finally {
+      await started.stop();
+      await guarded.stop();
+    }
   });
 
   it("starts as its README says, for whoever works on it", async () => {

@@ -154,7 +154,7 @@ export class Gateway {
   }
 }
 
-async function freeTcpPort(host: string): Promise<number> {
+export async function freeTcpPort(host: string): Promise<number> {
   const server = createServer().listen(0, host);
   await once(server, "listening");
   const address = server.address();
