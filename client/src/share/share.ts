@@ -85,7 +85,7 @@ export class Share implements Transport {
   }
 
   dial(info: ConnectInfo, sink: Sink, plan: Plan): Connection {
-    const seat = new Seat(sink, { info, plan }, () => this.#seats.delete(seat));
+    const seat: Seat = new Seat(sink, { info, plan }, () => this.#seats.delete(seat));
     this.#seats.add(seat);
     if (this.#signedOut) this.#ground.soon(() => this.#dismiss(seat));
     else this.#place(seat);

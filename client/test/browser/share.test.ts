@@ -1,10 +1,10 @@
 // Real tabs of a real browser on one connection to the real gateway, and what becomes of them when the tab that holds
 // it is closed, killed, frozen, hung or left.
 
-import { build } from "esbuild";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Client } from "../../src/index.js";
+import { bundle } from "./bundle.js";
 import { Gateway } from "./gateway.js";
 import { TabbedBrowser } from "./tabs.js";
 
@@ -57,7 +57,7 @@ let model: string;
 
 beforeAll(async () => {
   [gateway, browser] = await Promise.all([Gateway.start(), TabbedBrowser.start()]);
-  const files = await bundle();
+  const files = await bundle("tab");
   await browser.context.route(`${gateway.url}/tab/*`, (route) => {
     const body = files.get(route.request().url().split("/tab/")[1] ?? "") ?? "";
     return route.fulfill({ contentType: "text/javascript", body });
@@ -79,20 +79,6 @@ afterAll(async () => {
 beforeEach(async () => {
   await until(async () => (await gateway.sessions()).now === 0, "no session");
 });
-
-/** The client as an app's bundler splits it: sharing is loaded later. */
-async function bundle(): Promise<Map<string, string>> {
-  const { outputFiles } = await build({
-    entryPoints: ["src/index.ts"],
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    target: "es2022",
-    outdir: "tab",
-    write: false,
-  });
-  return new Map(outputFiles.map(({ path, text }) => [path.split("/tab/")[1] ?? "", text]));
-}
 
 /** The last one is seen, the others are hidden. */
 async function withTabs(
