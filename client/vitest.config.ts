@@ -21,6 +21,15 @@ export default defineConfig({
       },
       {
         test: {
+          name: "package",
+          include: ["test/package/*.test.ts"],
+          environment: "node",
+          testTimeout: 120_000,
+          hookTimeout: 240_000,
+        },
+      },
+      {
+        test: {
           name: "browser",
           include: ["test/browser/*.test.ts"],
           environment: "node",

@@ -47,6 +47,7 @@ pub(crate) const PARTS: &[Part] = &[
     part("client check", "client", "npm run check", 4, Counts::Nothing),
     part("client tests", "client", "npm test", 5, Counts::SomeTests),
     part("client dist", "client", "npm run verify-dist", 3, Counts::Nothing),
+    part("client size", "client", "npm run size", 3, Counts::Nothing),
     part(
         "release build",
         ".",
@@ -62,6 +63,7 @@ pub(crate) const PARTS: &[Part] = &[
         Counts::SomeTests,
     ),
     part("node sdk", "tests/sdk", "npm test", 6, Counts::SomeTests),
+    part("client package", "client", "npm run test:package", 6, Counts::SomeTests),
     part("browser", "client", "npm run test:browser", 12, Counts::SomeTests),
     part("trials", "client", "npm run test:trials", 14, Counts::SomeTests),
     part("apps", "client", "npm run test:apps", 8, Counts::SomeTests),

@@ -10,7 +10,9 @@ import { Chunks } from "./chunks.js";
 
 /** Where a generation can be found: what `prefer: respond-async` answers. */
 export interface Place {
+  /** The channel's id. */
   readonly channel: string;
+  /** The generation's id. */
   readonly generation: string;
 }
 

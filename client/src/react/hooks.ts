@@ -26,6 +26,7 @@ export interface UseChannelOptions {
 
 /** A channel as it is now, and what can be done with it. */
 export interface UseChannel {
+  /** What the channel says so far. */
   readonly snapshot: ChannelSnapshot;
   /** Stops a generation, or all that run. */
   cancel(generation?: string): Promise<void>;
@@ -66,12 +67,17 @@ export interface UseGenerationOptions extends UseChannelOptions {
 export interface UseGeneration {
   /** `pending` until the gateway has answered, `none` where the channel has no such generation. */
   readonly state: "pending" | "none" | GenerationSnapshot["state"];
+  /** The answer so far, or as much of it as `smooth` shows. */
   readonly text: string;
+  /** What the model thought before, as far as the provider shows it. */
   readonly reasoning: string;
+  /** Why it does not answer; empty if it does. */
   readonly refusal: string;
+  /** In the order in which they began. */
   readonly toolCalls: readonly ToolCallSnapshot[];
   /** JSON as the provider gave it. */
   readonly citations: readonly unknown[];
+  /** The last token counts. */
   readonly usage: Usage | undefined;
   /** Why it failed, or why the channel cannot be read. */
   readonly error: { readonly code: string; readonly message: string } | undefined;

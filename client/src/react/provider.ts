@@ -16,9 +16,11 @@ const Context = createContext<Client | null | undefined>(undefined);
 
 /** What `<TokenwayProvider>` takes: a client of yours, or how to make one for as long as it is mounted. */
 export interface TokenwayProviderProps {
+  /** A client of yours, which is yours to close. */
   readonly client?: Client;
   /** Read when mounting, and again when `url` is another one. */
   readonly options?: ConnectOptions;
+  /** Who may use the session. */
   readonly children?: ReactNode;
 }
 

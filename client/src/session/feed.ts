@@ -27,16 +27,19 @@ export type Outcome = "fine" | "again" | "renew" | "over";
 
 /** What was counted. */
 export interface ChannelMetrics {
+  /** Frames so far, in whatever way they came. */
   readonly frames: number;
   /** Frames that came by datagram. */
   readonly datagrams: number;
   /** Of frames, before encryption. */
   readonly bytes: number;
+  /** Events that were new. */
   readonly events: number;
   /** Events that came again and were dropped: with datagrams that is how losses are made up for. */
   readonly duplicates: number;
   /** Runs of events that did not join what was seen. */
   readonly gaps: number;
+  /** Snapshots that took the place of what was there. */
   readonly snapshots: number;
   /** Times that it was taken up: 1 without any drop. */
   readonly attachments: number;

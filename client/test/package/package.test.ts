@@ -1,0 +1,133 @@
+// The package as somebody installs it: packed, looked through by publint and attw, installed into an empty project, and
+// used there in the five lines of the README against the real gateway, over each carrier that Node has.
+
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Gateway } from "../browser/gateway.js";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const run = promisify(execFile);
+
+let folder: string;
+let tarball: string;
+let project: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tokenway-package-"));
+  await run("npm", ["pack", "--pack-destination", folder], { cwd: root });
+  const [name = ""] = (await readdir(folder)).filter((file) => file.endsWith(".tgz"));
+  tarball = join(folder, name);
+  project = await mkdtemp(join(folder, "project-"));
+  await writeFile(join(project, "package.json"), `{ "private": true, "type": "module" }`);
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", tarball], { cwd: project });
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe("the tarball", () => {
+  it("holds what it runs with, and nothing else", async () => {
+    const { stdout } = await run("tar", ["-tzf", tarball]);
+    const files = stdout.trim().split("\n");
+    for (const file of ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "package.json"]) {
+      expect(files).toContain(`package/${file}`);
+    }
+    expect(files).toContain("package/dist/transport/http/connection.js");
+    const strange = files.filter(
+      (file) => !/^package\/(package\.json|README\.md|LICENSE.*|dist\/.*\.(js|d\.ts))$/.test(file),
+    );
+    expect(strange).toEqual([]);
+    expect(files.filter((file) => file.includes(".test."))).toEqual([]);
+    const manifest = JSON.parse(
+      await readFile(join(project, "node_modules/tokenway/package.json"), "utf8"),
+    );
+    expect(manifest.private).toBeUndefined();
+    expect(manifest.dependencies ?? {}).toEqual({});
+  });
+
+  it("is clean to publint", async () => {
+    const { stdout } = await run("npx", ["publint", "run", tarball, "--strict"], { cwd: root });
+    expect(stdout).toContain("All good!");
+  });
+
+  it("is clean to attw", async () => {
+    // Only ESM, as its engines say: a CommonJS app imports it.
+    const { stdout } = await run("npx", ["attw", tarball, "--profile", "esm-only", "--no-color"], {
+      cwd: root,
+    });
+    // Each of the three entry points, for Node and for bundlers.
+    expect(stdout.match(/🟢/gu)).toHaveLength(6);
+  });
+});
+
+describe("in an empty project", () => {
+  let gateway: Gateway;
+
+  beforeAll(async () => {
+    gateway = await Gateway.start();
+  });
+
+  afterAll(() => gateway?.stop());
+
+  /** Begins a generation on a channel and gives what it says in the end. */
+  async function generate(channel: string): Promise<string> {
+    const models = await (await fetch(`${gateway.url}/v1/models`)).json();
+    const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "tokenway-channel": channel },
+      body: JSON.stringify({
+        model: models.data[0].id,
+        messages: [{ role: "user", content: `Hello from ${channel}.` }],
+      }),
+    });
+    expect(response.status).toBe(200);
+    const { generations } = await gateway.channel(channel);
+    return generations[0]?.text ?? "";
+  }
+
+  const FIVE_LINES = `import { connect } from "tokenway";
+const client = connect({ url: process.argv[2] });
+const channel = client.subscribe(process.argv[3]);
+for await (const batch of channel) if (batch.kind === "events" && batch.events.some((one) => one.kind?.case === "finished")) break;
+client.close();`;
+
+  it.each([
+    ["sse", "", []],
+    ["longpoll", ", transports: [tokenway.longpoll]", []],
+    ["websocket", "", ["--experimental-websocket"]],
+  ])("five lines follow a channel over %s", async (carrier, option, flags) => {
+    const channel = `packed-${carrier}`;
+    const text = await generate(channel);
+    const lines = FIVE_LINES.split("\n");
+    lines[0] += `\nimport * as tokenway from "tokenway";`;
+    lines[1] = lines[1]?.replace(" }", `${option} }`) ?? "";
+    lines.splice(
+      -1,
+      0,
+      `while (channel.getSnapshot().generations[0]?.state !== "finished" || !client.status.getSnapshot().transport) await new Promise((resolve) => setTimeout(resolve, 5));`,
+      `console.log(JSON.stringify([client.status.getSnapshot().transport, channel.getSnapshot().generations[0].text.toString()]));`,
+    );
+    const script = join(project, `${carrier}.js`);
+    await writeFile(script, lines.join("\n"));
+    const { stdout } = await run(process.execPath, [...flags, script, gateway.url, channel], {
+      cwd: project,
+      timeout: 60_000,
+    });
+    expect(JSON.parse(stdout)).toEqual([carrier, text]);
+    expect(text.length).toBeGreaterThan(20);
+  });
+
+  it("and the five lines themselves come to their end", async () => {
+    await generate("packed-five");
+    const script = join(project, "five.js");
+    await writeFile(script, FIVE_LINES);
+    await run(process.execPath, [script, gateway.url, "packed-five"], {
+      cwd: project,
+      timeout: 60_000,
+    });
+  });
+});
