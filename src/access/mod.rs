@@ -20,6 +20,7 @@ pub use token::{BadToken, CannotMint, Minted, TOKEN_BYTES_MAX, TTL_MAX, TTL_MIN,
 
 use std::{sync::Arc, time::Duration};
 
+use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use crate::{config, ident::Owner};
@@ -30,7 +31,19 @@ use token::Tokens;
 #[derive(Debug)]
 pub struct Access {
     keys: Keys,
+    admin: Option<config::KeyHash>,
     tokens: Tokens,
+}
+
+/// Why somebody may not see what operators see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NoOperator {
+    /// The config names no key for it.
+    #[error("operators' pages are shut: set access.admin_key")]
+    Shut,
+    /// No admin key is shown, or another one.
+    #[error("operators' pages want the admin key, as `authorization: Bearer`")]
+    Key,
 }
 
 /// A request comes from nobody who is known here.
@@ -53,12 +66,31 @@ pub enum Unauthorized {
 impl Access {
     /// What a config says. Without keys the gateway is open.
     pub fn new(config: &config::Access) -> Self {
-        Self { keys: Keys::new(&config.keys), tokens: Tokens::new(config) }
+        Self { keys: Keys::new(&config.keys), admin: config.admin_key, tokens: Tokens::new(config) }
     }
 
     /// Whether everybody who can reach the gateway is let in.
     pub fn is_open(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// Whether who shows these keys may see what operators see. Where the gateway is open, everybody may.
+    pub fn may_operate<'a>(
+        &self,
+        shown: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), NoOperator> {
+        if self.is_open() {
+            return Ok(());
+        }
+        let admin = self.admin.as_ref().ok_or(NoOperator::Shut)?;
+        let is_it = |text: &str| {
+            bool::from(config::KeyHash::of(text).bytes().ct_eq(admin.bytes().as_slice()))
+        };
+        // All are looked at, each to its end.
+        match shown.into_iter().fold(false, |found, text| found | is_it(text)) {
+            true => Ok(()),
+            false => Err(NoOperator::Key),
+        }
     }
 
     /// Who shows these keys or tokens. The first that holds counts: SDKs send several at a time, some of them dummies.

@@ -18,6 +18,8 @@ pub struct Access {
     pub keys: Vec<Key>,
     /// What channel tokens are signed with.
     pub token_secret: Option<Secret>,
+    /// What opens the operator's screen and the metrics, where there are keys.
+    pub admin_key: Option<KeyHash>,
     /// Web pages of other origins that may use it, as browsers write origins: `https://app.example`.
     pub allowed_origins: Vec<String>,
 }

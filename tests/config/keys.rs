@@ -49,10 +49,11 @@ fn a_key_comes_from_the_environment_a_file_or_its_hash() {
 
 #[test]
 fn weak_secrets_are_said_and_taken() {
-    let config = with("keys: [{ name: web, key: short }], token_secret: brief", &[]);
-    let notes = config.expect("a config").notes;
-    assert_eq!(notes.len(), 2, "{notes:?}");
+    let keys = "keys: [{ name: web, key: short }], token_secret: brief, admin_key: curt";
+    let notes = with(keys, &[]).expect("a config").notes;
+    assert_eq!(notes.len(), 3, "{notes:?}");
     assert!(notes[0].contains("`web` is shorter than 16") && notes[1].contains("32 bytes"));
+    assert!(notes[2].contains("admin_key is shorter than 16"), "{notes:?}");
     assert!(!notes.concat().contains("brief"), "{notes:?}");
 }
 

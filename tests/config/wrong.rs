@@ -237,6 +237,18 @@ const WRONG: &[Wrong] = &[
         "gateway.yaml:2:56: `no/such` cannot be read: No such file or directory (os error 2)",
     ),
     wrong_together(
+        "access: { admin_key: sk-canary }",
+        "gateway.yaml:2:22: `admin_key` has no effect without `access.keys`; take it out, or give keys",
+    ),
+    wrong_together(
+        "access: { token_secret: s, admin_key: k, keys: [{ name: a, key: k }] }",
+        "gateway.yaml:2:39: `admin_key` is also the key `a`; give operators their own",
+    ),
+    wrong_together(
+        "access: { token_secret: s, admin_key: \"${EMPTY}\", keys: [{ name: a, key: k }] }",
+        "gateway.yaml:2:39: `admin_key` is empty or holds characters that a header cannot",
+    ),
+    wrong_together(
         "access: { keys: [{ name: a, key: k, token_key: Cargo.toml }] }",
         "gateway.yaml:2:18: with keys, `access.token_secret` is needed, for channel tokens: give it, such as \
          `token_secret: \"${TOKENWAY_TOKEN_SECRET}\"`, or give `a` a `token_key`\n\

@@ -21,6 +21,9 @@ pub(in crate::config) struct Access {
     /// `"${TOKENWAY_TOKEN_SECRET}"`. With keys, either this is needed or a `token_key` of each.
     #[schemars(with = "schema::Text")]
     pub(in crate::config) token_secret: Given<String>,
+    /// What opens the operator's screen (`/console/ops`) and `/metrics`, where there are keys; best from the environment.
+    #[schemars(with = "schema::Text")]
+    pub(in crate::config) admin_key: Given<String>,
     /// Web pages of other origins that may use the gateway: `https://app.example`.
     #[schemars(with = "Vec<schema::HttpUrl>")]
     pub(in crate::config) allowed_origins: Vec<At<String>>,

@@ -56,7 +56,8 @@ impl Resolver<'_> {
                 "`token_secret` has no effect without `access.keys`; take it out, or give keys";
             self.wrong(Some(secret.place), message);
         }
-        Access { keys, token_secret, allowed_origins: self.allowed_origins(access) }
+        let admin_key = self.admin_key(access, &hashes);
+        Access { keys, token_secret, admin_key, allowed_origins: self.allowed_origins(access) }
     }
 
     fn access_key(
@@ -161,6 +162,36 @@ impl Resolver<'_> {
             all.push(text);
         }
         Some(all)
+    }
+
+    /// Not also an app's: what an app is given opens no screen that shows all of them.
+    fn admin_key(
+        &mut self,
+        access: &file::Access,
+        apps: &HashMap<[u8; 32], String>,
+    ) -> Option<KeyHash> {
+        let At { value, place } = self.text(&access.admin_key)?;
+        if access.keys.is_empty() {
+            let message =
+                "`admin_key` has no effect without `access.keys`; take it out, or give keys";
+            self.wrong(Some(place), message);
+        }
+        if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let message = "`admin_key` is empty or holds characters that a header cannot";
+            self.wrong(Some(place), message);
+            return None;
+        }
+        let hash = KeyHash::of(&value);
+        if let Some(app) = apps.get(hash.bytes()) {
+            let message = format!("`admin_key` is also the key `{app}`; give operators their own");
+            self.wrong(Some(place), message);
+        }
+        if value.len() < KEY_BYTES_ADVISED {
+            self.notes.push(format!(
+                "access.admin_key is shorter than {KEY_BYTES_ADVISED} characters and can be guessed"
+            ));
+        }
+        Some(hash)
     }
 
     fn token_secret(&mut self, access: &file::Access) -> Option<Secret> {
