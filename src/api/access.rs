@@ -10,15 +10,28 @@ use reqwest::Url;
 
 use super::{App, headers, llm, problem::Problem};
 use crate::{
-    access::{self, Action, Denied, Forbidden, Guard, Permission, Unauthorized},
+    access::{self, Action, Denied, Forbidden, Guard, NoOperator, Permission, Unauthorized},
     clock,
     generation::OnDisconnect,
     ident::{ChannelId, ChannelKey, Owner},
 };
 
 /// What everybody may have, also without a key: the console's files, health, and where to connect.
-const PUBLIC: [&str; 6] =
-    ["/", "/console.js", "/console.css", "/healthz", "/readyz", "/v1/connect/info"];
+const PUBLIC: [&str; 9] = [
+    "/",
+    "/console.js",
+    "/console.css",
+    "/console/ops",
+    "/ops.js",
+    "/ops.css",
+    "/healthz",
+    "/readyz",
+    "/v1/connect/info",
+];
+
+/// What only operators may have: it shows the channels of all keys.
+const OPERATORS: [&str; 4] =
+    ["/metrics", "/console/ops/state", "/console/ops/timeline", "/console/ops/config"];
 
 /// Sessions bring their tokens with them, or say them later.
 const CONNECT: &str = "/v1/connect";
@@ -150,6 +163,11 @@ fn admit(app: &App, request: &Request, is_llm: bool) -> Result<Option<Caller>, P
     if PUBLIC.contains(&path) || path == CONNECT || *request.method() == Method::OPTIONS {
         return Ok(None);
     }
+    if OPERATORS.contains(&path) {
+        let shown = shown(headers, None);
+        app.access.may_operate(shown.iter().map(String::as_str))?;
+        return Ok(None);
+    }
     let who = authenticate(app, headers, request.uri())?;
     if is_llm {
         who.may_as_owner()?;
@@ -224,6 +242,17 @@ impl From<Denied> for Problem {
 impl From<Forbidden> for Problem {
     fn from(error: Forbidden) -> Self {
         forbidden(error.to_string())
+    }
+}
+
+impl From<NoOperator> for Problem {
+    fn from(error: NoOperator) -> Self {
+        match error {
+            NoOperator::Shut => forbidden(error.to_string()),
+            NoOperator::Key => {
+                Self::new(StatusCode::UNAUTHORIZED, "unauthorized", error.to_string())
+            }
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod headers;
 mod index;
 mod llm;
 mod models;
+mod operator;
 mod ops;
 mod passthrough;
 mod poll;
@@ -44,6 +45,7 @@ use axum::{
     routing::{any, get, post},
 };
 use parking_lot::{Mutex, MutexGuard};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
@@ -86,6 +88,10 @@ pub struct Parts {
     pub providers: HashMap<String, Arc<Provider>>,
     /// Their names in the file's order: the first of a dialect takes what no model names.
     pub provider_order: Vec<String>,
+    /// The config in force, as it may be shown.
+    pub shown: Arc<str>,
+    /// When the gateway began.
+    pub began: Instant,
     /// Where everything is reported to.
     pub telemetry: Telemetry,
     /// Who may come in.
@@ -109,6 +115,8 @@ pub struct Parts {
 pub struct Settings {
     /// How long a stream to an app or viewer may be silent before a comment keeps it alive.
     pub keep_alive: Duration,
+    /// The frame interval of those who ask for none.
+    pub frame_interval: Duration,
     /// How long connecting to a provider may take where no model says otherwise.
     pub connect_timeout: Duration,
     /// How long a channel can be read after its last event.
@@ -181,6 +189,9 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
+        .route("/console/ops/state", get(operator::state))
+        .route("/console/ops/timeline", get(operator::timeline))
+        .route("/console/ops/config", get(operator::config))
         .merge(console::routes())
         .fallback(llm::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)

@@ -3,9 +3,12 @@
 //! Producers append through it, readers read through it; the lock is held for as long as a slice or an append takes and
 //! never across a wait. Knows neither what a provider nor what a client is.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -81,6 +84,29 @@ pub struct Status {
     pub running: usize,
     /// Nothing more will be said.
     pub closed: bool,
+}
+
+/// How a channel stands, for a list of many.
+#[derive(Clone, Debug)]
+pub struct Brief {
+    /// The first seq still held as an event.
+    pub first_seq: u64,
+    /// The last seq.
+    pub last_seq: u64,
+    /// What its log takes in memory.
+    pub bytes: usize,
+    /// How many generations there were.
+    pub generations: usize,
+    /// The one that began last.
+    pub newest: Option<Started>,
+    /// How many of them run.
+    pub running: usize,
+    /// How many look on.
+    pub viewers: usize,
+    /// Nothing more will be said.
+    pub closed: bool,
+    /// Since its last event.
+    pub idle: Duration,
 }
 
 impl std::fmt::Debug for Channel {
@@ -214,6 +240,22 @@ impl Channel {
             generations: inner.generations.clone(),
             running: inner.running.len(),
             closed: inner.life != Life::Open,
+        }
+    }
+
+    /// How it stands, in few words and one look.
+    pub fn brief(&self, now: Instant) -> Brief {
+        let inner = self.inner.lock();
+        Brief {
+            first_seq: inner.log.first_seq(),
+            last_seq: inner.log.last_seq(),
+            bytes: inner.log.bytes(),
+            generations: inner.generations.len(),
+            newest: inner.generations.last().cloned(),
+            running: inner.running.len(),
+            viewers: *self.viewers.borrow(),
+            closed: inner.life != Life::Open,
+            idle: now.saturating_duration_since(inner.last_event),
         }
     }
 

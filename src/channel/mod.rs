@@ -14,7 +14,7 @@ mod segment;
 mod signal;
 mod tombstones;
 
-pub use channel::{Attendance, Channel, GENERATIONS_MAX, Status, UnknownGeneration, Watch};
+pub use channel::{Attendance, Brief, Channel, GENERATIONS_MAX, Status, UnknownGeneration, Watch};
 pub use log::{Appended, Found, Log, SEGMENT_BYTES, TooLarge, View};
 pub use producer::{AppendError, Producer};
 pub use reader::{Cause, Ended, Reader, Snapshot, Step};

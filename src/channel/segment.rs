@@ -69,6 +69,15 @@ pub struct Times {
 }
 
 impl Times {
+    /// When each event was said, in milliseconds since 1970 UTC.
+    pub fn all_ms(&self) -> impl Iterator<Item = u64> + '_ {
+        let (mut deltas, mut at) = (&self.deltas[..], self.base_ms);
+        std::iter::from_fn(move || {
+            at += decode_varint(&mut deltas).ok()?;
+            Some(at)
+        })
+    }
+
     /// When the first event was said, in milliseconds since 1970 UTC.
     pub fn first_ms(&self) -> u64 {
         self.base_ms + decode_varint(&mut &self.deltas[..]).unwrap_or_default()

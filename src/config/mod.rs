@@ -14,6 +14,7 @@ mod resolve;
 mod schema;
 mod secret;
 mod settings;
+mod shown;
 mod units;
 mod usual;
 

@@ -25,6 +25,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A duration as [`duration`] reads it, in the largest unit that says it.
+pub(super) fn shown(duration: Duration) -> String {
+    let millis = duration.as_millis() as u64;
+    let units = DURATIONS.iter().rev();
+    let mut fits = units.filter(|(_, unit)| millis > 0 && millis.is_multiple_of(*unit));
+    let (name, unit) = fits.next().copied().unwrap_or(("ms", 1));
+    format!("{}{name}", millis / unit)
+}
+
 /// `64KiB`, `8MiB`, `1GiB`, `512B`. The error says what would be right.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     let size = number(text, &SIZES).and_then(|bytes| usize::try_from(bytes).ok());
@@ -64,7 +73,9 @@ mod tests {
             [("0s", 0), ("16ms", 16), ("10s", 10_000), ("5m", 300_000), ("1h", 3_600_000)]
         {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+            assert!(millis == 0 || shown(Duration::from_millis(millis)) == text, "{text}");
         }
+        assert_eq!(shown(Duration::from_millis(90_000)), "90s");
         for text in ["", "10", "s", "-1s", "1.5s", "10 s", "1d", "1h30m", "99999999999999999999s"] {
             assert!(duration(text).is_err_and(|error| error.contains("such as")), "{text}");
         }

@@ -69,6 +69,7 @@ struct Lasting {
     tls: Option<Tls>,
     /// Where it listens, for HTTP and for WebTransport.
     bound: [SocketAddr; 2],
+    began: Instant,
     closing: CancellationToken,
     draining: CancellationToken,
 }
@@ -135,6 +136,7 @@ impl Gateway {
             connect,
             tls,
             bound: [http_address, door.addr()],
+            began: Instant::now(),
             closing,
             draining: CancellationToken::new(),
         });
@@ -239,8 +241,11 @@ fn parts(config: &Config, lasting: &Lasting, before: Option<(&Config, &App)>) ->
         provider_order: config.providers.iter().map(|it| it.name.clone()).collect(),
         guard: guard(config, lasting.bound[0]),
         access: Arc::new(Access::new(&config.access)),
+        shown: config.shown().into(),
+        began: lasting.began,
         settings: api::Settings {
             keep_alive: config.channels.keep_alive,
+            frame_interval: config.channels.frame_interval,
             connect_timeout: config::Timeouts::default().connect,
             after_end: config.channels.retention.after_end,
             sse_ids: config.channels.sse_ids,

@@ -15,7 +15,7 @@ mod state;
 mod subscription;
 
 pub use driver::{Outcome, Shutdown, refuse, run};
-pub use host::Host;
+pub use host::{Host, Listed};
 pub use lanes::{OWN_LANES_MAX, PROTOCOL};
 pub use refusals::Closing;
 pub use rights::{LAPSE_WAIT, Rights, TOKENS_MAX};

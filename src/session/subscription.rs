@@ -3,7 +3,7 @@
 use crate::{
     channel::{self, Ended, Reader, Slice, Step, Watch},
     frame::{Outgoing, Press, Unacknowledged},
-    telemetry::{Delivery, metrics::Present},
+    telemetry::{Delivery, Subscribed},
     transport::Lane,
     wire::{
         self,
@@ -27,7 +27,7 @@ pub(super) struct Subscription {
     ending: Option<Reason>,
     /// It had everything once: from then on, what is late is late.
     caught_up: bool,
-    _ties: (Watch, Present),
+    _ties: (Watch, Subscribed),
 }
 
 /// Where what it writes is counted, and when.
@@ -54,7 +54,7 @@ impl Subscription {
         alias: u32,
         lane: Lane,
         reader: Reader,
-        ties: (Watch, Present),
+        ties: (Watch, Subscribed),
         times: bool,
     ) -> Self {
         Self {

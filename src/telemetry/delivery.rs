@@ -1,6 +1,12 @@
 //! What the delivery side reports: sessions, subscriptions, frames, and how readers came back.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use super::metrics::{Counter, Gauge, Histogram, Metrics, Present};
 
@@ -13,6 +19,42 @@ pub struct Delivery {
     frames: Counter,
     bytes: Counter,
     lag: Histogram,
+    /// Of this session alone.
+    own: Own,
+}
+
+/// What one session carries.
+#[derive(Debug, Default)]
+struct Own {
+    subscriptions: AtomicUsize,
+    frames: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// A subscription that is open.
+#[derive(Debug)]
+pub struct Subscribed {
+    delivery: Arc<Delivery>,
+    _present: Present,
+}
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        self.delivery.own.subscriptions.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What one session has carried so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// `webtransport` or `websocket`.
+    pub transport: &'static str,
+    /// Subscriptions open now.
+    pub subscriptions: usize,
+    /// Frames written.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 impl Delivery {
@@ -25,6 +67,18 @@ impl Delivery {
             bytes: metrics.frame.with([transport]),
             lag: metrics.frame_lag.with([transport]),
             metrics: metrics.clone(),
+            own: Own::default(),
+        }
+    }
+
+    /// What this session has carried.
+    pub fn carried(&self) -> Carried {
+        let Own { subscriptions, frames, bytes } = &self.own;
+        Carried {
+            transport: self.transport,
+            subscriptions: subscriptions.load(Relaxed),
+            frames: frames.load(Relaxed),
+            bytes: bytes.load(Relaxed),
         }
     }
 
@@ -40,8 +94,10 @@ impl Delivery {
     }
 
     /// A subscription is open until what is returned is dropped.
-    pub fn subscribed(&self) -> Present {
-        Present::in_gauge(self.subscriptions.clone())
+    pub fn subscribed(self: &Arc<Self>) -> Subscribed {
+        self.own.subscriptions.fetch_add(1, Relaxed);
+        let present = Present::in_gauge(self.subscriptions.clone());
+        Subscribed { delivery: Arc::clone(self), _present: present }
     }
 
     /// Somebody came back with a cursor: `continued`, `snapshot`, `rewound` or `refused`.
@@ -58,6 +114,8 @@ impl Delivery {
     pub fn wrote(&self, frames: usize, bytes: usize) {
         self.frames.inc_by(frames as u64);
         self.bytes.inc_by(bytes as u64);
+        self.own.frames.fetch_add(frames as u64, Relaxed);
+        self.own.bytes.fetch_add(bytes as u64, Relaxed);
     }
 
     /// A frame is written so long after its first event was said.

@@ -13,7 +13,7 @@ mod recorder;
 mod trace_context;
 
 pub use access_log::AccessLog;
-pub use delivery::Delivery;
+pub use delivery::{Carried, Delivery, Subscribed};
 pub use log::{LogFormat, start};
 pub use metrics::Metrics;
 pub use otlp::Otlp;
