@@ -9,13 +9,13 @@ import { build } from "esbuild";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const committed = join(root, "../console/dist");
-const files = ["index.html", "console.js", "console.css"];
+const files = ["index.html", "console.js", "console.css", "ops.html", "ops.js", "ops.css"];
 
 async function buildInto(folder) {
   await mkdir(folder, { recursive: true });
   await build({
     absWorkingDir: root,
-    entryPoints: { console: "console/main.ts" },
+    entryPoints: { console: "console/main.ts", ops: "console/ops/main.ts" },
     outdir: folder,
     bundle: true,
     minify: true,
@@ -27,7 +27,7 @@ async function buildInto(folder) {
   });
   await build({
     absWorkingDir: root,
-    entryPoints: { console: "console/style.css" },
+    entryPoints: { console: "console/style.css", ops: "console/ops/ops.css" },
     outdir: folder,
     bundle: true,
     minify: true,
@@ -37,6 +37,7 @@ async function buildInto(folder) {
     logLevel: "warning",
   });
   await writeFile(join(folder, "index.html"), await readFile(join(root, "console/index.html")));
+  await writeFile(join(folder, "ops.html"), await readFile(join(root, "console/ops/ops.html")));
 }
 
 if (process.argv.includes("--verify")) {

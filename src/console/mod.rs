@@ -1,4 +1,4 @@
-//! The console: one page, built from `client/console` and committed, so that building Tokenway needs no Node.
+//! The console: its page and the operators', built from `client/console` and committed, so that building Tokenway needs no Node.
 
 use axum::{
     Router,
@@ -10,6 +10,9 @@ use axum::{
 const PAGE: &[u8] = include_bytes!("../../console/dist/index.html");
 const SCRIPT: &[u8] = include_bytes!("../../console/dist/console.js");
 const STYLE: &[u8] = include_bytes!("../../console/dist/console.css");
+const OPS_PAGE: &[u8] = include_bytes!("../../console/dist/ops.html");
+const OPS_SCRIPT: &[u8] = include_bytes!("../../console/dist/ops.js");
+const OPS_STYLE: &[u8] = include_bytes!("../../console/dist/ops.css");
 
 /// The page loads nothing from elsewhere and may be framed by nobody. It connects to wherever `/v1/connect/info` says,
 /// which may be another host.
@@ -22,6 +25,9 @@ pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/", get(async || asset(PAGE, "text/html; charset=utf-8")))
         .route("/console.js", get(async || asset(SCRIPT, "text/javascript; charset=utf-8")))
         .route("/console.css", get(async || asset(STYLE, "text/css; charset=utf-8")))
+        .route("/console/ops", get(async || asset(OPS_PAGE, "text/html; charset=utf-8")))
+        .route("/ops.js", get(async || asset(OPS_SCRIPT, "text/javascript; charset=utf-8")))
+        .route("/ops.css", get(async || asset(OPS_STYLE, "text/css; charset=utf-8")))
 }
 
 fn asset(bytes: &'static [u8], content_type: &'static str) -> Response {
