@@ -9,6 +9,7 @@ mod run;
 mod systemd;
 mod tail;
 mod token;
+mod top;
 
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -46,6 +47,7 @@ Examples:
   tokenway check tokenway.yaml                    is the file right?
   tokenway tail chat-42                           follow a channel in the terminal
   tokenway tail chat-42 --after 17 --speed 1      replay it from seq 18 at the pace at which it was said
+  tokenway top                                    what the gateway does now
   tokenway token --channel 'chat-*' --ttl 10m     a channel token, to read these channels for ten minutes";
 
 #[derive(Debug, Subcommand)]
@@ -58,6 +60,8 @@ enum Command {
     Check(Check),
     /// Follow or replay a channel in the terminal, over WebTransport.
     Tail(tail::Tail),
+    /// Watch a gateway in the terminal: tokens, latencies, providers, channels.
+    Top(top::Top),
     /// Mint a channel token for a screen: offline from a configuration or the environment, else by asking the gateway.
     Token(token::Token),
     /// Print a shell's completion script.
@@ -126,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Serve(Serve { config, doors }) => run::serve(config.as_deref(), doors),
         Command::Check(Check { file }) => check::check(&file),
         Command::Tail(tail) => tail.run(),
+        Command::Top(top) => top.run(),
         Command::Token(token) => token.run(),
         Command::Completions { shell } => completions::print(shell),
     });
