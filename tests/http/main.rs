@@ -12,6 +12,7 @@
 mod abroad;
 mod access;
 mod access_log;
+mod canary;
 mod claude;
 mod come_back;
 #[path = "../common/mod.rs"]
@@ -28,6 +29,7 @@ mod matrix;
 mod metrics;
 mod named;
 mod otlp;
+mod operator;
 mod outbound;
 mod pass;
 mod poll;

@@ -27,10 +27,10 @@ const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// A collector that keeps what it is sent.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>);
+pub(crate) struct Collector(Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>);
 
 impl Collector {
-    async fn listen(&self) -> String {
+    pub(crate) async fn listen(&self) -> String {
         let keep =
             async |State(Self(kept)): State<Self>, uri: Uri, head: HeaderMap, body: Bytes| {
                 kept.lock().push((uri.path().to_owned(), head, body));
@@ -40,6 +40,12 @@ impl Collector {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         tokio::spawn(async move { axum::serve(listener, routes).await });
         url
+    }
+
+    /// All that it was sent, as text.
+    pub(crate) fn text(&self) -> String {
+        let kept = self.0.lock();
+        kept.iter().map(|(_, _, body)| String::from_utf8_lossy(body)).collect()
     }
 
     fn spans(&self) -> Vec<Span> {
