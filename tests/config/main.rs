@@ -5,7 +5,9 @@
     reason = "a test reads its own settings and owns its own tasks"
 )]
 
+mod deploy;
 mod keys;
+mod reference;
 mod usual;
 mod wrong;
 
@@ -33,6 +35,7 @@ fn environment() -> Environment {
         ("EMPTY", ""),
         ("WEB_KEY", "web-key-0123456789"),
         ("TOKENWAY_TOKEN_SECRET", "a secret of thirty-two bytes, and more"),
+        ("TOKENWAY_ADMIN_KEY", "admin-key-0123456789"),
     ]
     .into_iter()
     .collect()

@@ -1,0 +1,79 @@
+//! What `deploy/` says agrees with what the gateway does: its config, its ports, its probes, and who runs it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::{environment, in_repository};
+use tokenway::config::Config;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(in_repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn manifests() -> Vec<Value> {
+    let text = read("deploy/kubernetes/tokenway.yaml");
+    let documents = text.split("\n---\n").map(|text| serde_saphyr::from_str(text).expect("YAML"));
+    documents.collect()
+}
+
+#[test]
+fn kubernetes_runs_a_config_that_holds_with_its_ports_and_probes() {
+    let manifests = manifests();
+    let of = |kind: &str, at: usize| {
+        let mut found = manifests.iter().filter(|it| it["kind"] == kind);
+        found.nth(at).unwrap_or_else(|| panic!("no {kind}"))
+    };
+    let pod = &of("Deployment", 0)["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let config = of("ConfigMap", 0)["data"]["tokenway.yaml"].as_str().expect("a config");
+    // A certificate where the secret is mounted.
+    let mounted = tempfile::tempdir().expect("a directory");
+    let made = rcgen::generate_simple_self_signed(["gateway.example".to_owned()]).expect("one");
+    for (name, text) in
+        [("tls.crt", made.cert.pem()), ("tls.key", made.signing_key.serialize_pem())]
+    {
+        fs::write(mounted.path().join(name), text).expect("a file");
+    }
+    let mount = container["volumeMounts"]
+        .as_array()
+        .and_then(|all| all.iter().find(|it| it["name"] == "tls"));
+    let mount = mount.and_then(|it| it["mountPath"].as_str()).expect("where the certificate is");
+    let config = config.replace(mount, &mounted.path().display().to_string());
+    let config = Config::parse("tokenway.yaml", &config, &environment());
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    assert!(config.access.admin_key.is_some() && config.tls.is_some());
+    let ports = [config.listen.http, config.listen.webtransport].map(|it| u64::from(it.port()));
+    for (at, (port, protocol)) in ports.into_iter().zip(["TCP", "UDP"]).enumerate() {
+        let told = &container["ports"][at];
+        assert_eq!((&told["containerPort"], &told["protocol"]), (&port.into(), &protocol.into()));
+        let service = &of("Service", at)["spec"]["ports"][0];
+        assert_eq!(
+            (&service["targetPort"], &service["protocol"]),
+            (&told["name"], &told["protocol"])
+        );
+    }
+    for (probe, path) in
+        [("startupProbe", "/readyz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")]
+    {
+        let get = &container[probe]["httpGet"];
+        assert_eq!((&get["path"], &get["scheme"]), (&path.into(), &"HTTPS".into()), "{probe}");
+    }
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    // The drain's 10 s, the 2 s for responses, and the 5 s for the load balancer before them.
+    assert!(pod["terminationGracePeriodSeconds"].as_u64() >= Some(17 + 5));
+}
+
+#[test]
+fn the_image_and_the_unit_say_the_same_places() {
+    let image = read("deploy/Dockerfile");
+    assert!(image.contains("\nUSER 65532:65532\n") && image.contains("\nFROM scratch\n"));
+    let pod = &manifests()[1]["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsUser"], 65532);
+    assert!(image.contains("\nEXPOSE 8080/tcp 4433/udp\n"));
+    let unit = read("deploy/systemd/tokenway.service");
+    for line in ["Type=notify", "DynamicUser=yes", "ExecReload=/bin/kill -HUP $MAINPID"] {
+        assert!(unit.lines().any(|it| it == line), "{line}");
+    }
+}
