@@ -4,15 +4,13 @@
 import { once } from "node:events";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { now } from "./browser/browser.js";
 
 interface Stream {
   readonly response: ServerResponse;
   readonly began: number;
   sent: number;
 }
-
-/** Now, in milliseconds, on the clock that pages have, too. */
-export const now = (): number => performance.timeOrigin + performance.now();
 
 const TICK_MS = 2;
 

@@ -16,8 +16,8 @@ export interface Browser {
   readonly name: "chromium" | "firefox";
   readonly version: string;
   open(url: string): Promise<Page>;
-  /** Stops every page for so long: how, differs. */
-  freeze(ms: number): Promise<void>;
+  /** Stops every page for so long: how, differs. Gives when they were let go, on the wall clock. */
+  freeze(ms: number): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -28,7 +28,10 @@ export interface LaunchOptions {
   readonly flags?: readonly string[] | undefined;
 }
 
-export const STEP_MS = 20_000;
+export const STEP_MS = 45_000;
+
+/** Now, in milliseconds, on the wall clock that pages have, too. */
+export const now = (): number => performance.timeOrigin + performance.now();
 
 export const pause = (ms: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, ms));

@@ -7,7 +7,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { type Browser, type LaunchOptions, type Page, pause, within } from "./browser.js";
+import { type Browser, type LaunchOptions, now, type Page, pause, within } from "./browser.js";
 import { Exchange } from "./exchange.js";
 
 const FLAGS = [
@@ -107,10 +107,12 @@ class Chromium implements Browser {
     return page;
   }
 
-  async freeze(ms: number): Promise<void> {
+  async freeze(ms: number): Promise<number> {
     await Promise.all([...this.#pages].map((page) => page.freeze()));
     await pause(ms);
+    const thawed = now();
     await Promise.all([...this.#pages].map((page) => page.thaw()));
+    return thawed;
   }
 
   async close(): Promise<void> {

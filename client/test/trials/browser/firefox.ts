@@ -7,7 +7,15 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { WebSocket } from "ws";
-import { type Browser, type LaunchOptions, type Page, pause, STEP_MS, within } from "./browser.js";
+import {
+  type Browser,
+  type LaunchOptions,
+  now,
+  type Page,
+  pause,
+  STEP_MS,
+  within,
+} from "./browser.js";
 import { Exchange } from "./exchange.js";
 
 /** Nothing that calls out, asks, or slows down what is not looked at. */
@@ -97,12 +105,13 @@ class Firefox implements Browser {
     });
   }
 
-  async freeze(ms: number): Promise<void> {
+  async freeze(ms: number): Promise<number> {
     const pages = await this.#processesOfPages();
     if (pages.length === 0) throw new Error("no process of Firefox's holds a page");
     for (const pid of pages) process.kill(pid, "SIGSTOP");
     try {
       await pause(ms);
+      return now();
     } finally {
       for (const pid of pages) process.kill(pid, "SIGCONT");
     }

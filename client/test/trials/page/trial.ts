@@ -5,6 +5,7 @@ import {
   type ConnectInfo,
   connect,
   type SubscribeOptions,
+  sse,
   type Transport,
   type TransportKind,
   websocket,
@@ -14,8 +15,8 @@ import {
 /** What to do. */
 export interface Plan {
   readonly info: ConnectInfo;
-  /** The only one that may be used. */
-  readonly transport: TransportKind;
+  /** Those that may be used, in the order of preference; it begins with the first, however slow the machine is. */
+  readonly carriers: readonly TransportKind[];
   readonly channels: readonly string[];
   readonly delivery: NonNullable<SubscribeOptions["delivery"]>;
 }
@@ -46,6 +47,8 @@ export interface Diary {
   readonly renders: readonly (readonly [at: number, seq: number])[];
   /** The session's states. */
   readonly states: readonly (readonly [at: number, state: string])[];
+  /** Why connections, or attempts, ended by themselves. */
+  readonly ends: readonly (readonly [at: number, why: string])[];
   /** From the provider's sending to being shown, for each token with a time, oldest first. */
   readonly delays: readonly number[];
 }
@@ -56,18 +59,34 @@ declare global {
   }
 }
 
+const LINE_MAX = 400;
+
 const now = (): number => performance.timeOrigin + performance.now();
 const began = now();
 const plan: Plan = JSON.parse(decodeURIComponent(location.hash.slice(1)));
-const carriers: readonly Transport[] = [webtransport, websocket];
+let hasBegun = false;
+const ends: [number, string][] = [];
+const known: readonly Transport[] = [webtransport, websocket, sse].map((one) => ({
+  ...one,
+  lack: (info) =>
+    hasBegun || one.kind === plan.carriers[0] ? one.lack(info) : "another one is to begin",
+  dial: (info, sink, order) => {
+    const closed = (cause: unknown): void => {
+      ends.push([now(), `${one.kind}: ${cause}`]);
+      sink.closed(cause);
+    };
+    return one.dial(info, { ...sink, closed }, order);
+  },
+}));
 const client = connect({
   info: plan.info,
-  transports: carriers.filter(({ kind }) => kind === plan.transport),
+  transports: plan.carriers.flatMap((kind) => known.filter((one) => one.kind === kind)),
 });
 
 const states: [number, string][] = [[now(), client.status.getSnapshot().state]];
 client.status.subscribe(() => {
   const { state } = client.status.getSnapshot();
+  hasBegun ||= state === "live";
   if (states.at(-1)?.[1] !== state) states.push([now(), state]);
 });
 
@@ -77,8 +96,9 @@ const views = plan.channels.map((id, index) => follow(id, index));
 
 function follow(id: string, index: number): () => Shown {
   const channel = client.subscribe(id, { delivery: plan.delivery });
-  const place = document.createElement("p");
+  const place = document.createElement("section");
   document.body.append(place);
+  let line = lineIn(place);
   let length = 0;
   let seq = 0;
   let pending = "";
@@ -90,11 +110,14 @@ function follow(id: string, index: number): () => Shown {
     if (text !== undefined && text.length < length) {
       // A snapshot of less than was shown: begin anew.
       place.textContent = "";
+      line = lineIn(place);
       length = 0;
     }
     if (text === undefined || text.length === length) return;
     const fresh = text.after(length);
-    place.append(fresh);
+    // A browser lays out the whole of a paragraph that grows: a page that is not to slow down begins a new one.
+    if (line.length > LINE_MAX) line = lineIn(place);
+    line.appendData(fresh);
     length = text.length;
     const at = now();
     if (index === 0 && snapshot.seq > seq) renders.push([at, snapshot.seq]);
@@ -137,11 +160,19 @@ function follow(id: string, index: number): () => Shown {
   };
 }
 
+function lineIn(place: Element): Text {
+  const line = document.createTextNode("");
+  const paragraph = document.createElement("p");
+  paragraph.append(line);
+  place.append(paragraph);
+  return line;
+}
+
 window.trial = {
   diary: () => {
     const { state, transport } = client.status.getSnapshot();
     const channels = views.map((view) => view());
-    return { began, transport, state, channels, renders, states, delays };
+    return { began, transport, state, channels, renders, states, ends, delays };
   },
   forgetDelays: () => {
     delays = [];

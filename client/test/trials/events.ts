@@ -1,0 +1,122 @@
+// What is done to browsers, their networks and what they talk to.
+
+import { now, pause, until } from "./browser/browser.js";
+import { brief, type Ground, type Viewer } from "./ground.js";
+import { Impair } from "./net/impair.js";
+import type { Plan } from "./page/trial.js";
+
+const FROZEN_MS = 30_000;
+const OFFLINE_MS = 10_000;
+/** How long what was killed, or an address that was taken away, is missing. */
+export const GAP_MS = 200;
+
+/** What happened to one page, by the wall clock. */
+export interface Times {
+  /** From when on the loss could be noticed; never where the page begins anew. */
+  readonly since: number;
+  /** When the path worked again. */
+  readonly works: number;
+}
+
+/** Tells of each page when it happened to it. */
+export type Done = (viewer: Viewer) => Times | Promise<Times>;
+
+/** One thing that is done to all pages at once. */
+export type Event = (ground: Ground, front: Front, viewers: readonly Viewer[]) => Promise<Done>;
+
+/** Does `harm`, and `mend` after a while. */
+async function meanwhile(ms: number, harm: () => Promise<void>, mend: () => Promise<void>) {
+  const since = now();
+  await harm();
+  await pause(ms);
+  await mend();
+  const works = now();
+  return () => ({ since, works });
+}
+
+/** Everything that is done, by what a person would call it. */
+export const EVENTS: Readonly<Record<string, Event>> = {
+  "reload in the middle": async (_ground, _front, viewers) => {
+    // One by one, as people do: all at once they would wait for each other's scripts.
+    for (const viewer of viewers) {
+      await viewer.page.reload();
+      await until(`the reloaded page (${viewer.carrier})`, 60_000, async () => {
+        const { renders, transport } = await brief(viewer);
+        return (renders > 0 && transport !== undefined) || undefined;
+      });
+    }
+    return async (viewer) => {
+      const { began: works } = await brief(viewer);
+      return { since: Number.POSITIVE_INFINITY, works };
+    };
+  },
+  "frozen for 30 s": async ({ browser }) => {
+    const works = await browser.freeze(FROZEN_MS);
+    return () => ({ since: works, works });
+  },
+  "offline for 10 s": ({ namespace }) =>
+    meanwhile(
+      OFFLINE_MS,
+      () => namespace.unplug(),
+      () => namespace.plug(),
+    ),
+  "silent for 10 s": ({ namespace }) =>
+    meanwhile(
+      OFFLINE_MS,
+      () => namespace.silence(true),
+      () => namespace.silence(false),
+    ),
+  "address removed": async ({ namespace }) => {
+    const since = now();
+    await namespace.swapAddress(GAP_MS);
+    const works = now();
+    return () => ({ since, works });
+  },
+  "killed and restarted": (_ground, front) =>
+    meanwhile(
+      GAP_MS,
+      () => front.kill(),
+      () => front.stand(),
+    ),
+};
+
+/** Proxies before the gateway, in one process that can be killed without what is behind it. */
+export class Front {
+  readonly #to: Readonly<Record<"tcp" | "udp", string>>;
+  readonly #at: Record<"tcp" | "udp", string>;
+  #impair: Impair;
+
+  constructor(ground: Ground, info: Plan["info"]) {
+    const host = `${ground.namespace.outside}:0`;
+    this.#at = { tcp: host, udp: host };
+    const udp = new URL(info.webtransport?.url ?? "").host;
+    this.#to = { tcp: new URL(ground.gateway.url).host, udp };
+    this.#impair = Impair.start();
+  }
+
+  async stand(): Promise<void> {
+    for (const kind of ["tcp", "udp"] as const) {
+      this.#at[kind] = await this.#impair.open(kind, kind, this.#at[kind], this.#to[kind]);
+    }
+  }
+
+  async kill(): Promise<void> {
+    await this.#impair.kill();
+    this.#impair = Impair.start();
+  }
+
+  end(): Promise<void> {
+    return this.#impair.kill();
+  }
+
+  /** Where the gateway is, seen from before it. */
+  readonly reach = (info: Plan["info"]): Plan["info"] => ({
+    ...info,
+    webtransport: info.webtransport && {
+      ...info.webtransport,
+      url: info.webtransport.url.replace(this.#to.udp, this.#at.udp),
+    },
+    websocket: info.websocket?.replace(this.#to.tcp, this.#at.tcp) ?? null,
+    sse: info.sse?.replace(this.#to.tcp, this.#at.tcp) ?? null,
+  });
+}
