@@ -29,7 +29,7 @@ ENVIRONMENT = {
     "TOKENWAY_TOKEN_SECRET": "a-secret-of-thirty-two-bytes-or-more",
     "TOKENWAY_ADMIN_KEY": ADMIN,
     **{
-        name: "sk-of-nobody"
+        name: f"sk-of-nobody-{name}"
         for name in ["OPENAI_API_KEY", "OPENAI_API_KEY_2", "ANTHROPIC_API_KEY", "AZURE_OPENAI_API_KEY", "COLLECTOR_KEY"]
     },
 }
@@ -61,7 +61,7 @@ tokenway() {
     *) "$TOKENWAY_BIN" "$@" ;;
   esac
 }
-curl() { watched command curl -sS --fail-with-body "$@"; }
+curl() { watched "$(type -P curl)" -sS --fail-with-body "$@"; }
 cargo() {
   case "$1" in
     run) while [ "$1" != -- ]; do shift; done; shift; tokenway "$@" ;;
