@@ -41,7 +41,9 @@ impl Scrape {
 
     /// All samples of a name together, those with this label and value.
     pub(super) fn sum(&self, name: &str, label: &str) -> f64 {
-        self.of(name).filter(|(labels, _)| labels.contains(label)).map(|(_, value)| value).sum()
+        let values = self.of(name).filter(|(labels, _)| labels.contains(label));
+        // From 0 on: the sum of nothing is -0, and would be shown so.
+        values.fold(0.0, |sum, (_, value)| sum + value)
     }
 
     /// How many values a histogram has up to each bound, over all its labels.
@@ -142,6 +144,7 @@ mod tests {
         assert_eq!((history.tokens.len(), history.percentile(NAME, 0.5)), (0, None));
         history.add(scrape(2, 300, [15, 40]));
         assert_eq!(history.tokens, [100]);
+        assert_eq!(history.now("tokenway_nothing", "").to_string(), "0");
         assert_eq!(history.percentile(NAME, 0.25), Some(Duration::from_micros(7_500)));
         assert_eq!(history.percentile(NAME, 0.5), Some(Duration::from_micros(12_500)));
         history.add(scrape(3, 7, [0, 0]));

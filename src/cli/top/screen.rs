@@ -158,7 +158,12 @@ fn figures(frame: &mut Frame<'_>, history: &History, state: &State, area: Rect) 
             format!("logs {}", bytes(history.now("tokenway_log_bytes", ""))),
         ),
     ];
-    let areas = Layout::horizontal([Constraint::Fill(1); 8]).split(area);
+    // Three transports take the most room.
+    let widths = tiles.each_ref().map(|(name, ..)| match *name {
+        "sessions" => Constraint::Length(20),
+        _ => Constraint::Fill(1),
+    });
+    let areas = Layout::horizontal(widths).spacing(1).split(area);
     for ((name, value, more), area) in tiles.into_iter().zip(areas.iter()) {
         let look = if name == "failing/s" && failed > 0.0 { Color::Red } else { Color::Reset };
         let lines = vec![
