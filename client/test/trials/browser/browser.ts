@@ -8,6 +8,8 @@ export interface Page {
   screenshot(path: string): Promise<void>;
   /** One more, in the same profile, which goes with the page that was opened first. */
   beside(url: string): Promise<Page>;
+  /** What the page's heap holds once all that nobody refers to is gone; where the browser tells. */
+  heapBytes?(): Promise<number>;
   close(): Promise<void>;
 }
 

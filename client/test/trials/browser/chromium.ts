@@ -187,6 +187,11 @@ class ChromiumPage implements Page {
     await writeFile(path, Buffer.from(data, "base64"));
   }
 
+  async heapBytes(): Promise<number> {
+    await this.#send("HeapProfiler.collectGarbage");
+    return (await this.#send<{ usedSize: number }>("Runtime.getHeapUsage")).usedSize;
+  }
+
   async freeze(): Promise<void> {
     await this.#look(false);
     await this.#send("Page.setWebLifecycleState", { state: "frozen" });
