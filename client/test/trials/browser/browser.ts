@@ -10,7 +10,16 @@ export interface Page {
   beside(url: string): Promise<Page>;
   /** What the page's heap holds once all that nobody refers to is gone; where the browser tells. */
   heapBytes?(): Promise<number>;
+  /** What its main thread has done so far; where the browser tells. */
+  work?(): Promise<Work>;
   close(): Promise<void>;
+}
+
+/** CPU time of a page's main thread, in milliseconds: it does not grow while other programs run. */
+export interface Work {
+  readonly taskMs: number;
+  readonly scriptMs: number;
+  readonly layoutMs: number;
 }
 
 /** One browser. */

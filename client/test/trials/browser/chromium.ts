@@ -7,7 +7,15 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { type Browser, type LaunchOptions, now, type Page, pause, within } from "./browser.js";
+import {
+  type Browser,
+  type LaunchOptions,
+  now,
+  type Page,
+  pause,
+  type Work,
+  within,
+} from "./browser.js";
 import { Exchange } from "./exchange.js";
 
 const FLAGS = [
@@ -190,6 +198,20 @@ class ChromiumPage implements Page {
   async heapBytes(): Promise<number> {
     await this.#send("HeapProfiler.collectGarbage");
     return (await this.#send<{ usedSize: number }>("Runtime.getHeapUsage")).usedSize;
+  }
+
+  async work(): Promise<Work> {
+    await this.#send("Performance.enable", { timeDomain: "threadTicks" });
+    const { metrics } = await this.#send<{ metrics: { name: string; value: number }[] }>(
+      "Performance.getMetrics",
+    );
+    const of = (name: string): number =>
+      1_000 * (metrics.find((metric) => metric.name === name)?.value ?? Number.NaN);
+    return {
+      taskMs: of("TaskDuration"),
+      scriptMs: of("ScriptDuration"),
+      layoutMs: of("LayoutDuration") + of("RecalcStyleDuration"),
+    };
   }
 
   async freeze(): Promise<void> {
