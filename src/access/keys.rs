@@ -5,13 +5,14 @@ use std::{fmt, sync::Arc};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::Meter;
 use crate::{
     config::{self, OnDisconnect},
     ident::Owner,
 };
 
 /// An app's access key, without the key itself.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Key {
     /// Its name, which owns the channels that are made with it.
     pub owner: Owner,
@@ -19,6 +20,8 @@ pub struct Key {
     pub names_channels: bool,
     /// In place of the models' own rules.
     pub on_disconnect: Option<OnDisconnect>,
+    /// What it has left of its limits.
+    pub meter: Arc<Meter>,
     /// The public models, or prefixes of them with a `*`; `None`: all.
     models: Option<Vec<String>>,
     hash: [u8; 32],
@@ -39,6 +42,7 @@ impl Key {
             owner: Owner::new(&config.name),
             names_channels: config.names_channels,
             on_disconnect: config.on_disconnect,
+            meter: Arc::new(Meter::new(config.limits.clone())),
             models: config.models.clone(),
             hash: *config.hash.bytes(),
         }
@@ -66,6 +70,26 @@ pub(super) struct Keys(Vec<Arc<Key>>);
 impl Keys {
     pub(super) fn new(config: &[config::Key]) -> Self {
         Self(config.iter().map(|key| Arc::new(Key::new(key))).collect())
+    }
+
+    /// Those of a changed config. A key that keeps its name keeps what runs and was spent on its account.
+    pub(super) fn renewed(&self, config: &[config::Key]) -> Self {
+        let renewed = config.iter().map(|config| {
+            let new = Key::new(config);
+            let known = self.0.iter().find(|known| known.owner == new.owner);
+            Arc::new(match known {
+                Some(known) => {
+                    known.meter.limit(config.limits.clone());
+                    Key { meter: Arc::clone(&known.meter), ..new }
+                }
+                None => new,
+            })
+        });
+        Self(renewed.collect())
+    }
+
+    pub(super) fn all(&self) -> &[Arc<Key>] {
+        &self.0
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -8,11 +8,18 @@
 mod crypto;
 mod guard;
 mod keys;
+mod limits;
+mod refusals;
 mod rights;
 mod token;
 
 pub use guard::{Denied, Guard, Origin};
 pub use keys::Key;
+pub use limits::{
+    Asked, Exceeded, Limited, Meter, Money, NoSeat, Place, Running, Seat, Seats, Standing, Turn,
+    Who, Window,
+};
+pub use refusals::Refusal;
 pub use rights::{
     Action, Actions, BadPattern, Caller, Forbidden, Grant, PATTERNS_MAX, Pattern, Permission,
 };
@@ -66,7 +73,22 @@ pub enum Unauthorized {
 impl Access {
     /// What a config says. Without keys the gateway is open.
     pub fn new(config: &config::Access) -> Self {
-        Self { keys: Keys::new(&config.keys), admin: config.admin_key, tokens: Tokens::new(config) }
+        Self::of(Keys::new(&config.keys), config)
+    }
+
+    /// The same gateway's after its config has changed: a key that keeps its name keeps what runs and was spent on its
+    /// account.
+    pub fn renewed(&self, config: &config::Access) -> Self {
+        Self::of(self.keys.renewed(&config.keys), config)
+    }
+
+    fn of(keys: Keys, config: &config::Access) -> Self {
+        Self { keys, admin: config.admin_key, tokens: Tokens::new(config) }
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> &[Arc<Key>] {
+        self.keys.all()
     }
 
     /// Whether everybody who can reach the gateway is let in.
@@ -115,6 +137,11 @@ impl Access {
             }
         }
         Err(refused)
+    }
+
+    /// Whether this is one of the keys, or a token of theirs.
+    pub fn knows(&self, text: &str, now_ms: u64) -> bool {
+        self.keys.find(text).is_some() || self.tokens.verify(text, now_ms).is_ok()
     }
 
     /// What a channel token grants.

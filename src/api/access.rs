@@ -8,9 +8,11 @@ use axum::{
 };
 use reqwest::Url;
 
-use super::{App, headers, llm, problem::Problem};
+use super::{App, headers, limits, llm, problem::Problem};
 use crate::{
-    access::{self, Action, Denied, Forbidden, Guard, NoOperator, Permission, Unauthorized},
+    access::{
+        self, Action, Denied, Forbidden, Guard, NoOperator, Permission, Refusal, Unauthorized,
+    },
     clock,
     generation::OnDisconnect,
     ident::{ChannelId, ChannelKey, Owner},
@@ -133,18 +135,40 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     let path = request.uri().path();
     let is_llm = llm::is_llm_call(request.method(), path);
     let dialect = llm::dialect_of(path, request.headers());
-    match admit(&app, &request, is_llm) {
+    let counts = is_llm && !request.method().is_safe();
+    let admitted = admit(&app, &request, is_llm);
+    // Told how it stands, whatever becomes of its call.
+    let key = admitted.as_ref().ok().and_then(Option::as_ref);
+    let key = key.and_then(|caller| caller.who.access_key()).filter(|_| is_llm).cloned();
+    let admitted = admitted.and_then(|caller| {
+        if let (true, Some(caller)) = (counts, &caller) {
+            limits::request(&app, caller)?;
+        }
+        Ok(caller)
+    });
+    let mut response = match admitted {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
             next.run(request).await
         }
-        Err(problem) => match is_llm {
-            true => llm::refuse(dialect, problem),
-            false => problem.into_response(),
-        },
+        Err(problem) => {
+            match problem.status {
+                StatusCode::UNAUTHORIZED => Refusal::Unauthorized.count(&app.telemetry.metrics),
+                StatusCode::FORBIDDEN => Refusal::Forbidden.count(&app.telemetry.metrics),
+                _ => {}
+            }
+            match is_llm {
+                true => llm::refuse(dialect, problem),
+                false => problem.into_response(),
+            }
+        }
+    };
+    if let Some(key) = key {
+        limits::tell(response.headers_mut(), dialect, &key.meter.standing());
     }
+    response
 }
 
 /// Who the caller is; nobody in particular where nobody is asked.
@@ -184,6 +208,12 @@ fn authenticate(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<access::Cal
             app.access.authenticate(shown.iter().map(String::as_str), clock::now_ms())
         }
     }
+}
+
+/// A key that a request brings for a provider: one that is neither a key nor a token of this gateway.
+pub(super) fn brought(app: &App, headers: &HeaderMap) -> Option<String> {
+    let mut shown = shown(headers, None).into_iter();
+    shown.find(|text| !text.is_empty() && !app.access.knows(text, clock::now_ms()))
 }
 
 /// All keys and tokens that a request shows, those that are most on purpose first.

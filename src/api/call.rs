@@ -10,15 +10,21 @@ use axum::{
 };
 
 use super::{
-    App, access::Caller, answer, form::Form, headers, llm, problem::Problem, responses::Turn,
+    App,
+    access::{self, Caller},
+    answer,
+    form::Form,
+    headers, limits, llm,
+    problem::Problem,
+    responses::Turn,
 };
 use crate::{
     channel::{AppendError, Channel},
     dialect::{AppDialect, AppRequest, Asked, BadRequest, Dialect, Streaming, Upstream},
-    generation::{Attempt, Launched, OnBreak, OnDisconnect, Order},
+    generation::{Account, Attempt, Launched, OnBreak, OnDisconnect, Order},
     ident::ChannelId,
     provider::{self, Provider},
-    route::{Plan, Target},
+    route::{Plan, Price, Target},
     telemetry::TraceContext,
 };
 
@@ -136,6 +142,7 @@ fn attempts(
     let (mut attempts, mut omissions) = (Vec::new(), Vec::new());
     let mut written: HashMap<(Dialect, &str), Result<Upstream, BadRequest>> = HashMap::new();
     let mut refused = None;
+    let brought = access::brought(app, headers);
     for Target { provider, model, price } in &plan.targets {
         let provider = app.providers.get(provider).map(Arc::clone);
         let provider = provider.expect("config checks that every target's provider exists");
@@ -145,7 +152,10 @@ fn attempts(
         match upstream {
             Ok(upstream) => {
                 omissions.push(upstream.dropped.paths().to_vec());
-                let headers = upstream_headers(headers, own, dialect, upstream);
+                let mut sent = upstream_headers(headers, own, dialect, upstream);
+                if let (Some(place), Some(key)) = (provider.caller_key(), &brought) {
+                    place.put(&mut sent, key);
+                }
                 attempts.push(Attempt {
                     model: model.clone(),
                     price: *price,
@@ -153,7 +163,7 @@ fn attempts(
                     request: provider::Request {
                         method: Method::POST,
                         path: upstream.path.clone(),
-                        headers,
+                        headers: sent,
                         body: upstream.body.clone(),
                         connect_timeout: plan.timeouts.connect,
                     },
@@ -198,15 +208,23 @@ pub(super) fn misunderstood(error: &BadRequest) -> Problem {
 
 /// Begins the generation.
 pub(super) fn launch(app: &App, caller: &Caller, call: &Call) -> Result<Running, Problem> {
+    let account = limits::open(app, caller, call)?;
     // One that is named may be deleted or expire between finding it and beginning on it: then it is made anew.
-    match launch_once(app, caller, call) {
-        Err(AppendError::Closed) if call.named.is_some() => launch_once(app, caller, call),
+    match launch_once(app, caller, call, account) {
+        Err(AppendError::Closed) if call.named.is_some() => {
+            launch_once(app, caller, call, limits::open(app, caller, call)?)
+        }
         other => other,
     }
     .map_err(Problem::from)
 }
 
-fn launch_once(app: &App, caller: &Caller, call: &Call) -> Result<Running, AppendError> {
+fn launch_once(
+    app: &App,
+    caller: &Caller,
+    call: &Call,
+    account: Box<dyn Account>,
+) -> Result<Running, AppendError> {
     let channel = match &call.named {
         Some(id) => app.channels.open(caller.key(id.clone()))?,
         None => app.channels.create(caller.owner.clone())?,
@@ -225,6 +243,7 @@ fn launch_once(app: &App, caller: &Caller, call: &Call) -> Result<Running, Appen
         call: Arc::new(call.request.clone()),
         failover: plan.failover,
         health: Arc::clone(&app.health),
+        account,
         timeouts: plan.timeouts,
         on_disconnect,
     };
@@ -242,6 +261,16 @@ impl Call {
     /// Who is called first.
     pub(super) fn first(&self) -> &Provider {
         &self.attempts.first().expect("a call has an attempt").provider
+    }
+
+    /// What is sent to whoever is called first.
+    pub(super) fn body(&self) -> &[u8] {
+        self.attempts.first().map_or(&[], |attempt| &attempt.request.body)
+    }
+
+    /// What it costs there, if that is known.
+    pub(super) fn price(&self) -> Option<Price> {
+        self.attempts.first().and_then(|attempt| attempt.price)
     }
 
     /// What a target was not told of this call, by its place among the attempts.

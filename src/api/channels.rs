@@ -16,6 +16,7 @@ use super::{
     App,
     access::Caller,
     extract::{Asked, Whole},
+    limits::{self, Remote},
     problem::Problem,
 };
 use crate::{
@@ -74,10 +75,12 @@ struct Publication<'a> {
 pub(super) async fn publish(
     State(app): State<App>,
     caller: Caller,
+    remote: Remote,
     ChannelPath(id): ChannelPath,
     Whole(body): Whole,
 ) -> Result<Response, Problem> {
     let permitted = caller.may(Action::Publish, id)?;
+    limits::publish(&app, &caller, remote)?;
     let publication: Publication<'_> = from_json(&body)?;
     if publication.r#type.is_empty() || publication.r#type.len() > CUSTOM_TYPE_BYTES_MAX {
         let message = format!("`type` must have 1 to {CUSTOM_TYPE_BYTES_MAX} bytes");

@@ -10,9 +10,11 @@ use axum::{
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 
-use super::{App, access::Connecting};
-use crate::session::Rights;
-use crate::transport::websocket::{self, Socket};
+use super::{App, access::Connecting, limits::Remote};
+use crate::{
+    session::{self, Closing, Rights},
+    transport::websocket::{self, Socket},
+};
 
 /// How sessions reach this gateway, as `GET /v1/connect/info` tells it.
 #[derive(Clone, Debug)]
@@ -50,9 +52,16 @@ pub(super) async fn info(State(app): State<App>) -> Json<Value> {
 pub(super) async fn websocket(
     State(app): State<App>,
     Connecting(caller): Connecting,
+    Remote(remote): Remote,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     websocket::prepare(upgrade).on_upgrade(async move |socket| {
-        app.sessions.start(Socket::new(socket), Rights::of(caller, &app.access));
+        let socket = Socket::new(socket);
+        match app.seats.session(remote.ip()) {
+            Ok(seat) => app.sessions.start(socket, Rights::of(caller, &app.access), Some(seat)),
+            Err(full) => {
+                session::refuse(socket, &Closing::from(full)).await;
+            }
+        }
     })
 }

@@ -24,7 +24,7 @@ const GOOGLES: [&str; 2] = ["/v1beta/", "/v1alpha/"];
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// What must not be repeated by itself: somebody wanted it to stop, or it can only come to the same end.
-const NEVER_AGAIN: [&str; 2] = ["cancelled", "limit"];
+const NEVER_AGAIN: [&str; 3] = ["cancelled", "limit", "budget_exceeded"];
 
 /// Whether this is an app's call for a provider, which is answered in the app's dialect.
 pub(super) fn is_llm_call(method: &Method, path: &str) -> bool {

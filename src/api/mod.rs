@@ -15,6 +15,7 @@ mod extract;
 mod form;
 mod headers;
 mod index;
+mod limits;
 mod llm;
 mod models;
 mod operator;
@@ -34,6 +35,7 @@ use responses::Responses;
 
 pub(crate) use access::shown_in_query;
 pub use connect::{ConnectInfo, WebTransportInfo};
+pub(crate) use limits::Remote;
 
 use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};
 
@@ -47,11 +49,15 @@ use axum::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
+use tower_http::{
+    cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer},
+    timeout::RequestBodyTimeoutLayer,
+};
 
 use crate::{
-    access::{Access, Guard},
+    access::{Access, Guard, Seats},
     channel::Channels,
+    config::Limits,
     console,
     generation::Generations,
     provider::Provider,
@@ -59,9 +65,6 @@ use crate::{
     session::Host,
     telemetry::Telemetry,
 };
-
-/// The largest body an app may send: a conversation with images.
-const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What every route can reach.
 #[derive(Clone)]
@@ -96,6 +99,10 @@ pub struct Parts {
     pub telemetry: Telemetry,
     /// Who may come in.
     pub access: Arc<Access>,
+    /// Seats for sessions, and who publishes how often.
+    pub seats: Arc<Seats>,
+    /// How much there may be of what.
+    pub limits: Limits,
     /// Which web pages may.
     pub guard: Guard,
     /// What the doors are set to.
@@ -195,7 +202,8 @@ pub fn router(app: App) -> Router {
         .merge(console::routes())
         .fallback(llm::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(app.limits.body))
+        .layer(RequestBodyTimeoutLayer::new(app.limits.body_timeout))
         .layer(cors)
         .layer(middleware::from_fn_with_state(app.clone(), ops::count))
         // Outermost: a stranger is not even told what it might ask.

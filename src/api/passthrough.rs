@@ -3,7 +3,7 @@
 //! Which provider is `by_model`'s to say. No channel, no events: these calls are not generations. The body streams both
 //! ways, but for one that names a model, and for a refusal's, which is looked through for the provider's key.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     body::{Body, HttpBody},
@@ -12,9 +12,14 @@ use axum::{
     response::Response,
 };
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures_util::{StreamExt, stream::BoxStream};
 
-use super::{App, access::Caller, by_model, headers, llm, problem::Problem};
+use super::{
+    App,
+    access::{self, Caller},
+    by_model, extract, headers, llm,
+    problem::Problem,
+};
 use crate::{
     access::Unauthorized,
     dialect::AppDialect,
@@ -46,6 +51,10 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
     let Passing { provider, path, parts, body } =
         by_model::find(app, &caller, dialect, request).await?;
     let mut headers = headers::upstream(&parts.headers);
+    if let (Some(place), Some(key)) = (provider.caller_key(), access::brought(app, &parts.headers))
+    {
+        place.put(&mut headers, &key);
+    }
     if let (Carried::AsItComes(_), Some(length)) =
         (&body, parts.headers.get(header::CONTENT_LENGTH))
     {
@@ -53,12 +62,13 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
         headers.insert(header::CONTENT_LENGTH, length.clone());
     }
     let mut call = provider::Request {
-        method: parts.method,
+        method: parts.method.clone(),
         path,
         headers,
         body: Bytes::new(),
         connect_timeout: app.settings.connect_timeout,
     };
+    let fault = Arc::new(OnceLock::new());
     let answer = match body {
         Carried::Whole(body) => {
             call.body = body;
@@ -66,11 +76,13 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
         }
         Carried::AsItComes(body) if body.is_end_stream() => provider.call(call).await,
         Carried::AsItComes(body) => {
-            provider.pass(call, body.into_data_stream().err_into().boxed()).await
+            extract::fits(app, &parts.headers)?;
+            provider.pass(call, bounded(app, body, Arc::clone(&fault))).await
         }
     };
     let answer = answer.map_err(|error| {
-        Problem::new(StatusCode::BAD_GATEWAY, "upstream_error", error.to_string())
+        let broken = || Problem::new(StatusCode::BAD_GATEWAY, "upstream_error", error.to_string());
+        fault.get().cloned().unwrap_or_else(broken)
     })?;
     let body = match answer.status.is_success() {
         true => Body::from_stream(answer.body),
@@ -82,6 +94,27 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
     *response.headers_mut() = headers::downstream(&answer.headers);
     headers::name_provider(response.headers_mut(), provider.name());
     Ok(response)
+}
+
+/// A body on its way, within the limits; what is wrong with it is told in `fault`.
+fn bounded(app: &App, body: Body, fault: Arc<OnceLock<Problem>>) -> provider::Passing {
+    let (app, mut left) = (app.clone(), app.limits.body);
+    let parts = body.into_data_stream().map(move |part| {
+        let wrong = match part {
+            Ok(bytes) if bytes.len() <= left => {
+                left -= bytes.len();
+                return Ok(bytes);
+            }
+            Ok(_) => extract::too_large(&app),
+            Err(error) if extract::stood_still(&error) => extract::too_slow(&app),
+            Err(error) => return Err(error.into()),
+        };
+        let message = wrong.message.clone();
+        // Nothing follows the first fault.
+        let _ = fault.set(wrong);
+        Err(message.into())
+    });
+    parts.boxed()
 }
 
 /// A call on its way through.

@@ -282,6 +282,12 @@ impl Channel {
         (self.epoch, last_seq, view.fold())
     }
 
+    /// Since when nothing was said on it, if nothing runs.
+    pub fn quiet_since(&self) -> Option<Instant> {
+        let inner = self.inner.lock();
+        inner.running.is_empty().then_some(inner.last_event)
+    }
+
     /// How much memory its log takes, in bytes.
     pub fn bytes(&self) -> usize {
         self.inner.lock().log.bytes()

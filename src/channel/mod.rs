@@ -7,6 +7,7 @@
 #[expect(clippy::module_inception, reason = "the module is named for what it holds most")]
 mod channel;
 mod log;
+mod pressure;
 mod producer;
 mod reader;
 mod resume;
@@ -22,7 +23,11 @@ pub use resume::{CannotResume, Extent, Past, Start, start};
 pub use segment::{Slice, Times};
 pub use signal::Signal;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -48,6 +53,8 @@ pub struct Channels {
     store: Arc<dyn Store>,
     retention: Mutex<Retention>,
     inner: Mutex<Inner>,
+    /// All logs together take more memory than they may.
+    full: AtomicBool,
 }
 
 #[derive(Default)]
@@ -81,7 +88,12 @@ pub enum CannotDelete {
 impl Channels {
     /// No channels yet.
     pub fn new(store: Arc<dyn Store>, retention: Retention) -> Self {
-        Self { store, retention: Mutex::new(retention), inner: Mutex::default() }
+        Self {
+            store,
+            retention: Mutex::new(retention),
+            inner: Mutex::default(),
+            full: AtomicBool::new(false),
+        }
     }
 
     /// From now on so much is kept: for so long of all channels, and so many bytes of those that are made from now on.

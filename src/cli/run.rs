@@ -42,6 +42,10 @@ fn run(
 ) -> Result<(), Failure> {
     let listens = config.listen_on(doors.http, doors.webtransport);
     listens.map_err(|error| error.to_string())?;
+    // Each connection is a file, and what a shell allows at first is some hundreds; the machine's own limit holds.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let state_dir = doors.state_dir.unwrap_or_else(default_state_dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;

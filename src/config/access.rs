@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::{OnDisconnect, Secret};
+use super::{KeyLimits, OnDisconnect, Secret};
 
 /// Shorter keys can be guessed.
 pub const KEY_BYTES_ADVISED: usize = 16;
@@ -37,6 +37,8 @@ pub struct Key {
     pub names_channels: bool,
     /// In place of the models' rules.
     pub on_disconnect: Option<OnDisconnect>,
+    /// How much it may use.
+    pub limits: KeyLimits,
     /// What vouches for tokens that the app signs itself.
     pub token_keys: Vec<TokenKey>,
 }
@@ -50,6 +52,7 @@ impl Key {
             models: None,
             names_channels: true,
             on_disconnect: None,
+            limits: KeyLimits::default(),
             token_keys: Vec::new(),
         }
     }

@@ -8,8 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 mod access;
+mod limits;
 
 pub(super) use access::{Access, Key};
+pub(super) use limits::{KeyLimits, Limits};
 
 use super::{
     located::{At, Entries, Given},
@@ -48,6 +50,10 @@ pub(super) struct File {
     #[serde(deserialize_with = "section")]
     #[schemars(with = "Option<Store>")]
     pub(super) store: Store,
+    /// How much there may be of what.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<Limits>")]
+    pub(super) limits: Limits,
     /// Who may do what.
     #[serde(deserialize_with = "section")]
     #[schemars(with = "Option<Access>")]
@@ -177,6 +183,10 @@ pub(super) struct Provider {
     /// Azure.
     #[schemars(with = "schema::Text")]
     pub(super) key_header: Given<String>,
+    /// Whether a key of the caller's own that is none of the gateway's is sent to this provider, in place of the provider's:
+    /// for apps that bring their provider's key. Never by default.
+    #[schemars(with = "schema::Flag")]
+    pub(super) forward_caller_key: Given<String>,
     /// Headers to send with every request, in place of the app's own of that name.
     #[schemars(with = "std::collections::BTreeMap<String, schema::Text>")]
     pub(super) headers: Entries<At<String>>,

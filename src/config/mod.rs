@@ -7,6 +7,7 @@
 mod access;
 mod environment;
 mod file;
+mod limits;
 mod located;
 mod preset;
 mod problem;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Access, Channels, Config, Endpoint, Failover, Listen, Model, OnDisconnect, Provider, Simulator,
-    Store, Target, Telemetry, Timeouts,
+    Access, Channels, Config, Endpoint, Failover, Limits, Listen, Model, OnDisconnect, Provider,
+    Simulator, Store, Target, Telemetry, Timeouts,
 };
 
 /// The demo's models by their public names, and the simulator's models behind them.
@@ -56,6 +56,7 @@ pub(super) fn without_file() -> Config {
         prices: Vec::new(),
         channels: Channels::default(),
         store: Store::default(),
+        limits: Limits::default(),
         access: Access::default(),
         telemetry: Telemetry::default(),
         notes: Vec::new(),

@@ -65,6 +65,10 @@ scalar!(HttpUrl, pattern("https?://.+"));
 scalar!(Rate, number(json_schema!({ "type": "number", "exclusiveMinimum": 0 })));
 scalar!(Whole, number(json_schema!({ "type": "integer", "minimum": 0 })));
 scalar!(Weight, number(json_schema!({ "type": "integer", "minimum": 1 })));
+scalar!(
+    Count,
+    json_schema!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "const": "none" }, variable()] })
+);
 scalar!(Failures, number(json_schema!({ "type": "integer", "minimum": 1, "maximum": 100 })));
 scalar!(Retries, number(json_schema!({ "type": "integer", "minimum": 0, "maximum": 10 })));
 scalar!(Money, number(json_schema!({ "type": "number", "minimum": 0, "maximum": 999_999_999 })));

@@ -11,7 +11,7 @@ use reqwest::{
 use rustls::pki_types::CertificateDer;
 
 use super::Secret;
-pub use super::access::*;
+pub use super::{access::*, limits::*};
 pub use crate::generation::{Failover, OnBreak, OnDisconnect, Timeouts};
 use crate::{
     dialect::Dialect,
@@ -92,6 +92,8 @@ pub struct Config {
     pub channels: Channels,
     /// Where logs are kept.
     pub store: Store,
+    /// How much there may be of what.
+    pub limits: Limits,
     /// Who may do what.
     pub access: Access,
     /// What the gateway says of itself, beside its metrics.
@@ -170,6 +172,8 @@ pub struct Http {
     pub key_header: Option<HeaderName>,
     /// Signs requests in place of a key, where the dialect is `bedrock`.
     pub access_key: Option<AccessKey>,
+    /// Whether a caller's own key for it goes there, in place of these.
+    pub forward_caller_key: bool,
     /// Sent with every request; the values are marked as sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The app's that are not passed on.
@@ -191,6 +195,7 @@ impl Http {
             api_keys: Vec::new(),
             key_header: None,
             access_key: None,
+            forward_caller_key: false,
             headers: Vec::new(),
             remove_headers: Vec::new(),
             proxy: None,

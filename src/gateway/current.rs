@@ -34,7 +34,8 @@ impl Current {
     /// Serves each request by what is current when it comes.
     pub(super) fn router(&self) -> Router {
         let current = self.clone();
-        Router::new().fallback(async move |request| current.serve(request).await)
+        // Made ready once, not for each request.
+        Router::new().fallback(async move |request| current.serve(request).await).with_state(())
     }
 
     async fn serve(&self, request: Request) -> Response {

@@ -19,7 +19,7 @@ use tokio::{net::TcpListener, sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    access::{Access, Guard},
+    access::{Access, Guard, Seats},
     api::{self, App, ConnectInfo, Parts},
     channel::{Channels, Retention},
     config::{self, Config},
@@ -64,6 +64,7 @@ struct Lasting {
     channels: Arc<Channels>,
     generations: Generations,
     sessions: Host,
+    seats: Arc<Seats>,
     telemetry: Telemetry,
     connect: ConnectInfo,
     tls: Option<Tls>,
@@ -117,8 +118,7 @@ impl Gateway {
             None => None,
         };
         let address = config.listen.http;
-        let http = TcpListener::bind(address).await;
-        let http = http.map_err(|error| StartError::Http { address, error })?;
+        let http = front::listen(address).map_err(|error| StartError::Http { address, error })?;
         let http_address = http.local_addr().unwrap_or(address);
         let telemetry = telemetry(&config.telemetry)?;
         let connect = connect_info(&config, http_address);
@@ -131,6 +131,7 @@ impl Gateway {
         let lasting = Arc::new(Lasting {
             sessions: Host::new(Arc::clone(&channels), settings, closing.clone()),
             generations: Generations::new(telemetry.clone()),
+            seats: Seats::new(config.limits.clone(), telemetry.metrics.clone()),
             channels,
             telemetry,
             connect,
@@ -193,21 +194,19 @@ impl Gateway {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let Self { current, lasting, config, source, http, door, tasks, restart, reload } = self;
         let (closing, draining) = (lasting.closing.clone(), lasting.draining.clone());
-        tasks.spawn(sweep(Arc::clone(&lasting.channels), closing.clone()));
+        tasks.spawn(sweep(current.clone(), closing.clone()));
         tasks.spawn(door.serve(Inside {
             current: current.clone(),
             closing: closing.clone(),
             restart,
         }));
-        let (front, connections) = front(http, lasting.tls.as_ref().map(Tls::acceptor));
-        // A bare router would be copied, with all its routes, for each connection: 15 KiB (massif).
-        let routes = current.router().into_make_service();
+        let tls = lasting.tls.as_ref().map(Tls::acceptor);
+        let metrics = lasting.telemetry.metrics.clone();
+        let (front, connections) = front(http, tls, &config.limits, metrics);
+        let server = front.serve(current.router(), draining.clone());
         let reloads =
             Reload { source, config, current, lasting: Arc::clone(&lasting), now: reload };
         tasks.spawn(reloads.run(closing.clone()));
-        let server = axum::serve(front, routes)
-            .with_graceful_shutdown(draining.clone().cancelled_owned())
-            .into_future();
         let server = tasks.spawn(server);
 
         shutdown.await;
@@ -231,6 +230,10 @@ fn parts(config: &Config, lasting: &Lasting, before: Option<(&Config, &App)>) ->
         Some((_, app)) => app.health.renewed(config),
         None => Health::new(config),
     };
+    let access = match before {
+        Some((_, app)) => app.access.renewed(&config.access),
+        None => Access::new(&config.access),
+    };
     Parts {
         channels: Arc::clone(&lasting.channels),
         generations: lasting.generations.clone(),
@@ -240,9 +243,11 @@ fn parts(config: &Config, lasting: &Lasting, before: Option<(&Config, &App)>) ->
         providers: providers(config, before),
         provider_order: config.providers.iter().map(|it| it.name.clone()).collect(),
         guard: guard(config, lasting.bound[0]),
-        access: Arc::new(Access::new(&config.access)),
         shown: config.shown().into(),
         began: lasting.began,
+        access: Arc::new(access),
+        seats: Arc::clone(&lasting.seats),
+        limits: config.limits.clone(),
         settings: api::Settings {
             keep_alive: config.channels.keep_alive,
             frame_interval: config.channels.frame_interval,
@@ -284,11 +289,14 @@ fn telemetry(config: &config::Telemetry) -> Result<Telemetry, StartError> {
     Ok(telemetry)
 }
 
-/// Lets go of expired channels, until closing.
-async fn sweep(channels: Arc<Channels>, closing: CancellationToken) {
+/// Lets go of expired channels and of what takes too much memory, until closing.
+async fn sweep(current: Current, closing: CancellationToken) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     while closing.run_until_cancelled(ticks.tick()).await.is_some() {
-        channels.sweep(Instant::now());
+        let (app, now) = (current.app(), Instant::now());
+        app.channels.sweep(now);
+        app.channels.relieve(app.limits.logs, now);
+        app.seats.sweep();
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     api::App,
     config::{self, Config, Secret},
     dialect::Dialect,
-    provider::{Endpoint, Http, HttpSettings, Provider, sigv4::Signer, simulator},
+    provider::{CallerKey, Endpoint, Http, HttpSettings, Provider, sigv4::Signer, simulator},
 };
 
 /// All providers of a config. One that is the same as before stays the same, with its connections and its resting keys.
@@ -59,6 +59,7 @@ fn outbound(http: &config::Http) -> HttpSettings {
         remove_headers: http.remove_headers.clone(),
         headers: http.headers.iter().cloned().collect(),
         keys: keys.collect(),
+        caller_key: http.forward_caller_key.then(|| key_place(http)),
         proxy: proxy.transpose().expect("the config has tried the proxy's URL"),
         ca: ca.collect::<Result<_, _>>().expect("the config has tried each certificate"),
     }
@@ -75,18 +76,24 @@ fn secrets(http: &config::Http) -> Vec<String> {
     keys.chain(signing).chain(password).chain(http.headers.iter().filter_map(credential)).collect()
 }
 
-/// Where a provider looks for its key.
-fn key_header(http: &config::Http, key: &Secret) -> (HeaderName, HeaderValue) {
+/// Where a provider looks for a key.
+fn key_place(http: &config::Http) -> CallerKey {
     let of_dialect = match http.dialect {
         Dialect::Anthropic => Some(HeaderName::from_static("x-api-key")),
         Dialect::Gemini => Some(HeaderName::from_static("x-goog-api-key")),
         Dialect::OpenAi | Dialect::Responses | Dialect::Ollama | Dialect::Bedrock => None,
     };
-    let (name, value) = match http.key_header.clone().or(of_dialect) {
-        Some(name) => (name, key.expose().to_owned()),
-        None => (AUTHORIZATION, format!("Bearer {}", key.expose())),
-    };
-    (name, HeaderValue::try_from(value).expect("the config has tried each key in a header"))
+    match http.key_header.clone().or(of_dialect) {
+        Some(header) => CallerKey { header, before: "" },
+        None => CallerKey { header: AUTHORIZATION, before: "Bearer " },
+    }
+}
+
+/// A provider's own key in its header.
+fn key_header(http: &config::Http, key: &Secret) -> (HeaderName, HeaderValue) {
+    let CallerKey { header, before } = key_place(http);
+    let value = HeaderValue::try_from(format!("{before}{}", key.expose()));
+    (header, value.expect("the config has tried each key in a header"))
 }
 
 /// The key in one of the operator's own headers, if by its name it is one: `api-key`, `authorization`, `x-auth-token`.

@@ -134,6 +134,7 @@ impl Reload {
             tls.replace(certificate);
         }
         self.lasting.channels.retain(super::retention(&config));
+        self.lasting.seats.limit(config.limits.clone());
         self.current.replace(app.renewed(parts));
         self.config = config;
         match later.is_empty() {
@@ -176,6 +177,7 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
         ("tls", before.tls.is_some() != after.tls.is_some()),
         ("store", before.store != after.store),
         ("telemetry", before.telemetry != after.telemetry),
+        ("limits of connections", !before.limits.same_for_connections(&after.limits)),
     ];
     differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }

@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{StartError, current::Current, tls::Tls};
 use crate::{
-    access::{Access, Caller, Unauthorized},
+    access::{Access, Caller, Refusal, Unauthorized},
     api::{self, WebTransportInfo},
     clock,
     config::Listen,
@@ -152,11 +152,18 @@ impl Inside {
         let app = self.current.app();
         let host = app.guard.host(&request.authority);
         match host.and_then(|()| app.guard.origin(request.origin.as_deref(), &request.authority)) {
-            Ok(_) => {
-                let rights = Rights::of(caller(&app.access, request), &app.access);
-                app.sessions.start(transport, rights);
-            }
+            Ok(_) => match app.seats.session(request.remote.ip()) {
+                Ok(seat) => {
+                    let rights = Rights::of(caller(&app.access, request), &app.access);
+                    app.sessions.start(transport, rights, Some(seat));
+                }
+                Err(full) => {
+                    let why = Closing::from(full);
+                    refusals.spawn(async move { session::refuse(transport, &why).await });
+                }
+            },
             Err(denied) => {
+                Refusal::Forbidden.count(&app.telemetry.metrics);
                 let why = Closing::Forbidden(denied.to_string());
                 refusals.spawn(async move { session::refuse(transport, &why).await });
             }

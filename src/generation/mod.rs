@@ -10,6 +10,7 @@
 //! twice, `held` keeps half a tool call from being said, and the app's stream is encoded from the log from its beginning,
 //! since two providers' payloads do not make one stream.
 
+mod account;
 mod attempt;
 mod attempts;
 mod deadlines;
@@ -27,6 +28,7 @@ mod trouble;
 mod vigil;
 mod voice;
 
+pub use account::{Account, estimated_input};
 pub use deadlines::{Deadlines, Due, LINGER, Timeouts};
 pub use failover::{Failover, OnBreak};
 pub use presence::{OnDisconnect, Presence};
@@ -71,6 +73,8 @@ pub struct Order {
     pub failover: Failover,
     /// Which targets may be called now.
     pub health: Arc<Health>,
+    /// On whose account it runs.
+    pub account: Box<dyn Account>,
     /// The clocks.
     pub timeouts: Timeouts,
     /// What happens when nobody is there any more.

@@ -8,7 +8,7 @@ use crate::{event::Usage, route::Price};
 
 /// About what a token of English or of JSON has, by the tokenizers in use; other scripts have fewer bytes to a token by
 /// character and about as many by UTF-8.
-const BYTES_PER_TOKEN: u64 = 4;
+pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
 /// No text has so many bytes to a token. A count that would mean more was made before the text was said: Anthropic's first
 /// event counts one token of output.
@@ -112,7 +112,7 @@ fn sum(one: &Usage, other: &Usage) -> Usage {
 }
 
 /// The bytes of a body without the data in it.
-fn text_bytes(body: &[u8]) -> u64 {
+pub(super) fn text_bytes(body: &[u8]) -> u64 {
     let is_data = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte);
     let words = body.chunk_by(|one, other| is_data(one) == is_data(other));
     let words = words.filter(|word| word.len() <= WORD_BYTES_MAX || !is_data(&word[0]));

@@ -74,7 +74,7 @@ impl Task {
             id,
             attempts: Attempts::new(order.failover, order.attempts.len(), Instant::now()),
             targets: order.attempts,
-            voice: Voice::new(ends, mends, nobody),
+            voice: Voice::new(ends, mends, nobody).on_account_of(order.account),
             vigil: Vigil::new(stop, order.timeouts, order.on_disconnect, viewers, caller),
             call: order.call,
             health: order.health,

@@ -7,7 +7,7 @@ use reqwest::header::HeaderMap;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Answerer, Head,
+    Account, Answerer, Head,
     held::Held,
     ingest::Carried,
     overlap::{Overlap, Restarted},
@@ -49,6 +49,8 @@ pub(super) struct Voice {
     mending: Option<Mending>,
     /// Of an attempt that has said nothing that can be seen.
     opening: Option<Opening>,
+    /// Until the generation has ended.
+    account: Option<Box<dyn Account>>,
 }
 
 #[derive(Default)]
@@ -102,12 +104,18 @@ impl Voice {
             said: Said::new(mends),
             mending: mends.then(Mending::default),
             opening: None,
+            account: None,
         }
     }
 
     /// Told of what is not said.
     pub(super) fn recorder(&mut self) -> &mut Recorder {
         &mut self.recorder
+    }
+
+    /// Tells this account what is used.
+    pub(super) fn on_account_of(self, account: Box<dyn Account>) -> Self {
+        Self { account: Some(account), ..self }
     }
 
     /// What was said so far.
@@ -298,6 +306,20 @@ impl Voice {
         events
     }
 
+    /// Tells the account. It is closed before anybody is told that the generation has ended: whoever is may begin another.
+    fn settle(&mut self, events: &[Event]) {
+        if let Some(account) = &mut self.account {
+            for event in events {
+                if let Kind::Usage(usage) = &event.kind {
+                    account.used(usage);
+                }
+            }
+        }
+        if events.last().is_some_and(Event::is_terminal) {
+            self.account = None;
+        }
+    }
+
     fn release(&mut self, events: &mut [Event], payloads: Vec<Carried>) -> Result<(), Failed> {
         if !events.is_empty() {
             self.append(events)?;
@@ -316,6 +338,7 @@ impl Voice {
     }
 
     fn append(&mut self, events: &mut [Event]) -> Result<(), Failed> {
+        self.settle(events);
         match self.producer.append(events) {
             Ok(_) => {
                 log_end(events);

@@ -25,6 +25,25 @@ const POOL_IDLE: Duration = Duration::from_secs(50);
 /// The largest body that is passed on signed, for which it must be known whole: what Bedrock takes at most.
 const SIGNED_BYTES_MAX: usize = 25_000_000;
 
+/// Where a key that a caller brings goes.
+#[derive(Clone, Debug)]
+pub struct CallerKey {
+    /// The header.
+    pub header: HeaderName,
+    /// What stands before the key: `Bearer `, or nothing.
+    pub before: &'static str,
+}
+
+impl CallerKey {
+    /// Puts a key there. One that no header can hold is left out.
+    pub fn put(&self, headers: &mut HeaderMap, key: &str) {
+        if let Ok(mut value) = HeaderValue::try_from(format!("{}{key}", self.before)) {
+            value.set_sensitive(true);
+            headers.insert(self.header.clone(), value);
+        }
+    }
+}
+
 /// One provider's endpoint.
 pub struct Http {
     base_url: String,
@@ -35,6 +54,7 @@ pub struct Http {
     headers: HeaderMap,
     remove_headers: Vec<HeaderName>,
     pub(super) keys: Keys,
+    caller_key: Option<CallerKey>,
     /// For providers that want requests signed.
     signer: Option<Signer>,
     proxy: Option<Proxy>,
@@ -52,6 +72,8 @@ pub struct HttpSettings {
     pub headers: HeaderMap,
     /// The keys, each as the header that carries it, which replaces any other of its name. A call goes with one.
     pub keys: Vec<(HeaderName, HeaderValue)>,
+    /// Where a key that a caller brings goes, in place of these; `None`: nowhere.
+    pub caller_key: Option<CallerKey>,
     /// What calls go through.
     pub proxy: Option<Proxy>,
     /// Trusted beside the system's.
@@ -66,12 +88,24 @@ impl Http {
             None => (base_url, None),
         };
         let base_url = base_url.trim_end_matches('/').to_owned();
-        let HttpSettings { remove_headers, headers, keys, proxy, ca } = settings;
+        let HttpSettings { remove_headers, headers, keys, caller_key, proxy, ca } = settings;
         let (keys, signer, clients) = (Keys::new(keys), None, Mutex::default());
         let server = Url::parse(&base_url)
             .ok()
             .and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)));
-        Self { base_url, query, server, headers, remove_headers, keys, signer, proxy, ca, clients }
+        Self {
+            base_url,
+            query,
+            server,
+            headers,
+            remove_headers,
+            keys,
+            caller_key,
+            signer,
+            proxy,
+            ca,
+            clients,
+        }
     }
 
     pub(super) fn server(&self) -> Option<(&str, u16)> {
@@ -81,6 +115,11 @@ impl Http {
     /// The same endpoint, whose calls are signed.
     pub fn signed(self, signer: Signer) -> Self {
         Self { signer: Some(signer), ..self }
+    }
+
+    /// Where a key that a caller brings goes.
+    pub(super) fn caller_key(&self) -> Option<&CallerKey> {
+        self.caller_key.as_ref()
     }
 
     /// Calls the provider and returns as soon as its status and headers are known.
@@ -113,7 +152,9 @@ impl Http {
         for (name, value) in &self.headers {
             headers.insert(name, value.clone());
         }
-        let key = self.keys.pick(Instant::now()).map(|(key, (name, value))| {
+        let brings = self.caller_key.as_ref().is_some_and(|it| headers.contains_key(&it.header));
+        let picked = if brings { None } else { self.keys.pick(Instant::now()) };
+        let key = picked.map(|(key, (name, value))| {
             headers.insert(name, value.clone());
             key
         });

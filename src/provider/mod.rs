@@ -10,7 +10,7 @@ pub mod sse;
 mod http;
 mod keys;
 
-pub use http::{Http, HttpSettings};
+pub use http::{CallerKey, Http, HttpSettings};
 pub use keys::KeyIndex;
 
 use std::{fmt, time::Duration};
@@ -177,6 +177,14 @@ impl Provider {
         match &self.endpoint {
             Endpoint::Http(http) => http.keys.has_rested(now),
             Endpoint::Simulator(_) => false,
+        }
+    }
+
+    /// Where a key that a caller brings goes, if the operator lets it.
+    pub fn caller_key(&self) -> Option<&CallerKey> {
+        match &self.endpoint {
+            Endpoint::Http(http) => http.caller_key(),
+            Endpoint::Simulator(_) => None,
         }
     }
 

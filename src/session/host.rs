@@ -9,6 +9,7 @@ use tracing::Instrument;
 
 use super::{Outcome, Rights, Session, Settings, Shutdown, run};
 use crate::{
+    access::Seat,
     channel::Channels,
     telemetry::{Carried, Delivery},
     transport::Transport,
@@ -65,10 +66,15 @@ impl Host {
         Self { settings, ..self.clone() }
     }
 
-    /// Runs a session on a transport, for somebody with these rights.
-    pub fn start(&self, transport: impl Transport + 'static, rights: impl Into<Rights>) {
+    /// Runs a session on a transport, for somebody with these rights, on this seat.
+    pub fn start(
+        &self,
+        transport: impl Transport + 'static,
+        rights: impl Into<Rights>,
+        seat: Option<Seat>,
+    ) {
         let (settings, channels) = (self.settings.clone(), Arc::clone(&self.channels));
-        let session = Session::new(settings, channels, rights, transport.form());
+        let session = Session::new(settings, channels, rights, transport.form()).on(seat);
         let shutdown = Shutdown { begins: self.closing.clone(), grace: GO_AWAY_GRACE };
         let span = tracing::debug_span!("session", id = session.id());
         let delivery = Arc::clone(session.delivery());

@@ -11,6 +11,7 @@ mod lanes;
 mod reach;
 mod refusals;
 mod rights;
+mod seated;
 mod state;
 mod subscription;
 

@@ -1,7 +1,7 @@
 //! Why a request was not carried out, and why a session closes: domain errors to the protocol's codes.
 
 use crate::{
-    access::Forbidden,
+    access::{Forbidden, NoSeat},
     channel::{AppendError, CannotResume, NoChannel, UnknownGeneration},
     ident::BadChannelId,
     sequence::{BadCursor, Epoch},
@@ -21,6 +21,11 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), epoch: None }
+    }
+
+    /// Whether a right is missing.
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.code == "forbidden"
     }
 
     /// The message; `alias` is that of a refused subscription, else 0.
@@ -115,6 +120,18 @@ pub enum Closing {
     Limit(&'static str),
     /// The gateway stops.
     Shutdown,
+}
+
+impl From<NoSeat> for Closing {
+    fn from(error: NoSeat) -> Self {
+        Self::Limit(error.as_str())
+    }
+}
+
+impl From<NoSeat> for Refusal {
+    fn from(error: NoSeat) -> Self {
+        Self::new("limit", error.as_str())
+    }
 }
 
 impl Closing {

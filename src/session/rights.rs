@@ -112,6 +112,12 @@ impl Rights {
         self.held.push(Held { grant, until });
     }
 
+    /// The clients that its tokens are for, by their owners' names for them.
+    pub(super) fn clients(&self) -> impl Iterator<Item = (&Owner, &str)> {
+        let grants = self.held.iter().map(|held| &held.grant);
+        grants.filter_map(|grant| Some((&grant.owner, grant.client.as_deref()?)))
+    }
+
     /// Whether there is no right left, and until when one may still be added.
     pub(super) fn lapsed(&self, now: Instant) -> Option<Instant> {
         let holds = self.whole.is_some() || self.held.iter().any(|held| held.until > now);

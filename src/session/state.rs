@@ -16,10 +16,11 @@ use super::{
     reach::{self, Reach},
     refusals::{Closing, Refusal},
     rights::{Permitted, Rights},
+    seated::Seated,
     subscription::{Counting, Next, Subscription},
 };
 use crate::{
-    access::Action,
+    access::{self, Action, Seat},
     channel::{Channels, Signal},
     clock,
     frame::{DATAGRAM_BYTES_MAX, Due, Form, FrameClock, Press},
@@ -89,6 +90,8 @@ pub struct Session {
     rtt: Duration,
     /// When to look again at what is permitted.
     rights_end: Option<Instant>,
+    /// Where it is counted: by its address, and by each client that its tokens name.
+    seats: Seated,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +131,13 @@ impl Session {
             datagram_max: 0,
             rtt: Duration::ZERO,
             rights_end: None,
+            seats: Seated::default(),
         }
+    }
+
+    /// The same, counted on this seat.
+    pub fn on(self, seat: Option<Seat>) -> Self {
+        Self { seats: Seated::new(seat), ..self }
     }
 
     /// Its id, for logs.
@@ -197,10 +206,15 @@ impl Session {
                 let now = Instant::now();
                 let added = self.reach.rights.add(&tokens, now);
                 self.rights_end = self.reach.rights.next_end(now);
+                if let Err(full) = self.seats.sit(self.reach.rights.clients()) {
+                    return self.close(&full.into());
+                }
                 self.answer(request, added.map(|()| Answer::Done(proto::Done {})));
             }
             (Phase::Open, Some(Request::Publish(publish))) => {
-                let published = self.reach.publish(publish).map(Answer::Published);
+                let may = self.seats.publish();
+                let published = may.and_then(|()| self.reach.publish(publish));
+                let published = published.map(Answer::Published);
                 self.answer(request, published);
             }
             (Phase::Open, Some(Request::Ping(proto::Ping { nonce }))) => {
@@ -405,9 +419,9 @@ impl Session {
     }
 
     fn answer(&mut self, request: u64, answer: Result<Answer, Refusal>) {
+        let answer = answer.unwrap_or_else(|refusal| self.refused(&refusal, 0));
         if request != 0 {
-            let refused = |refusal: Refusal| Answer::Refused(refusal.to_wire(0));
-            self.answers.push(request, answer.unwrap_or_else(refused));
+            self.answers.push(request, answer);
         }
     }
 
@@ -419,7 +433,11 @@ impl Session {
         // Of several tokens some may be stale: those that hold count.
         let _ = self.reach.rights.add(&hello.tokens, now);
         if self.reach.rights.lapsed(now).is_some() {
+            self.delivery.refused(access::Refusal::Unauthorized.as_str());
             return self.close(&Closing::Forbidden(self.reach.rights.why_not()));
+        }
+        if let Err(full) = self.seats.sit(self.reach.rights.clients()) {
+            return self.close(&full.into());
         }
         self.rights_end = self.reach.rights.next_end(now);
         let interval = hello.frame_interval_ms.map(|ms| Duration::from_millis(ms.into()));
@@ -446,9 +464,16 @@ impl Session {
         let alias = wanted.alias;
         let answer = match self.try_subscribe(wanted) {
             Ok(subscribed) => Answer::Subscribed(subscribed),
-            Err(refusal) => Answer::Refused(refusal.to_wire(alias)),
+            Err(refusal) => self.refused(&refusal, alias),
         };
         self.answers.push(request, answer);
+    }
+
+    fn refused(&self, refusal: &Refusal, alias: u32) -> Answer {
+        if refusal.is_forbidden() {
+            self.delivery.refused(access::Refusal::Forbidden.as_str());
+        }
+        Answer::Refused(refusal.to_wire(alias))
     }
 
     /// Counts whoever comes back with a cursor.
@@ -479,6 +504,7 @@ impl Session {
             && !wanted.times;
         let from = reach::parse_from(wanted.from)?;
         let channel = self.reach.find(Action::Read, &wanted.channel)?;
+        let places = self.seats.subscribe()?;
         // Watched before it is read: what is said in between raises the signal.
         let watch = channel.watch(&self.signal);
         let reader = channel.read(from)?;
@@ -486,7 +512,7 @@ impl Session {
         let lane = self.lanes.assign();
         let present = self.delivery.subscribed();
         let ties = (watch, present);
-        let one = Subscription::new(wanted.alias, lane, reader, ties, wanted.times);
+        let one = Subscription::new(wanted.alias, lane, reader, ties, wanted.times).at(places);
         let one = if by_datagram { one.by_datagram() } else { one };
         self.subscriptions.push(one);
         self.changed = true;

@@ -1,6 +1,7 @@
 //! One channel on one session: a reader, a lane, and what has to be said before it goes. No I/O.
 
 use crate::{
+    access::Place,
     channel::{self, Ended, Reader, Slice, Step, Watch},
     frame::{Outgoing, Press, Unacknowledged},
     telemetry::{Delivery, Subscribed},
@@ -27,6 +28,8 @@ pub(super) struct Subscription {
     ending: Option<Reason>,
     /// It had everything once: from then on, what is late is late.
     caught_up: bool,
+    /// Among the client's subscriptions.
+    _places: Vec<Place>,
     _ties: (Watch, Subscribed),
 }
 
@@ -67,8 +70,14 @@ impl Subscription {
             leaving: false,
             datagrams: None,
             ending: None,
+            _places: Vec::new(),
             _ties: ties,
         }
+    }
+
+    /// Takes these places for as long as it lasts.
+    pub(super) fn at(self, places: Vec<Place>) -> Self {
+        Self { _places: places, ..self }
     }
 
     /// Lets events go by datagram.

@@ -105,6 +105,11 @@ impl Delivery {
         self.metrics.resumes.with([self.transport, outcome]).inc();
     }
 
+    /// Somebody was refused.
+    pub fn refused(&self, reason: &str) {
+        self.metrics.refusals.with([reason]).inc();
+    }
+
     /// A snapshot is given: `asked`, `trimmed` or `rewind`.
     pub fn snapshot(&self, cause: &str) {
         self.metrics.snapshots.with([self.transport, cause]).inc();

@@ -16,8 +16,8 @@ use std::{fs, path::PathBuf, time::Duration};
 use proptest::prelude::*;
 use tokenway::{
     config::{
-        Breaker, Channels, Config, DEMO_MODELS, Endpoint, Environment, Failover, Http, Listen,
-        OnBreak, OnDisconnect, Rate, Simulator, Store, Timeouts, schema,
+        Breaker, Channels, Config, DEMO_MODELS, Endpoint, Environment, Failover, Http, Limits,
+        Listen, OnBreak, OnDisconnect, Rate, Simulator, Store, Timeouts, schema,
     },
     provider::simulator,
 };
@@ -62,6 +62,7 @@ fn the_example_says_the_defaults() {
     assert_eq!(config.models[0].failover, Failover::default());
     assert_eq!(config.store, Store::default());
     assert_eq!(config.access, Default::default());
+    assert_eq!(config.limits, Limits::default());
     let sim = config.provider("sim").expect("the example has a simulator");
     assert_eq!(sim.endpoint, Endpoint::Simulator(Simulator::default()));
     let bare = parse("version: 1\nproviders: { o: { dialect: openai } }\nmodels: { m: { targets: [{ provider: o }] } }")

@@ -254,6 +254,26 @@ const WRONG: &[Wrong] = &[
          `token_secret: \"${TOKENWAY_TOKEN_SECRET}\"`, or give `a` a `token_key`\n\
          gateway.yaml:2:48: `Cargo.toml` is neither a public key in PEM (Ed25519 or RSA) nor a JWKS",
     ),
+    wrong(
+        "limits: { sessions: 0 }",
+        "gateway.yaml:2:21: `0` is not a whole number from 1, or `none`",
+    ),
+    wrong_together(
+        "limits: { headers: 1KiB }",
+        "gateway.yaml:2:20: `1KiB` is not a size from `8KiB`",
+    ),
+    wrong_together(
+        "limits: { body_timeout: 10ms }",
+        "gateway.yaml:2:25: `10ms` is not a duration from `1s`",
+    ),
+    wrong(
+        "access: { token_secret: s, keys: [{ name: a, key: k, limits: { concurrent: 0 } }] }",
+        "gateway.yaml:2:76: `0` is not a whole number from 1",
+    ),
+    wrong_together(
+        "access: { token_secret: s, keys: [{ name: a, key: k, limits: { budget: { day: -1 } } }] }",
+        "gateway.yaml:2:79: `-1` is not money, such as `10` or `2.50`",
+    ),
     wrong_together(
         "models: { fast: { targets: [{ provider: sim }] } }\naccess: { token_secret: s, keys: [{ name: a, key: k, models: [fats] }] }",
         "gateway.yaml:3:63: `fats` is no model that can be asked for; there are `fast`; did you mean `fast`?",
@@ -438,7 +458,7 @@ channels:
 store: { engine: jetstream, url: nats://127.0.0.1 }
 access:
   keys:
-    - { name: web, key: \"${WEB_KEY}\", models: [fast] }
+    - { name: web, key: \"${WEB_KEY}\", models: [fast], limits: { requests_per_minute: 600, tokens_per_minute: 200000, concurrent: 100 } }
   token_secret: \"${TOKENWAY_TOKEN_SECRET}\"
   allowed_origins: [\"https://app.example\"]
 ";

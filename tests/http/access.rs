@@ -1,6 +1,8 @@
 //! A gateway with access keys, as apps and screens meet it.
 
 mod keys;
+mod limits;
+mod reload;
 mod sessions;
 mod tokens;
 
@@ -53,6 +55,14 @@ async fn spoken_on(gateway: &Tokenway, key: &str, channel: &str) {
     let call = json!({ "model": "sim", "messages": [{ "role": "user", "content": "Hi" }] });
     let call = gateway.chat(call).bearer_auth(key).header("tokenway-channel", channel);
     assert_eq!(send(call).await.status(), 200);
+}
+
+/// How many were refused for this reason.
+async fn refusals(gateway: &Tokenway, key: &str, reason: &str) -> u64 {
+    let text = send(gateway.get("/metrics").bearer_auth(key)).await.text().await.expect("text");
+    let series = format!("tokenway_refusals_total{{reason=\"{reason}\"}} ");
+    let count = text.lines().find_map(|line| line.strip_prefix(&series));
+    count.map_or(0, |count| count.parse().expect("a number"))
 }
 
 /// The status of an answer.

@@ -8,7 +8,7 @@ use super::{
         located::{At, Given},
         schema,
     },
-    OnDisconnect, section,
+    KeyLimits, OnDisconnect, section,
 };
 
 /// Who may do what.
@@ -56,6 +56,10 @@ pub(in crate::config) struct Key {
     #[serde(deserialize_with = "section")]
     #[schemars(with = "Option<OnDisconnect>")]
     pub(in crate::config) on_disconnect: OnDisconnect,
+    /// How much it may use.
+    #[serde(deserialize_with = "section")]
+    #[schemars(with = "Option<KeyLimits>")]
+    pub(in crate::config) limits: KeyLimits,
     /// A file with the public key of channel tokens that the app signs itself, for its own channels: PEM (Ed25519, or RSA
     /// of 2,048 bits and more) or a JWKS. Its path is relative to this file.
     #[schemars(with = "schema::Text")]

@@ -81,6 +81,7 @@ impl Resolver<'_> {
         });
         let models = self.models_of_key(key, models);
         let on_disconnect = self.on_disconnect(&key.on_disconnect);
+        let limits = self.key_limits(&key.limits);
         let token_keys = self.token_keys(&key.token_key);
         Some(Key {
             name: name?,
@@ -88,6 +89,7 @@ impl Resolver<'_> {
             models,
             names_channels: name_channels.unwrap_or(true),
             on_disconnect,
+            limits,
             token_keys,
         })
     }

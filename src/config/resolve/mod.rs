@@ -5,6 +5,7 @@ mod access;
 mod bedrock;
 mod channels;
 mod doors;
+mod limits;
 mod model;
 mod outbound;
 mod price;
@@ -87,6 +88,7 @@ impl Resolver<'_> {
             prices,
             channels,
             store: self.store(&file.store),
+            limits: self.limits(&file.limits),
             access,
             telemetry: self.telemetry(&file.telemetry),
             notes,

@@ -25,12 +25,13 @@ use super::{
 const PROXIES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
 /// Where the keys of this file are given, if they are: for dialects that have none of them.
-pub(super) fn places(provider: &file::Provider) -> [(&'static str, Option<Place>); 6] {
+pub(super) fn places(provider: &file::Provider) -> [(&'static str, Option<Place>); 7] {
     let file::Breaker { failures, window, open } = &provider.breaker;
     let first = |list: &[At<String>]| list.first().map(|first| first.place);
     [
         ("api_keys", first(&provider.api_keys)),
         ("key_header", place(&provider.key_header)),
+        ("forward_caller_key", place(&provider.forward_caller_key)),
         ("remove_headers", first(&provider.remove_headers)),
         ("proxy", place(&provider.proxy)),
         ("ca", place(&provider.ca)),
@@ -42,6 +43,10 @@ impl Resolver<'_> {
     pub(super) fn outbound(&mut self, provider: &file::Provider, http: &mut Http) {
         http.api_keys = self.api_keys(provider);
         http.key_header = self.key_header(provider);
+        let forward = self.read(&provider.forward_caller_key, |text| {
+            text.parse().map_err(|_| "`true` or `false`".to_owned())
+        });
+        http.forward_caller_key = forward.unwrap_or_default();
         http.headers = self.headers(&provider.headers);
         http.remove_headers = self.remove_headers(&provider.remove_headers, &http.headers);
         http.proxy = self.proxy(&provider.proxy);

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenway::config::OnDisconnect;
+use tokenway::config::{Endpoint, OnDisconnect};
 
 use super::{OTHER, WEB, keyed, keyed_with, spoken_on, status, token};
 use crate::gateway::{asked, body, header, refusal, send, sent, stream_of};
@@ -220,5 +220,35 @@ async fn pages_of_other_origins_are_refused_with_a_key_too() {
         status(preflight.header("access-control-request-headers", "authorization")).await,
         200
     );
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callers_own_key_goes_only_where_the_operator_lets_it() {
+    let (gateway, upstream) = keyed_with(|config| {
+        let Endpoint::Http(http) = &mut config.providers[0].endpoint else { panic!("over HTTP") };
+        http.forward_caller_key = true;
+    })
+    .await;
+    let own = "sk-of-the-callers-own";
+    for path in ["/v1/chat/completions", "/v1/moderations"] {
+        let call = gateway.post(path, asked(false)).header("tokenway-token", WEB);
+        let call = sent(call.bearer_auth(own));
+        let provider = upstream.call().await;
+        assert_eq!(
+            provider.header("authorization"),
+            Some("Bearer sk-of-the-callers-own"),
+            "{path}"
+        );
+        assert!(!provider.head.contains(WEB) && !provider.head.contains("sk-upstream-secret"));
+        provider.answer("200 OK", "content-type: application/json\r\n", "{}").await;
+        assert_eq!(call.await.expect("a response").status(), 200);
+    }
+    // Whoever brings none goes with the provider's.
+    let call = sent(gateway.chat(asked(false)).bearer_auth(WEB));
+    let provider = upstream.call().await;
+    assert_eq!(provider.header("authorization"), Some("Bearer sk-upstream-secret"));
+    provider.answer("200 OK", "content-type: application/json\r\n", "{}").await;
+    assert_eq!(call.await.expect("a response").status(), 200);
     gateway.stop().await;
 }

@@ -1,5 +1,7 @@
 //! Sessions with tokens: in hello, in the URL, added later, expired; over WebTransport and WebSocket.
 
+use std::num::NonZeroU32;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
@@ -21,7 +23,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest},
 };
 
-use super::{OTHER, WEB, keyed, spoken_on, token};
+use super::{OTHER, WEB, keyed, keyed_with, spoken_on, token};
 use crate::{gateway::Tokenway, soon};
 
 /// A session over WebSocket.
@@ -213,5 +215,67 @@ async fn the_native_client_brings_its_token_over_webtransport() {
         assert!(matches!(closed, ClientError::Closed { code, .. } if code == "forbidden"));
     }
     drop(client);
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seats_and_places_are_counted_and_given_back() {
+    let (gateway, _upstream) = keyed_with(|config| {
+        config.limits.sessions_per_address = NonZeroU32::new(3);
+        config.limits.sessions_per_client = NonZeroU32::new(1);
+        config.limits.subscriptions = NonZeroU32::new(2);
+        config.limits.publishes_per_minute = NonZeroU32::new(2);
+    })
+    .await;
+    spoken_on(&gateway, WEB, "chat-1").await;
+    let all = ["read", "publish"];
+    let wish = json!({ "channel": "chat-1", "allow": all, "client": "screen-1" });
+    let client = token(&gateway, WEB, wish).await;
+    let other = token(&gateway, WEB, json!({ "channel": "chat-1", "client": "screen-2" })).await;
+    let mut one = Session::connect(&gateway, "", &[&client]).await;
+    assert!(matches!(one.answer().await, Answer::Welcome(_)));
+    // A second of the same client, and a fourth from the same address.
+    let mut again = Session::connect(&gateway, "", &[&client]).await;
+    assert_eq!(again.closing().await, "limit: as many sessions as one client may have are there");
+    assert!(again.next().await.is_none());
+    let mut two = Session::connect(&gateway, "", &[&other]).await;
+    assert!(matches!(two.answer().await, Answer::Welcome(_)));
+    let three = Session::connect(&gateway, "", &[&other]).await;
+    drop(three);
+    assert_eq!(one.subscribe(1, "chat-1").await, Ok(()));
+    assert_eq!(one.subscribe(2, "chat-1").await, Ok(()));
+    assert_eq!(one.subscribe(3, "chat-1").await, Err("limit".into()));
+    // From the same address there is none left either.
+    assert_eq!(two.subscribe(1, "chat-1").await, Err("limit".into()));
+    one.say(Request::Unsubscribe(proto::Unsubscribe { alias: 1 })).await;
+    assert_eq!(one.answer().await, Answer::Done(proto::Done {}));
+    soon("a place is free", async {
+        let mut alias = 4;
+        while one.subscribe(alias, "chat-1").await.is_err() {
+            alias += 1;
+        }
+    })
+    .await;
+    let publish = proto::Publish {
+        channel: "chat-1".into(),
+        custom: Some(proto::Custom { r#type: "note".into(), data: "1".into() }),
+    };
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        one.say(Request::Publish(publish.clone())).await;
+        answers.push(matches!(one.answer().await, Answer::Published(_)));
+    }
+    assert_eq!(answers, [true, true, false]);
+    // Leaving gives the seat back.
+    drop(one);
+    soon("the seat is free", async {
+        loop {
+            let mut again = Session::connect(&gateway, "", &[&client]).await;
+            if matches!(again.answer().await, Answer::Welcome(_)) {
+                break;
+            }
+        }
+    })
+    .await;
     gateway.stop().await;
 }

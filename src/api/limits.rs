@@ -1,0 +1,206 @@
+//! Limits at the HTTP door: what a call is expected to take, on whose account it runs, and how answers tell what is left.
+
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts},
+};
+use time::OffsetDateTime;
+
+use super::{App, access::Caller, call::Call, problem::Problem};
+use crate::{
+    access::{self, Asked, Exceeded, Refusal, Running, Standing, Turn, Who, Window},
+    clock,
+    dialect::AppDialect,
+    event::Usage,
+    generation::{Account, estimated_input},
+};
+
+/// What an answer is taken to have where its app gives no bound: more than most, less than models could.
+const OUTPUT_TOKENS: u64 = 1_024;
+
+/// How soon to ask again where the whole gateway is full, in seconds.
+const ASK_AGAIN_S: u64 = 1;
+
+/// Where a request comes from: put into each by the listener.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remote(pub(crate) SocketAddr);
+
+impl FromRequestParts<App> for Remote {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        Ok(parts.extensions.get().copied().unwrap_or(Self(nowhere)))
+    }
+}
+
+/// A generation's place among all that run, and on its key's account.
+struct OnAccount {
+    running: Option<Running>,
+    _turn: Turn,
+}
+
+impl Account for OnAccount {
+    fn used(&mut self, usage: &Usage) {
+        if let Some(running) = &mut self.running {
+            let tokens = usage.input.saturating_add(usage.output);
+            running.used(Asked { tokens, cost: usage.cost.unwrap_or_default() });
+        }
+    }
+}
+
+/// Finds a place for a generation, or says why there is none now.
+pub(super) fn open(app: &App, caller: &Caller, call: &Call) -> Result<Box<dyn Account>, Problem> {
+    let full = |message: &str| {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
+        Problem { retry_after: Some(ASK_AGAIN_S), ..problem }
+    };
+    if app.channels.are_full() {
+        Refusal::Overloaded.count(&app.telemetry.metrics);
+        return Err(full(
+            "the channels' logs take all the memory that they may (limits.logs); try again soon",
+        ));
+    }
+    let turn = app.seats.generation().ok_or_else(|| {
+        full("as many generations run as may (limits.generations); try again soon")
+    })?;
+    let running = match caller.who.access_key() {
+        Some(key) => {
+            let asked = expected(call, key.meter.needs_estimate());
+            Some(key.meter.begin(asked).map_err(|exceeded| exceeded_at(app, &exceeded))?)
+        }
+        None => None,
+    };
+    Ok(Box::new(OnAccount { running, _turn: turn }))
+}
+
+/// Counts a request on its key's account.
+pub(super) fn request(app: &App, caller: &Caller) -> Result<(), Problem> {
+    let Some(key) = caller.who.access_key() else { return Ok(()) };
+    key.meter.request().map_err(|exceeded| exceeded_at(app, &exceeded))
+}
+
+/// Counts an event that the caller publishes.
+pub(super) fn publish(app: &App, caller: &Caller, from: Remote) -> Result<(), Problem> {
+    let who = match &caller.who {
+        access::Caller::Key(key) => Who::Key(key.owner.clone()),
+        access::Caller::Token(grant) => match &grant.client {
+            Some(client) => Who::Client(grant.owner.clone(), client.clone()),
+            None => Who::Address(from.0.ip()),
+        },
+        access::Caller::Anybody => Who::Address(from.0.ip()),
+    };
+    app.seats.publish(&who).map_err(|wait| {
+        let message = "events are published too often (limits.publishes_per_minute)";
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message);
+        Problem { retry_after: Some(whole_seconds(wait)), ..problem }
+    })
+}
+
+fn exceeded_at(app: &App, exceeded: &Exceeded) -> Problem {
+    Refusal::Limited(exceeded.limited).count(&app.telemetry.metrics);
+    let code = match exceeded.limited.is_brief() {
+        true => "rate_limit_exceeded",
+        false => "budget_exceeded",
+    };
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, code, exceeded.to_string());
+    Problem { retry_after: Some(exceeded.retry_after()), ..problem }
+}
+
+/// What a call is expected to take: its text, and as much of an answer as it allows.
+fn expected(call: &Call, needed: bool) -> Asked {
+    if !needed {
+        return Asked::default();
+    }
+    let input = estimated_input(call.body());
+    // One that cannot be read here is refused where it goes, or carried as it is.
+    let max = call.request.call().ok().and_then(|call| call.max_output);
+    let output = max.unwrap_or(OUTPUT_TOKENS);
+    let usage = Usage { input, output, ..Usage::default() };
+    let cost = call.price().map_or(0.0, |price| price.cost(&usage));
+    Asked { tokens: input.saturating_add(output), cost }
+}
+
+/// Tells an app how its key stands, by the names that its SDK knows. Google's knows none.
+pub(super) fn tell(headers: &mut HeaderMap, dialect: AppDialect, standing: &Standing) {
+    let windows = [("requests", standing.requests), ("tokens", standing.tokens)];
+    for (what, window) in windows {
+        let Some(Window { limit, left, full_in }) = window else { continue };
+        let mut set = |name: String, value: String| {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name), HeaderValue::try_from(value))
+            {
+                headers.insert(name, value);
+            }
+        };
+        match dialect {
+            AppDialect::OpenAi | AppDialect::Responses => {
+                set(format!("x-ratelimit-limit-{what}"), limit.to_string());
+                set(format!("x-ratelimit-remaining-{what}"), left.to_string());
+                set(format!("x-ratelimit-reset-{what}"), by_go(full_in));
+            }
+            AppDialect::Anthropic => {
+                set(format!("anthropic-ratelimit-{what}-limit"), limit.to_string());
+                set(format!("anthropic-ratelimit-{what}-remaining"), left.to_string());
+                set(format!("anthropic-ratelimit-{what}-reset"), at(full_in));
+            }
+            AppDialect::Gemini => {}
+        }
+    }
+}
+
+/// As OpenAI writes durations: `6m0s`, `1s`, `20ms`.
+fn by_go(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    match (millis / 60_000, millis % 60_000) {
+        (0, under) if under < 1_000 => format!("{under}ms"),
+        (0, under) => format!("{}s", under.div_ceil(1_000)),
+        (minutes, under) => format!("{minutes}m{}s", under / 1_000),
+    }
+}
+
+/// The time of day after a duration, as Anthropic writes times (RFC 3339).
+fn at(duration: Duration) -> String {
+    let seconds = (clock::now_ms() / 1_000) as i64 + whole_seconds(duration) as i64;
+    let time = OffsetDateTime::from_unix_timestamp(seconds);
+    let time = time.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    let month = u8::from(month);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// In whole seconds, at least one.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_dialect_is_told_by_its_own_names() {
+        let window = Window { limit: 60, left: 12, full_in: Duration::from_millis(48_000) };
+        let standing = Standing { requests: Some(window), tokens: None };
+        let told = |dialect| {
+            let mut headers = HeaderMap::new();
+            tell(&mut headers, dialect, &standing);
+            headers
+        };
+        let openai = told(AppDialect::OpenAi);
+        assert_eq!(openai["x-ratelimit-limit-requests"], "60");
+        assert_eq!(openai["x-ratelimit-remaining-requests"], "12");
+        assert_eq!(openai["x-ratelimit-reset-requests"], "48s");
+        let anthropic = told(AppDialect::Anthropic);
+        assert_eq!(anthropic["anthropic-ratelimit-requests-remaining"], "12");
+        let reset = anthropic["anthropic-ratelimit-requests-reset"].to_str().expect("text");
+        assert!(reset.starts_with("20") && reset.ends_with('Z') && reset.len() == 20, "{reset}");
+        assert!(told(AppDialect::Gemini).is_empty());
+        for (millis, text) in [(0, "0ms"), (999, "999ms"), (1_001, "2s"), (360_000, "6m0s")] {
+            assert_eq!(by_go(Duration::from_millis(millis)), text);
+        }
+    }
+}

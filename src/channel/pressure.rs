@@ -1,0 +1,124 @@
+//! What happens when all logs together take more memory than they may: what has ended goes before its time, that which ended
+//! first before all others; if that is not enough, nothing new begins.
+
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+
+use super::{Channels, Ended};
+
+/// A channel that has just been spoken on is not taken away under its reader's eyes, unless nothing else helps.
+const RECENT: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Channels {
+    /// How much memory all logs take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.all().iter().map(|channel| channel.bytes()).sum()
+    }
+
+    /// Lets go of what has ended until all logs take at most `max` bytes, and remembers whether that was enough. Gives how
+    /// many channels went. To be called now and then: in between, logs may grow past it.
+    pub fn relieve(&self, max: usize, now: Instant) -> usize {
+        let mut total = self.bytes();
+        let mut gone = 0;
+        if total > max {
+            let mut ended: Vec<_> = self
+                .all()
+                .into_iter()
+                .filter_map(|channel| {
+                    let since = channel.quiet_since()?;
+                    (now.saturating_duration_since(since) >= RECENT).then_some((since, channel))
+                })
+                .collect();
+            ended.sort_by_key(|(since, _)| *since);
+            for (_, channel) in ended {
+                if total <= max {
+                    break;
+                }
+                let bytes = channel.bytes();
+                if self.evict(channel.key(), now) {
+                    total -= bytes.min(total);
+                    gone += 1;
+                }
+            }
+            tracing::warn!(gone, bytes = total, max, "the logs took more memory than they may");
+        }
+        self.full.store(total > max, Ordering::Relaxed);
+        gone
+    }
+
+    /// Whether nothing new may begin for want of memory.
+    pub fn are_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Lets go of a channel before its time, unless something runs on it again.
+    fn evict(&self, key: &crate::ident::ChannelKey, now: Instant) -> bool {
+        {
+            let mut inner = self.inner.lock();
+            let Ok(channel) = inner.find(key) else { return false };
+            if !channel.retire(Ended::Evicted, |_| true) {
+                return false;
+            }
+            inner.live.remove(key);
+            inner.tombstones.bury(key.clone(), now);
+        }
+        if let Err(error) = self.store.delete(key) {
+            tracing::warn!(channel = %key.id, %error, "the store did not forget a channel");
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{
+        channel::{Channel, NoChannel, Retention},
+        event::{Event, FinishReason, Finished, Kind, Started},
+        ident::Owner,
+        store::Memory,
+    };
+
+    fn said(channels: &Channels, id: &str) -> (Arc<Channel>, crate::channel::Producer) {
+        let channel = channels.create(Owner::default()).expect("memory opens");
+        let started = Started { id: id.into(), ..Started::default() };
+        let mut producer = channel.begin(started, CancellationToken::new()).expect("it is open");
+        let text = Event::new(Kind::Text("x".repeat(100_000)));
+        producer.append(&mut [text]).expect("it fits");
+        (channel, producer)
+    }
+
+    fn finished() -> Event {
+        Event::new(Kind::Finished(Finished { reason: FinishReason::Stop, native_reason: None }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ended_first_goes_first_and_what_runs_stays() {
+        let retention = Retention { after_end: Duration::from_secs(600), max_bytes: 8 << 20 };
+        let channels = Channels::new(Arc::new(Memory), retention);
+        let (running, _producer) = said(&channels, "running");
+        let mut ended = Vec::new();
+        for id in ["first", "second"] {
+            let (channel, mut producer) = said(&channels, id);
+            tokio::time::advance(Duration::from_secs(2)).await;
+            producer.append(&mut [finished()]).expect("an end always fits");
+            ended.push(channel.key().clone());
+        }
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let all = channels.bytes();
+        assert_eq!(channels.relieve(all, Instant::now()), 0);
+        assert_eq!(channels.relieve(all - 1, Instant::now()), 1);
+        assert_eq!(channels.find(&ended[0]).err(), Some(NoChannel::Evicted));
+        assert!(channels.find(&ended[1]).is_ok() && !channels.are_full());
+        assert_eq!(channels.relieve(1, Instant::now()), 1);
+        assert!(channels.find(running.key()).is_ok());
+        assert!(channels.are_full(), "what runs cannot be let go of");
+        channels.relieve(all, Instant::now());
+        assert!(!channels.are_full());
+    }
+}

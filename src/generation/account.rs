@@ -1,0 +1,16 @@
+//! On whose account a generation runs. What that means is for whoever ordered it to know.
+
+use crate::event::Usage;
+
+use super::tally::{BYTES_PER_TOKEN, text_bytes};
+
+/// Somebody's account. It is dropped when the generation has ended, just before anybody is told so, or with its task.
+pub trait Account: Send {
+    /// What the generation has used so far, all its calls together. The last word holds.
+    fn used(&mut self, usage: &Usage);
+}
+
+/// About how many tokens a body asks to be read.
+pub fn estimated_input(body: &[u8]) -> u64 {
+    text_bytes(body).div_ceil(BYTES_PER_TOKEN)
+}
