@@ -16,8 +16,8 @@ mod token;
 pub use guard::{Denied, Guard, Origin};
 pub use keys::Key;
 pub use limits::{
-    Asked, Exceeded, Limited, Meter, Money, NoSeat, Place, Running, Seat, Seats, Standing, Turn,
-    Who, Window,
+    Asked, Exceeded, Limited, Meter, Money, NoSeat, Place, Running, Seat, Seats, Spent, Standing,
+    Turn, Who, Window,
 };
 pub use refusals::Refusal;
 pub use rights::{

@@ -4,6 +4,7 @@
 
 mod current;
 mod front;
+mod ledger;
 mod providers;
 mod reload;
 mod tls;
@@ -32,6 +33,7 @@ use crate::{
 };
 use current::Current;
 use front::front;
+use ledger::Ledger;
 use providers::providers;
 use reload::Reload;
 use tls::Tls;
@@ -65,6 +67,7 @@ struct Lasting {
     generations: Generations,
     sessions: Host,
     seats: Arc<Seats>,
+    ledger: Ledger,
     telemetry: Telemetry,
     connect: ConnectInfo,
     tls: Option<Tls>,
@@ -110,7 +113,8 @@ fn in_use_hint(error: &io::Error, flag: &str) -> String {
 }
 
 impl Gateway {
-    /// Builds all parts and begins to listen. `state_dir` keeps the development certificate and the deployment's secret.
+    /// Builds all parts and begins to listen. `state_dir` keeps the development certificate, the
+    /// deployment's secret, and what was spent of budgets.
     pub async fn bind(config: Config, state_dir: PathBuf) -> Result<Self, StartError> {
         install_crypto();
         let tls = match &config.tls {
@@ -126,12 +130,15 @@ impl Gateway {
         let door = Door::open(&config.listen, &state_dir, info, tls.as_ref()).await?;
 
         let closing = CancellationToken::new();
+        // After the door: it has made the directory.
+        let ledger = Ledger::open(&state_dir).await;
         let channels = Arc::new(Channels::new(Arc::new(Memory), retention(&config)));
         let settings = session_settings(&config, &telemetry);
         let lasting = Arc::new(Lasting {
             sessions: Host::new(Arc::clone(&channels), settings, closing.clone()),
             generations: Generations::new(telemetry.clone()),
             seats: Seats::new(config.limits.clone(), telemetry.metrics.clone()),
+            ledger,
             channels,
             telemetry,
             connect,
@@ -194,7 +201,7 @@ impl Gateway {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let Self { current, lasting, config, source, http, door, tasks, restart, reload } = self;
         let (closing, draining) = (lasting.closing.clone(), lasting.draining.clone());
-        tasks.spawn(sweep(current.clone(), closing.clone()));
+        tasks.spawn(sweep(current.clone(), Arc::clone(&lasting), closing.clone()));
         tasks.spawn(door.serve(Inside {
             current: current.clone(),
             closing: closing.clone(),
@@ -234,6 +241,7 @@ fn parts(config: &Config, lasting: &Lasting, before: Option<(&Config, &App)>) ->
         Some((_, app)) => app.access.renewed(&config.access),
         None => Access::new(&config.access),
     };
+    lasting.ledger.restore(&access);
     Parts {
         channels: Arc::clone(&lasting.channels),
         generations: lasting.generations.clone(),
@@ -289,15 +297,18 @@ fn telemetry(config: &config::Telemetry) -> Result<Telemetry, StartError> {
     Ok(telemetry)
 }
 
-/// Lets go of expired channels and of what takes too much memory, until closing.
-async fn sweep(current: Current, closing: CancellationToken) {
+/// Lets go of expired channels and of what takes too much memory, and keeps what was spent of budgets, until closing.
+async fn sweep(current: Current, lasting: Arc<Lasting>, closing: CancellationToken) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     while closing.run_until_cancelled(ticks.tick()).await.is_some() {
         let (app, now) = (current.app(), Instant::now());
         app.channels.sweep(now);
         app.channels.relieve(app.limits.logs, now);
         app.seats.sweep();
+        lasting.ledger.save(&app.access).await;
     }
+    // Nothing runs any more: all is spent.
+    lasting.ledger.save(&current.app().access).await;
 }
 
 /// One cryptography provider for the whole process: for providers' TLS and for QUIC.

@@ -25,7 +25,7 @@ pub(crate) struct Tokenway {
     pub(crate) scheme: &'static str,
     shutdown: oneshot::Sender<()>,
     served: JoinHandle<()>,
-    _state_dir: tempfile::TempDir,
+    state_dir: tempfile::TempDir,
 }
 
 /// A gateway with one model, `fast`, at one provider, `up`, which the test plays.
@@ -95,8 +95,24 @@ models:
         (gateway.await, reload.expect("it was bound"))
     }
 
+    /// Stops it, and starts one that finds what it has kept.
+    pub(crate) async fn again(self, config: Config) -> Self {
+        let Self { shutdown, served, state_dir, .. } = self;
+        let _ = shutdown.send(());
+        soon("the gateway has ended", served).await.expect("it does not panic");
+        Self::bound_in(state_dir, config, |_| {}).await
+    }
+
     async fn bound(config: Config, prepare: impl FnOnce(&mut Gateway)) -> Self {
         let state_dir = tempfile::tempdir().expect("a directory");
+        Self::bound_in(state_dir, config, prepare).await
+    }
+
+    async fn bound_in(
+        state_dir: tempfile::TempDir,
+        config: Config,
+        prepare: impl FnOnce(&mut Gateway),
+    ) -> Self {
         let gateway = Gateway::bind(config, state_dir.path().to_owned()).await;
         let mut gateway = gateway.expect("it binds");
         prepare(&mut gateway);
@@ -106,7 +122,7 @@ models:
             let _ = told.await;
         }));
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { addr, http, scheme: "http", shutdown, served, _state_dir: state_dir }
+        Self { addr, http, scheme: "http", shutdown, served, state_dir }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -172,11 +188,11 @@ models:
 
     /// Begins to shut down; what is returned resolves when everything has ended.
     pub(crate) fn begin_stop(self) -> impl Future<Output = ()> {
-        let Self { shutdown, served, _state_dir, .. } = self;
+        let Self { shutdown, served, state_dir, .. } = self;
         let _ = shutdown.send(());
         async move {
             soon("the gateway has ended", served).await.expect("it does not panic");
-            drop(_state_dir);
+            drop(state_dir);
         }
     }
 }

@@ -7,15 +7,21 @@ use time::{Date, Month, OffsetDateTime, Time};
 /// Money by the price table, in its currency.
 pub type Money = f64;
 
+/// What was spent, and in which day and month.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// The day that is counted, and what was spent in it.
+    pub day: Option<(Date, Money)>,
+    /// The first day of the month that is counted, and what was spent in it.
+    pub month: Option<(Date, Money)>,
+}
+
 /// What was spent, and what may be.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Budget {
     day_max: Option<Money>,
     month_max: Option<Money>,
-    /// The day that is counted, and what was spent in it.
-    day: Option<(Date, Money)>,
-    /// The first day of the month that is counted, and what was spent in it.
-    month: Option<(Date, Money)>,
+    spent: Spent,
     reserved: Money,
 }
 
@@ -44,11 +50,11 @@ impl Budget {
             let spent = spent.map_or(0.0, |(_, spent)| spent) + self.reserved;
             max.filter(|max| spent >= *max || spent + estimate > *max)
         };
-        if let Some(max) = beyond(self.month_max, self.month) {
+        if let Some(max) = beyond(self.month_max, self.spent.month) {
             let wait = until(next_month(now.date()), now);
             return Err(UsedUp { monthly: true, max, wait });
         }
-        if let Some(max) = beyond(self.day_max, self.day) {
+        if let Some(max) = beyond(self.day_max, self.spent.day) {
             let wait = until(now.date().next_day().unwrap_or(Date::MAX), now);
             return Err(UsedUp { monthly: false, max, wait });
         }
@@ -60,15 +66,27 @@ impl Budget {
     pub(super) fn settle(&mut self, reserved: Money, cost: Money, now_ms: u64) {
         self.turn(now_ms);
         self.reserved = (self.reserved - reserved).max(0.0);
-        for (_, spent) in [&mut self.day, &mut self.month].into_iter().flatten() {
+        let Spent { day, month } = &mut self.spent;
+        for (_, spent) in [day, month].into_iter().flatten() {
             *spent += cost;
         }
     }
 
     /// What was spent today and this month.
-    pub(super) fn spent(&self) -> (Money, Money) {
-        let of = |counted: Option<(Date, Money)>| counted.map_or(0.0, |(_, spent)| spent);
-        (of(self.day), of(self.month))
+    pub(super) fn spent(&self) -> Spent {
+        self.spent
+    }
+
+    /// Goes on from what was spent before, unless something is counted already.
+    pub(super) fn restore(&mut self, spent: Spent) {
+        if self.spent == Spent::default() {
+            self.spent = spent;
+        }
+    }
+
+    /// Whether there is a limit at all.
+    pub(super) fn is_limited(&self) -> bool {
+        self.day_max.is_some() || self.month_max.is_some()
     }
 
     /// Begins a new day or month where one has begun.
@@ -78,7 +96,8 @@ impl Budget {
         let now = now.unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let today = now.date();
         let first = today.replace_day(1).unwrap_or(today);
-        for (counted, begins) in [(&mut self.day, today), (&mut self.month, first)] {
+        let Spent { day, month } = &mut self.spent;
+        for (counted, begins) in [(day, today), (month, first)] {
             if counted.is_none_or(|(of, _)| of != begins) {
                 *counted = Some((begins, 0.0));
             }
@@ -115,7 +134,9 @@ mod tests {
         assert_eq!(budget.reserve(6.0, NOON_MS), Ok(()));
         budget.settle(6.0, 9.5, NOON_MS);
         assert_eq!(budget.reserve(0.0, NOON_MS), Err(used_up), "more than it holds was spent");
-        assert_eq!(budget.spent(), (10.5, 10.5));
+        let of = |spent: Option<(Date, Money)>| spent.map(|(_, spent)| spent);
+        let Spent { day, month } = budget.spent();
+        assert_eq!((of(day), of(month)), (Some(10.5), Some(10.5)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 
 use super::{
-    budget::{Budget, Money},
+    budget::{Budget, Money, Spent},
     rate::{Bucket, Rate},
 };
 use crate::{clock, config::KeyLimits};
@@ -195,7 +195,19 @@ impl Meter {
 
     /// What was spent today and this month.
     pub fn spent(&self) -> (Money, Money) {
-        self.budget.lock().spent()
+        let Spent { day, month } = self.budget.lock().spent();
+        (day.map_or(0.0, |(_, spent)| spent), month.map_or(0.0, |(_, spent)| spent))
+    }
+
+    /// The same with its day and month, where there is a budget at all: for whoever keeps it.
+    pub fn spent_of_budget(&self) -> Option<Spent> {
+        let budget = self.budget.lock();
+        budget.is_limited().then(|| budget.spent())
+    }
+
+    /// Goes on from what was spent before, unless something was spent since.
+    pub fn restore(&self, spent: Spent) {
+        self.budget.lock().restore(spent);
     }
 
     /// How it stands.

@@ -7,6 +7,6 @@ mod meter;
 mod rate;
 mod seats;
 
-pub use budget::Money;
+pub use budget::{Money, Spent};
 pub use meter::{Asked, Exceeded, Limited, Meter, Running, Standing, Window};
 pub use seats::{NoSeat, Place, Seat, Seats, Turn, Who};

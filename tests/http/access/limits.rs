@@ -187,6 +187,7 @@ async fn answers_tell_what_is_left_by_the_names_that_the_sdk_knows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_budget_ends_with_the_day_and_an_sdk_is_told_not_to_wait() {
+    let mut same = None;
     let (gateway, _upstream) = keyed_with(|config| {
         let rate = Rate(1_000_000_000);
         let price = Price {
@@ -198,6 +199,7 @@ async fn a_budget_ends_with_the_day_and_an_sdk_is_told_not_to_wait() {
         };
         config.prices.push(("sim".to_owned(), price));
         config.access.keys[0].limits.budget = BudgetLimits { day: Some(0.5), month: None };
+        same = Some(config.clone());
     })
     .await;
     // A thousand for a million: each token costs a thousandth.
@@ -221,6 +223,9 @@ async fn a_budget_ends_with_the_day_and_an_sdk_is_told_not_to_wait() {
     assert_eq!(error["code"], "budget_exceeded", "{error}");
     assert_eq!(super::refusals(&gateway, super::OTHER, "budget.day").await, 1);
     assert_eq!(status(gateway.chat(short("sim")).bearer_auth(super::OTHER)).await, 200);
+    // Nor does a restart bring a new day.
+    let gateway = gateway.again(same.expect("a config")).await;
+    assert_eq!(status(gateway.chat(short("sim")).bearer_auth(WEB)).await, 429);
     gateway.stop().await;
 }
 
