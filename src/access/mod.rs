@@ -9,6 +9,7 @@ mod crypto;
 mod guard;
 mod keys;
 mod limits;
+mod proxies;
 mod refusals;
 mod rights;
 mod token;
@@ -25,8 +26,9 @@ pub use rights::{
 };
 pub use token::{BadToken, CannotMint, Minted, TOKEN_BYTES_MAX, TTL_MAX, TTL_MIN, Wish};
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use ipnet::IpNet;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
@@ -40,6 +42,7 @@ pub struct Access {
     keys: Keys,
     admin: Option<config::KeyHash>,
     tokens: Tokens,
+    trusted_proxies: Vec<IpNet>,
 }
 
 /// Why somebody may not see what operators see.
@@ -83,7 +86,17 @@ impl Access {
     }
 
     fn of(keys: Keys, config: &config::Access) -> Self {
-        Self { keys, admin: config.admin_key, tokens: Tokens::new(config) }
+        let trusted_proxies = config.trusted_proxies.clone();
+        Self { keys, admin: config.admin_key, tokens: Tokens::new(config), trusted_proxies }
+    }
+
+    /// Whose address counts: that of whoever is connected, or the one that a trusted proxy gives in `x-forwarded-for`.
+    pub fn client_address<'a>(
+        &self,
+        peer: IpAddr,
+        forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
+    ) -> IpAddr {
+        proxies::client(peer, forwarded_for, &self.trusted_proxies)
     }
 
     /// All keys.

@@ -229,6 +229,11 @@ impl Caller {
         }
     }
 
+    /// The app that it is itself, if it shows an access key.
+    pub fn app(&self) -> Option<&Owner> {
+        self.access_key().map(|key| &key.owner)
+    }
+
     /// Its access key, if it shows one.
     pub fn access_key(&self) -> Option<&Arc<Key>> {
         match self {

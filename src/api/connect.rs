@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{App, access::Connecting, limits::Remote};
 use crate::{
+    access::Caller,
     session::{self, Closing, Rights},
     transport::websocket::{self, Socket},
 };
@@ -57,7 +58,8 @@ pub(super) async fn websocket(
 ) -> Response {
     websocket::prepare(upgrade).on_upgrade(async move |socket| {
         let socket = Socket::new(socket);
-        match app.seats.session(remote.ip()) {
+        let key = caller.as_ref().ok().and_then(Caller::app);
+        match app.seats.session(remote, key) {
             Ok(seat) => app.sessions.start(socket, Rights::of(caller, &app.access), Some(seat)),
             Err(full) => {
                 session::refuse(socket, &Closing::from(full)).await;

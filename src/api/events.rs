@@ -22,6 +22,7 @@ use super::{
     access::Caller,
     channels::ChannelPath,
     extract::Asked,
+    limits::{self, Remote, Viewing},
     poll,
     problem::Problem,
     sse::{self, KEEP_ALIVE, KeepAlive, Waited},
@@ -84,6 +85,7 @@ pub(super) struct Said {
 pub(super) async fn events(
     State(app): State<App>,
     caller: Caller,
+    remote: Remote,
     ChannelPath(id): ChannelPath,
     Asked(After { after, from, wait, head }): Asked<After>,
     headers: HeaderMap,
@@ -103,6 +105,7 @@ pub(super) async fn events(
     if resumes && status.closed && reader.seq() == status.last_seq {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
+    let seat = limits::view(&app, &caller, remote)?;
     let signal = Signal::default();
     let watch = channel.watch(&signal);
     let wait = wait.filter(|_| !wants_stream(&headers));
@@ -115,6 +118,7 @@ pub(super) async fn events(
     });
     let view = View {
         _open: wait.is_none().then(|| delivery.opened()),
+        _seat: seat,
         delivery,
         reader,
         signal,
@@ -159,6 +163,7 @@ pub(super) struct View {
     delivery: Delivery,
     /// A poll is no session.
     _open: Option<Present>,
+    _seat: Viewing,
     reader: Reader,
     signal: Signal,
     _watch: Watch,

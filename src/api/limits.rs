@@ -1,6 +1,10 @@
 //! Limits at the HTTP door: what a call is expected to take, on whose account it runs, and how answers tell what is left.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use axum::{
     extract::FromRequestParts,
@@ -10,7 +14,9 @@ use time::OffsetDateTime;
 
 use super::{App, access::Caller, call::Call, problem::Problem};
 use crate::{
-    access::{self, Asked, Exceeded, Refusal, Running, Standing, Turn, Who, Window},
+    access::{
+        self, Asked, Exceeded, NoSeat, Place, Refusal, Running, Seat, Standing, Turn, Who, Window,
+    },
     clock,
     dialect::AppDialect,
     event::Usage,
@@ -23,16 +29,23 @@ const OUTPUT_TOKENS: u64 = 1_024;
 /// How soon to ask again where the whole gateway is full, in seconds.
 const ASK_AGAIN_S: u64 = 1;
 
-/// Where a request comes from: put into each by the listener.
+/// Who is connected: put into each request by the listener.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Remote(pub(crate) SocketAddr);
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Where a request comes from: the peer's address, or the one that a trusted proxy gives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Remote(pub(super) IpAddr);
 
 impl FromRequestParts<App> for Remote {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        Ok(parts.extensions.get().copied().unwrap_or(Self(nowhere)))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let nowhere = IpAddr::from([0, 0, 0, 0]);
+        let peer = parts.extensions.get().map_or(nowhere, |Peer(peer)| peer.ip());
+        let forwarded_for = parts.headers.get_all("x-forwarded-for").iter();
+        let forwarded_for = forwarded_for.filter_map(|value| value.to_str().ok());
+        Ok(Self(app.access.client_address(peer, forwarded_for)))
     }
 }
 
@@ -76,6 +89,35 @@ pub(super) fn open(app: &App, caller: &Caller, call: &Call) -> Result<Box<dyn Ac
     Ok(Box::new(OnAccount { running, _turn: turn }))
 }
 
+/// A viewer's seats among all sessions, until it is dropped.
+pub(super) struct Viewing {
+    _places: Vec<Place>,
+    _seats: Vec<Seat>,
+}
+
+/// Finds a seat for somebody who looks on by HTTP, which is a session with one subscription.
+pub(super) fn view(app: &App, caller: &Caller, from: Remote) -> Result<Viewing, Problem> {
+    let seated = || {
+        let mut seats = vec![app.seats.session(from.0, caller.who.app())?];
+        if let access::Caller::Token(grant) = &caller.who
+            && let Some(client) = &grant.client
+        {
+            seats.push(app.seats.client(&grant.owner, client)?);
+        }
+        let places = seats.iter().map(Seat::subscribe).collect::<Result<_, _>>()?;
+        Ok(Viewing { _places: places, _seats: seats })
+    };
+    seated().map_err(|full: NoSeat| {
+        let status = match full {
+            NoSeat::Sessions => StatusCode::SERVICE_UNAVAILABLE,
+            NoSeat::Address | NoSeat::Client | NoSeat::Subscriptions => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+        };
+        Problem { retry_after: Some(ASK_AGAIN_S), ..Problem::new(status, "limit", full.as_str()) }
+    })
+}
+
 /// Counts a request on its key's account.
 pub(super) fn request(app: &App, caller: &Caller) -> Result<(), Problem> {
     let Some(key) = caller.who.access_key() else { return Ok(()) };
@@ -88,9 +130,9 @@ pub(super) fn publish(app: &App, caller: &Caller, from: Remote) -> Result<(), Pr
         access::Caller::Key(key) => Who::Key(key.owner.clone()),
         access::Caller::Token(grant) => match &grant.client {
             Some(client) => Who::Client(grant.owner.clone(), client.clone()),
-            None => Who::Address(from.0.ip()),
+            None => Who::Address(from.0),
         },
-        access::Caller::Anybody => Who::Address(from.0.ip()),
+        access::Caller::Anybody => Who::Address(from.0),
     };
     app.seats.publish(&who).map_err(|wait| {
         let message = "events are published too often (limits.publishes_per_minute)";

@@ -35,7 +35,7 @@ use responses::Responses;
 
 pub(crate) use access::shown_in_query;
 pub use connect::{ConnectInfo, WebTransportInfo};
-pub(crate) use limits::Remote;
+pub(crate) use limits::Peer;
 
 use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};
 

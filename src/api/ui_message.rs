@@ -20,6 +20,7 @@ use super::{
     App,
     access::Caller,
     channels::ChannelPath,
+    limits::{self, Remote, Viewing},
     problem::Problem,
     sse::{self, KEEP_ALIVE, KeepAlive, Waited},
 };
@@ -43,6 +44,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub(super) async fn stream(
     State(app): State<App>,
     caller: Caller,
+    remote: Remote,
     ChannelPath(id): ChannelPath,
 ) -> Result<Response, Problem> {
     let permitted = caller.may(Action::Read, id)?;
@@ -54,10 +56,12 @@ pub(super) async fn stream(
     let Some(generation) = newest_running(&channel) else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
+    let seat = limits::view(&app, &caller, remote)?;
     let reader = channel.read(From::Snapshot)?;
     let signal = Signal::default();
     let view = View {
         _watch: channel.watch(&signal),
+        _seat: seat,
         keep_alive: KeepAlive(app.settings.keep_alive),
         message: UiMessage::default(),
         over: false,
@@ -97,6 +101,7 @@ struct View {
     reader: Reader,
     signal: Signal,
     _watch: Watch,
+    _seat: Viewing,
     message: UiMessage,
     keep_alive: KeepAlive,
     over: bool,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 use super::{KeyLimits, OnDisconnect, Secret};
@@ -22,6 +23,8 @@ pub struct Access {
     pub admin_key: Option<KeyHash>,
     /// Web pages of other origins that may use it, as browsers write origins: `https://app.example`.
     pub allowed_origins: Vec<String>,
+    /// Proxies that are believed whom they speak for.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// An app's access key.

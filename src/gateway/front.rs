@@ -36,7 +36,7 @@ use tokio_util::{
 };
 use tower_service::Service;
 
-use crate::{access::Refusal, api::Remote, config::Limits, telemetry::Metrics};
+use crate::{access::Refusal, api::Peer, config::Limits, telemetry::Metrics};
 
 /// So many bytes tell HTTP/1 from HTTP/2, and no request has fewer. Until they have come, the HTTP library has no clock.
 const OPENING_BYTES: usize = 24;
@@ -198,7 +198,7 @@ impl Front {
         };
         let (router, builder, draining) = (router.clone(), self.builder.clone(), draining.clone());
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(Remote(address));
+            request.extensions_mut().insert(Peer(address));
             router.clone().call(request.map(Body::new))
         });
         self.connections.spawn(async move {

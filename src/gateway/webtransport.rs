@@ -152,16 +152,20 @@ impl Inside {
         let app = self.current.app();
         let host = app.guard.host(&request.authority);
         match host.and_then(|()| app.guard.origin(request.origin.as_deref(), &request.authority)) {
-            Ok(_) => match app.seats.session(request.remote.ip()) {
-                Ok(seat) => {
-                    let rights = Rights::of(caller(&app.access, request), &app.access);
-                    app.sessions.start(transport, rights, Some(seat));
+            Ok(_) => {
+                let caller = caller(&app.access, request);
+                let key = caller.as_ref().ok().and_then(Caller::app);
+                match app.seats.session(request.remote.ip(), key) {
+                    Ok(seat) => {
+                        let rights = Rights::of(caller, &app.access);
+                        app.sessions.start(transport, rights, Some(seat));
+                    }
+                    Err(full) => {
+                        let why = Closing::from(full);
+                        refusals.spawn(async move { session::refuse(transport, &why).await });
+                    }
                 }
-                Err(full) => {
-                    let why = Closing::from(full);
-                    refusals.spawn(async move { session::refuse(transport, &why).await });
-                }
-            },
+            }
             Err(denied) => {
                 Refusal::Forbidden.count(&app.telemetry.metrics);
                 let why = Closing::Forbidden(denied.to_string());

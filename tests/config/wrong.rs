@@ -283,6 +283,10 @@ const WRONG: &[Wrong] = &[
         "gateway.yaml:2:29: `https://a.example/app` is not an origin such as `https://app.example`, without a path",
     ),
     wrong_together(
+        "access: { trusted_proxies: [proxy.example] }",
+        "gateway.yaml:2:29: `proxy.example` is not an address or a network, such as `10.0.0.0/8`",
+    ),
+    wrong_together(
         "channels: { frame_interval: 501ms }",
         "gateway.yaml:2:29: `501ms` is not a duration of at most `500ms`",
     ),

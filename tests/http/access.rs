@@ -29,8 +29,7 @@ pub(crate) async fn keyed_with(adjust: impl FnOnce(&mut Config)) -> (Tokenway, U
         config.access = Access {
             keys: vec![Key::new("web", WEB), Key::new("other", OTHER)],
             token_secret: Some(Secret::new(SECRET)),
-            admin_key: None,
-            allowed_origins: Vec::new(),
+            ..Access::default()
         };
         adjust(config);
     })

@@ -109,8 +109,9 @@ impl Seats {
         Some(Turn { seats: Arc::clone(self) })
     }
 
-    /// A session comes from this address.
-    pub fn session(self: &Arc<Self>, address: IpAddr) -> Result<Seat, NoSeat> {
+    /// A session comes from this address. An app's own, with its access key, is counted among all and for the app: it may
+    /// well speak for thousands of screens.
+    pub fn session(self: &Arc<Self>, address: IpAddr, app: Option<&Owner>) -> Result<Seat, NoSeat> {
         let (all, max) = {
             let Limits { sessions, sessions_per_address, .. } = self.rules.read().limits;
             (sessions, sessions_per_address)
@@ -119,7 +120,10 @@ impl Seats {
         if is_reached(all, taken.sessions) {
             return Err(self.no(NoSeat::Sessions));
         }
-        let who = Who::Address(address);
+        let (who, max) = match app {
+            Some(owner) => (Who::Key(owner.clone()), None),
+            None => (Who::Address(address), max),
+        };
         self.sit(&mut taken, who, max, true).ok_or_else(|| self.no(NoSeat::Address))
     }
 
@@ -224,7 +228,10 @@ pub struct Seat {
 impl Seat {
     /// One more subscription.
     pub fn subscribe(&self) -> Result<Place, NoSeat> {
-        let max = self.seats.rules.read().limits.subscriptions;
+        let max = match self.who {
+            Who::Key(_) => None,
+            Who::Address(_) | Who::Client(..) => self.seats.rules.read().limits.subscriptions,
+        };
         let mut taken = self.seats.taken.lock();
         let counts = taken.by.entry(self.who.clone()).or_default();
         if is_reached(max, counts.subscriptions) {
@@ -305,10 +312,10 @@ mod tests {
             subscriptions: NonZeroU32::new(2),
             ..Limits::default()
         });
-        let (one, two) = (seats.session(address(1)), seats.session(address(1)));
-        assert_eq!(seats.session(address(1)).expect_err("a third"), NoSeat::Address);
-        let other = seats.session(address(2));
-        assert_eq!(seats.session(address(3)).expect_err("a fourth"), NoSeat::Sessions);
+        let (one, two) = (seats.session(address(1), None), seats.session(address(1), None));
+        assert_eq!(seats.session(address(1), None).expect_err("a third"), NoSeat::Address);
+        let other = seats.session(address(2), None);
+        assert_eq!(seats.session(address(3), None).expect_err("a fourth"), NoSeat::Sessions);
         let web = Owner::new("web");
         let client = seats.client(&web, "screen").expect("a seat");
         assert_eq!(seats.client(&web, "screen").expect_err("a second"), NoSeat::Client);
@@ -322,6 +329,24 @@ mod tests {
         drop(one);
         assert!(two.as_ref().expect("a seat").subscribe().is_err(), "its places are still taken");
         drop((places, two, other, client));
+        assert_eq!((seats.sessions(), seats.known()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn an_app_with_its_key_is_counted_among_all_only() {
+        let seats = seats(Limits {
+            sessions: NonZeroU32::new(3),
+            sessions_per_address: NonZeroU32::new(1),
+            subscriptions: NonZeroU32::new(1),
+            ..Limits::default()
+        });
+        let web = Owner::new("web");
+        let mine: Vec<_> = (0..3).map(|_| seats.session(address(1), Some(&web))).collect();
+        let mine: Vec<_> = mine.into_iter().map(|seat| seat.expect("a seat")).collect();
+        assert!((0..5).all(|_| mine[0].subscribe().is_ok()));
+        assert_eq!(seats.session(address(1), Some(&web)).expect_err("a fourth"), NoSeat::Sessions);
+        drop(mine);
+        assert!(seats.session(address(1), None).is_ok());
         assert_eq!((seats.sessions(), seats.known()), (0, 0));
     }
 

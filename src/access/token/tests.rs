@@ -39,8 +39,7 @@ fn tokens() -> Tokens {
             Key { token_keys, ..Key::new("signs", "signs-key") },
         ],
         token_secret: Some(Secret::new(SECRET)),
-        admin_key: None,
-        allowed_origins: Vec::new(),
+        ..config::Access::default()
     })
 }
 

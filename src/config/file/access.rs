@@ -27,6 +27,10 @@ pub(in crate::config) struct Access {
     /// Web pages of other origins that may use the gateway: `https://app.example`.
     #[schemars(with = "Vec<schema::HttpUrl>")]
     pub(in crate::config) allowed_origins: Vec<At<String>>,
+    /// Proxies in front of the gateway, by address or network (`10.0.0.0/8`): limits count by the address that they give in
+    /// `x-forwarded-for`, instead of by theirs.
+    #[schemars(with = "Vec<schema::Text>")]
+    pub(in crate::config) trusted_proxies: Vec<At<String>>,
 }
 
 /// An app's key, in one of three ways: `key`, `key_file` or `key_sha256`.

@@ -1,7 +1,8 @@
 //! Who may come in: keys, what vouches for their tokens, and pages of other origins. No secret is quoted in a fault.
 
-use std::{collections::HashMap, fs};
+use std::{collections::HashMap, fs, net::IpAddr};
 
+use ipnet::IpNet;
 use jsonwebtoken::{
     DecodingKey, DecodingKeyKind,
     jwk::{AlgorithmParameters, EllipticCurve, JwkSet},
@@ -57,7 +58,9 @@ impl Resolver<'_> {
             self.wrong(Some(secret.place), message);
         }
         let admin_key = self.admin_key(access, &hashes);
-        Access { keys, token_secret, admin_key, allowed_origins: self.allowed_origins(access) }
+        let allowed_origins = self.allowed_origins(access);
+        let trusted_proxies = self.proxies(access);
+        Access { keys, token_secret, admin_key, allowed_origins, trusted_proxies }
     }
 
     fn access_key(
@@ -220,6 +223,17 @@ impl Resolver<'_> {
             self.wrong(place(given), format!("`{}` {fault}", file.value));
             Vec::new()
         })
+    }
+
+    fn proxies(&mut self, access: &file::Access) -> Vec<IpNet> {
+        let proxies = access.trusted_proxies.iter().filter_map(|given| {
+            let network = |text: &str| {
+                let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+                network.map_err(|_| "an address or a network, such as `10.0.0.0/8`".to_owned())
+            };
+            self.read(&Given(Some(given.clone())), network)
+        });
+        proxies.collect()
     }
 
     fn allowed_origins(&mut self, access: &file::Access) -> Vec<String> {

@@ -396,3 +396,46 @@ async fn who_publishes_too_often_is_told_when_it_may_again() {
     assert_eq!(status(note(token)).await, 200);
     gateway.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_are_seated_like_sessions_and_a_proxy_is_believed_for_whom_it_speaks() {
+    let (gateway, _upstream) = keyed_with(|config| {
+        config.limits.sessions_per_address = NonZeroU32::new(1);
+        config.limits.sessions_per_client = NonZeroU32::new(1);
+        config.access.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+    })
+    .await;
+    super::spoken_on(&gateway, WEB, "chat-1").await;
+    let token = async |client| {
+        super::token(&gateway, WEB, json!({ "channel": "chat-1", "client": client })).await
+    };
+    let [one, other] = [token("screen-1").await, token("screen-2").await];
+    let view = |token: &str, address: &str| {
+        let events = gateway.get("/v1/channels/chat-1/events").bearer_auth(token);
+        events.header("accept", "text/event-stream").header("x-forwarded-for", address.to_owned())
+    };
+    let open = send(view(&one, "192.0.2.1")).await;
+    assert_eq!(open.status(), 200);
+    for (token, address, expected) in [
+        (other.as_str(), "192.0.2.1", 429),
+        // What the client itself wrote does not help.
+        (&other, "198.51.100.9, 192.0.2.1", 429),
+        (&one, "192.0.2.2", 429),
+        // An app speaks for many.
+        (WEB, "192.0.2.1", 200),
+        (WEB, "192.0.2.1", 200),
+    ] {
+        assert_eq!(status(view(token, address)).await, expected, "{address}");
+    }
+    let second = send(view(&other, "192.0.2.2")).await;
+    assert_eq!(second.status(), 200);
+    assert_eq!(super::refusals(&gateway, WEB, "seat").await, 3);
+    drop((open, second));
+    soon("the seats are free", async {
+        while status(view(&one, "192.0.2.2")).await != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    gateway.stop().await;
+}
