@@ -106,13 +106,14 @@ pub(super) fn spoken_by(provider: &Provider) -> Dialect {
 
 /// A refusal in the caller's dialect.
 pub(super) fn refuse(dialect: AppDialect, problem: Problem) -> Response {
-    let Problem { status, code, message, param, retry_after, .. } = problem;
-    let error = ErrorBody { message: &message, param: param.as_deref(), code: Some(code) };
+    let Problem { status, code: word, message, param, retry_after, .. } = problem;
+    let (param, code) = (param.as_deref(), Some(word));
+    let error = ErrorBody { message: &message, param, code, retry_after };
     let mut response = said(dialect, status, error);
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if NEVER_AGAIN.contains(&code) {
+    if NEVER_AGAIN.contains(&word) {
         response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     response

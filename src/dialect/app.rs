@@ -66,6 +66,8 @@ pub struct ErrorBody<'a> {
     pub param: Option<&'a str>,
     /// A word for programs; where there is none, the one that the dialect uses with the status, if any.
     pub code: Option<&'a str>,
+    /// In how many seconds trying again can help, for dialects that say so in the body.
+    pub retry_after: Option<u64>,
 }
 
 impl AppDialect {

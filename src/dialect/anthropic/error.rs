@@ -137,7 +137,7 @@ fn write(kind: &str, message: &str) -> Bytes {
 /// The JSON body of an answer with this HTTP status. Anthropic has no member for the parameter that is wrong: it begins
 /// the message.
 pub fn error_body(status: u16, error: ErrorBody<'_>) -> Bytes {
-    let ErrorBody { message, param, code: _ } = error;
+    let ErrorBody { message, param, .. } = error;
     match param.filter(|param| !message.contains(param)) {
         Some(param) => write(kind(status), &format!("{param}: {message}")),
         None => write(kind(status), message),
@@ -215,7 +215,7 @@ mod tests {
                 format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"no"}}}}"#);
             assert_eq!(error_body(status, error), expected, "{status}");
         }
-        let error = ErrorBody { message: "no", param: Some("tools[0]"), code: None };
+        let error = ErrorBody { message: "no", param: Some("tools[0]"), ..ErrorBody::default() };
         assert!(error_body(400, error).ends_with(br#""message":"tools[0]: no"}}"#));
         let error = ErrorBody { message: "`tools[0]` is wrong", ..error };
         assert!(error_body(400, error).ends_with(br#""message":"`tools[0]` is wrong"}}"#));

@@ -27,6 +27,8 @@ enum Detail<'a> {
     Info { reason: &'a str, domain: &'static str },
     #[serde(rename = "type.googleapis.com/google.rpc.BadRequest", rename_all = "camelCase")]
     Fields { field_violations: [Violation<'a>; 1] },
+    #[serde(rename = "type.googleapis.com/google.rpc.RetryInfo", rename_all = "camelCase")]
+    Retry { retry_delay: String },
 }
 
 #[derive(Serialize)]
@@ -40,12 +42,13 @@ const DOMAIN: &str = "tokenway";
 
 /// The JSON body of an answer with this HTTP status.
 pub fn error_body(status: u16, error: ErrorBody<'_>) -> Bytes {
-    let ErrorBody { message, param, code } = error;
+    let ErrorBody { message, param, code, retry_after } = error;
     let info = code.map(|reason| Detail::Info { reason, domain: DOMAIN });
     let field = param.map(|field| Detail::Fields {
         field_violations: [Violation { field, description: message }],
     });
-    write(status, message, info.into_iter().chain(field).collect())
+    let retry = retry_after.map(|seconds| Detail::Retry { retry_delay: format!("{seconds}s") });
+    write(status, message, info.into_iter().chain(field).chain(retry).collect())
 }
 
 /// The payload that tells an app within its stream that the generation failed. Nothing follows it.
@@ -105,12 +108,25 @@ mod tests {
             body(401, error),
             r#"{"error":{"code":401,"message":"say \"no\"","status":"UNAUTHENTICATED"}}"#
         );
-        let error = ErrorBody { message: "no", param: Some("contents"), code: Some("bad") };
+        let error = ErrorBody {
+            message: "no",
+            param: Some("contents"),
+            code: Some("bad"),
+            retry_after: None,
+        };
         assert_eq!(
             body(400, error),
             r#"{"error":{"code":400,"message":"no","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"bad","domain":"tokenway"},{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"contents","description":"no"}]}]}}"#
         );
         assert!(body(529, error).contains("UNAVAILABLE"));
+        let later = ErrorBody { message: "no", retry_after: Some(12), ..ErrorBody::default() };
+        let later = body(429, later);
+        assert!(
+            later.ends_with(
+                r#""details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"12s"}]}}"#
+            ),
+            "{later}"
+        );
     }
 
     #[test]

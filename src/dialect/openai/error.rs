@@ -25,7 +25,7 @@ struct Inner<'a> {
 /// The JSON body of an answer with this HTTP status.
 pub fn error_body(status: u16, error: ErrorBody<'_>) -> Bytes {
     let (kind, code) = words(status);
-    let ErrorBody { message, param, code: given } = error;
+    let ErrorBody { message, param, code: given, .. } = error;
     write(Inner { message, r#type: kind, param, code: given.or(code) })
 }
 
@@ -82,8 +82,12 @@ mod tests {
             body(401, error),
             r#"{"error":{"message":"say \"no\"","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}"#
         );
-        let error =
-            ErrorBody { message: "no", param: Some("model"), code: Some("model_not_found") };
+        let error = ErrorBody {
+            message: "no",
+            param: Some("model"),
+            code: Some("model_not_found"),
+            retry_after: None,
+        };
         assert_eq!(
             body(404, error),
             r#"{"error":{"message":"no","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#

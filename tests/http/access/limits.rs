@@ -150,6 +150,8 @@ async fn so_many_run_at_once_and_a_place_is_free_when_one_ends() {
         );
         let said = body(response).await;
         assert_eq!(said.pointer(at), Some(&json!(word)), "{path}: {said}");
+        let retry = said.pointer("/error/details/1/retryDelay");
+        assert_eq!(retry.is_some(), word == "RESOURCE_EXHAUSTED", "{said}");
     }
     // One that ends has made room before its app is told.
     let (mut app, provider) = running.pop().expect("three");
