@@ -78,6 +78,8 @@ pub struct Dialled {
     waiting: BytesMut,
     reading: FuturesUnordered<Reading>,
     accepting: Accepting,
+    /// Why nothing more will come, once what came before has been read.
+    lost: Option<String>,
     /// Keeps the socket.
     _endpoint: Endpoint<wtransport::endpoint::endpoint_side::Client>,
 }
@@ -97,6 +99,7 @@ pub async fn dial(url: &str, trust: &Trust) -> Result<Dialled, CannotDial> {
     let control = read(Source { stream, framing, is_control: true });
     Ok(Dialled {
         accepting: accept(Arc::clone(&connection)),
+        lost: None,
         connection,
         send,
         waiting: BytesMut::new(),
@@ -164,7 +167,35 @@ impl Dialled {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// What the gateway said last may lie here unread when the connection is gone: it comes before the error does.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, String>> {
+        if self.lost.is_none() {
+            self.lost = self.exchange(cx).err();
+        }
+        while let Poll::Ready(Some((source, message))) = Pin::new(&mut self.reading).poll_next(cx) {
+            let is_control = source.is_control;
+            match message {
+                Ok(Some(message)) => {
+                    self.reading.push(read(source));
+                    return Poll::Ready(Ok(match is_control {
+                        true => Message::Control(message),
+                        false => Message::Frame(message),
+                    }));
+                }
+                Ok(None) if is_control => {
+                    self.lost.get_or_insert_with(|| "the gateway ended the session".to_owned());
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.lost.get_or_insert(error);
+                }
+            }
+        }
+        self.lost.clone().map_or(Poll::Pending, |error| Poll::Ready(Err(error)))
+    }
+
+    /// Sends what waits, and takes new streams.
+    fn exchange(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
         self.push_out(cx)?;
         while let Poll::Ready(stream) = self.accepting.as_mut().poll(cx) {
             let stream = stream.map_err(|error| error.to_string())?;
@@ -172,23 +203,7 @@ impl Dialled {
             self.reading.push(read(Source { stream, framing, is_control: false }));
             self.accepting = accept(Arc::clone(&self.connection));
         }
-        while let Poll::Ready(Some((source, message))) = Pin::new(&mut self.reading).poll_next(cx) {
-            let is_control = source.is_control;
-            match message? {
-                Some(message) => {
-                    self.reading.push(read(source));
-                    return Poll::Ready(Ok(match is_control {
-                        true => Message::Control(message),
-                        false => Message::Frame(message),
-                    }));
-                }
-                None if is_control => {
-                    return Poll::Ready(Err("the gateway ended the session".into()));
-                }
-                None => {}
-            }
-        }
-        Poll::Pending
+        Ok(())
     }
 
     fn push_out(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
@@ -210,5 +225,43 @@ impl Drop for Dialled {
 impl std::fmt::Debug for Dialled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dialled").field("remote", &self.connection.remote_address()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Endpoint as Server, Keeper, Settings},
+        *,
+    };
+    use crate::{
+        clock,
+        session::{self, Closing},
+    };
+
+    #[tokio::test]
+    async fn what_was_said_last_is_read_although_the_connection_is_gone() {
+        let state = tempfile::tempdir().expect("a directory");
+        let keeper = Keeper::open(state.path(), clock::now_ms()).await.expect("kept");
+        let server = Server::bind(Settings {
+            address: ([127, 0, 0, 1], 0).into(),
+            certificate: keeper.certificate().clone(),
+            hashes: keeper.hashes().into(),
+            secret: keeper.secret().clone(),
+            node: "node-1".into(),
+        })
+        .expect("loopback");
+        let url = format!("https://127.0.0.1:{}/v1/connect", server.local_addr().port());
+        let trust = Trust::Hashes(keeper.hashes().into());
+        let refuse = async {
+            let (transport, _) = server.accept().await.expect("a session");
+            session::refuse(transport, &Closing::Forbidden("no".into())).await;
+        };
+        let (dialled, ()) = tokio::join!(dial(&url, &trust), refuse);
+        let mut dialled = dialled.expect("connects");
+        dialled.connection.closed().await;
+        dialled.send(&proto::ClientMessage::default());
+        assert!(matches!(dialled.next().await, Ok(Message::Control(_))));
+        assert!(dialled.next().await.is_err() && dialled.next().await.is_err());
     }
 }
