@@ -20,7 +20,7 @@ sizes `64KiB`, `8MiB`, `1GiB`. While it serves, the gateway takes a changed file
 ";
 
 /// What the example says of these is the default, which a test of its own holds.
-const BY_DEFAULT: [(&str, &str); 8] = [
+const BY_DEFAULT: [(&str, &str); 9] = [
     ("Listen", "/listen"),
     ("Breaker", "/providers/openai/breaker"),
     ("Timeouts", "/models/fast/timeouts"),
@@ -29,6 +29,7 @@ const BY_DEFAULT: [(&str, &str); 8] = [
     ("Retention", "/channels/retention"),
     ("OnDisconnect", "/channels/on_disconnect"),
     ("Store", "/store"),
+    ("Limits", "/limits"),
 ];
 
 #[test]

@@ -8,7 +8,7 @@ mod tokens;
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
-use tokenway::config::{Access, Config, Key, Secret};
+use tokenway::config::{Access, Config, Key, KeyHash, Secret};
 
 use crate::{
     gateway::{self, Tokenway, body, send},
@@ -17,9 +17,11 @@ use crate::{
 
 pub(crate) const WEB: &str = "web-key-0123456789";
 pub(crate) const OTHER: &str = "other-key-0123456789";
+/// The operator's.
+pub(crate) const ADMIN: &str = "admin-key-0123456789";
 const SECRET: &str = "a secret of thirty-two bytes, and more";
 
-/// A gateway with two keys.
+/// A gateway with two keys, and the operator's.
 pub(crate) async fn keyed() -> (Tokenway, Upstream) {
     keyed_with(|_| {}).await
 }
@@ -29,6 +31,7 @@ pub(crate) async fn keyed_with(adjust: impl FnOnce(&mut Config)) -> (Tokenway, U
         config.access = Access {
             keys: vec![Key::new("web", WEB), Key::new("other", OTHER)],
             token_secret: Some(Secret::new(SECRET)),
+            admin_key: Some(KeyHash::of(ADMIN)),
             ..Access::default()
         };
         adjust(config);
@@ -57,8 +60,8 @@ async fn spoken_on(gateway: &Tokenway, key: &str, channel: &str) {
 }
 
 /// How many were refused for this reason.
-async fn refusals(gateway: &Tokenway, key: &str, reason: &str) -> u64 {
-    let text = send(gateway.get("/metrics").bearer_auth(key)).await.text().await.expect("text");
+async fn refusals(gateway: &Tokenway, reason: &str) -> u64 {
+    let text = send(gateway.get("/metrics").bearer_auth(ADMIN)).await.text().await.expect("text");
     let series = format!("tokenway_refusals_total{{reason=\"{reason}\"}} ");
     let count = text.lines().find_map(|line| line.strip_prefix(&series));
     count.map_or(0, |count| count.parse().expect("a number"))

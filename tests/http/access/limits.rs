@@ -223,7 +223,7 @@ async fn a_budget_ends_with_the_day_and_an_sdk_is_told_not_to_wait() {
     assert!((1..=86_400).contains(&wait), "{wait}");
     let error = body(refused).await["error"].clone();
     assert_eq!(error["code"], "budget_exceeded", "{error}");
-    assert_eq!(super::refusals(&gateway, super::OTHER, "budget.day").await, 1);
+    assert_eq!(super::refusals(&gateway, "budget.day").await, 1);
     assert_eq!(status(gateway.chat(short("sim")).bearer_auth(super::OTHER)).await, 200);
     // Nor does a restart bring a new day.
     let gateway = gateway.again(same.expect("a config")).await;
@@ -372,8 +372,8 @@ async fn what_is_too_large_or_too_slow_is_refused() {
         );
     }
     assert_eq!(status(gateway.get("/healthz")).await, 200);
-    assert_eq!(super::refusals(&gateway, WEB, "too_large").await, 6);
-    assert!(super::refusals(&gateway, WEB, "too_slow").await >= 1);
+    assert_eq!(super::refusals(&gateway, "too_large").await, 6);
+    assert!(super::refusals(&gateway, "too_slow").await >= 1);
     gateway.stop().await;
 }
 
@@ -391,7 +391,7 @@ async fn who_publishes_too_often_is_told_when_it_may_again() {
     assert_eq!(refused.status(), 429);
     let wait: u64 = header(refused.headers(), "retry-after").parse().expect("seconds");
     assert!((1..=12).contains(&wait), "{wait}");
-    assert_eq!(super::refusals(&gateway, WEB, "publishes_per_minute").await, 1);
+    assert_eq!(super::refusals(&gateway, "publishes_per_minute").await, 1);
     // A client of its own is counted by itself.
     let wish = json!({ "channel": "chat-1", "allow": ["publish"], "client": "screen-1" });
     let token = super::token(&gateway, WEB, wish).await;
@@ -431,7 +431,7 @@ async fn views_are_seated_like_sessions_and_a_proxy_is_believed_for_whom_it_spea
     }
     let second = send(view(&other, "192.0.2.2")).await;
     assert_eq!(second.status(), 200);
-    assert_eq!(super::refusals(&gateway, WEB, "seat").await, 3);
+    assert_eq!(super::refusals(&gateway, "seat").await, 3);
     drop((open, second));
     soon("the seats are free", async {
         while status(view(&one, "192.0.2.2")).await != 200 {

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::json;
 
-use super::{OTHER, SECRET, WEB, refusals, status};
+use super::{ADMIN, OTHER, SECRET, WEB, refusals, status};
 use crate::{
     gateway::{Tokenway, body, header, send, sent, stream_of},
     soon,
@@ -16,7 +16,7 @@ fn write(file: &Path, up: &Upstream, access: &str, limits: &str) {
         "version: 1\nlisten: {{ http: \"127.0.0.1:0\", webtransport: \"127.0.0.1:0\" }}\n\
          providers: {{ up: {{ dialect: openai, base_url: \"http://{}/v1\" }} }}\n\
          models: {{ fast: {{ targets: [{{ provider: up }}] }} }}\n\
-         access:\n  token_secret: \"{SECRET}\"\n  keys: [{access}]\n{limits}",
+         access:\n  token_secret: \"{SECRET}\"\n  admin_key: \"{ADMIN}\"\n  keys: [{access}]\n{limits}",
         up.addr()
     );
     let draft = file.with_extension("draft");
@@ -69,8 +69,8 @@ async fn changed_keys_and_limits_hold_from_then_on() {
         }
     })
     .await;
-    assert!(refusals(&gateway, OTHER, "overloaded").await >= 1);
-    assert!(refusals(&gateway, OTHER, "concurrent").await >= 1);
+    assert!(refusals(&gateway, "overloaded").await >= 1);
+    assert!(refusals(&gateway, "concurrent").await >= 1);
 
     // A key that is taken out opens nothing any more; what it began goes on.
     write(&file, &up, &other, "");
