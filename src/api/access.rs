@@ -16,6 +16,7 @@ use crate::{
     clock,
     generation::OnDisconnect,
     ident::{ChannelId, ChannelKey, Owner},
+    provider::Provider,
 };
 
 /// What everybody may have, also without a key: the console's files, health, and where to connect.
@@ -210,10 +211,14 @@ fn authenticate(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<access::Cal
     }
 }
 
-/// A key that a request brings for a provider: one that is neither a key nor a token of this gateway.
-pub(super) fn brought(app: &App, headers: &HeaderMap) -> Option<String> {
-    let mut shown = shown(headers, None).into_iter();
-    shown.find(|text| !text.is_empty() && !app.access.knows(text, clock::now_ms()))
+/// Takes a key that a request brings along to a provider that may have it: one that is neither a key nor a token of this
+/// gateway. Looked for only where there is such a provider, since tokens are verified for it.
+pub(super) fn bring(app: &App, provider: &Provider, from: &HeaderMap, to: &mut HeaderMap) {
+    let Some(place) = provider.caller_key() else { return };
+    let is_foreign = |text: &String| !text.is_empty() && !app.access.knows(text, clock::now_ms());
+    if let Some(key) = shown(from, None).into_iter().find(is_foreign) {
+        place.put(to, &key);
+    }
 }
 
 /// All keys and tokens that a request shows, those that are most on purpose first.

@@ -142,7 +142,6 @@ fn attempts(
     let (mut attempts, mut omissions) = (Vec::new(), Vec::new());
     let mut written: HashMap<(Dialect, &str), Result<Upstream, BadRequest>> = HashMap::new();
     let mut refused = None;
-    let brought = access::brought(app, headers);
     for Target { provider, model, price } in &plan.targets {
         let provider = app.providers.get(provider).map(Arc::clone);
         let provider = provider.expect("config checks that every target's provider exists");
@@ -153,9 +152,7 @@ fn attempts(
             Ok(upstream) => {
                 omissions.push(upstream.dropped.paths().to_vec());
                 let mut sent = upstream_headers(headers, own, dialect, upstream);
-                if let (Some(place), Some(key)) = (provider.caller_key(), &brought) {
-                    place.put(&mut sent, key);
-                }
+                access::bring(app, &provider, headers, &mut sent);
                 attempts.push(Attempt {
                     model: model.clone(),
                     price: *price,

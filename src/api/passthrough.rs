@@ -51,10 +51,7 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
     let Passing { provider, path, parts, body } =
         by_model::find(app, &caller, dialect, request).await?;
     let mut headers = headers::upstream(&parts.headers);
-    if let (Some(place), Some(key)) = (provider.caller_key(), access::brought(app, &parts.headers))
-    {
-        place.put(&mut headers, &key);
-    }
+    access::bring(app, &provider, &parts.headers, &mut headers);
     if let (Carried::AsItComes(_), Some(length)) =
         (&body, parts.headers.get(header::CONTENT_LENGTH))
     {
