@@ -1,11 +1,11 @@
-//! The time of day, for the events' times.
+//! The time of day, for the events' times, and waits as people and `retry-after` are told them.
 //!
 //! Anchored once and then driven by tokio's clock, so that it never goes back and stands still where a test pauses
 //! time. Everything that measures a duration uses `tokio::time::Instant` instead.
 
 use std::{
     sync::LazyLock,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::time::Instant;
@@ -20,12 +20,16 @@ static ANCHOR: LazyLock<(u64, Instant)> = LazyLock::new(|| {
 pub fn instant_of(time_ms: u64) -> Instant {
     let (now, left) = (Instant::now(), time_ms.saturating_sub(now_ms()));
     // Beyond what the clock counts it is never.
-    now.checked_add(std::time::Duration::from_millis(left))
-        .unwrap_or(now + std::time::Duration::from_secs(1 << 30))
+    now.checked_add(Duration::from_millis(left)).unwrap_or(now + Duration::from_secs(1 << 30))
 }
 
 /// Milliseconds since 1970 UTC.
 pub fn now_ms() -> u64 {
     let (anchor_ms, anchor) = *ANCHOR;
     anchor_ms + Instant::now().saturating_duration_since(anchor).as_millis() as u64
+}
+
+/// A wait in whole seconds, never too few: who comes back then comes back late enough.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
     channel::Channel,
+    clock,
     dialect::Dialect,
     generation::Answerer,
     ident::{ChannelId, GenerationId},
@@ -224,7 +225,7 @@ pub(super) fn retry_after(
         }
     }
     if let Some(wait) = in_body {
-        let seconds = HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        let seconds = HeaderValue::from(clock::whole_seconds(wait));
         headers.entry(header::RETRY_AFTER).or_insert(seconds);
     }
 }

@@ -137,7 +137,7 @@ pub(super) fn publish(app: &App, caller: &Caller, from: Remote) -> Result<(), Pr
     app.seats.publish(&who).map_err(|wait| {
         let message = "events are published too often (limits.publishes_per_minute)";
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message);
-        Problem { retry_after: Some(whole_seconds(wait)), ..problem }
+        Problem { retry_after: Some(clock::whole_seconds(wait).max(1)), ..problem }
     })
 }
 
@@ -205,18 +205,13 @@ fn by_go(duration: Duration) -> String {
 
 /// The time of day after a duration, as Anthropic writes times (RFC 3339).
 fn at(duration: Duration) -> String {
-    let seconds = (clock::now_ms() / 1_000) as i64 + whole_seconds(duration) as i64;
+    let seconds = (clock::now_ms() / 1_000) as i64 + clock::whole_seconds(duration).max(1) as i64;
     let time = OffsetDateTime::from_unix_timestamp(seconds);
     let time = time.unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (year, month, day) = time.to_calendar_date();
     let (hour, minute, second) = time.to_hms();
     let month = u8::from(month);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// In whole seconds, at least one.
-fn whole_seconds(wait: Duration) -> u64 {
-    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 #[cfg(test)]

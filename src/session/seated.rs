@@ -3,6 +3,7 @@
 use super::refusals::Refusal;
 use crate::{
     access::{NoSeat, Place, Seat, Who},
+    clock,
     ident::Owner,
 };
 
@@ -47,7 +48,7 @@ impl Seated {
         seat.publish().map_err(|wait| {
             let message = format!(
                 "events are published too often (limits.publishes_per_minute); try again in {} s",
-                wait.as_secs() + 1
+                clock::whole_seconds(wait).max(1)
             );
             Refusal::new("limit", message)
         })

@@ -83,7 +83,7 @@ pub struct Exceeded {
 
 /// In whole seconds, at least one.
 fn seconds(wait: Duration) -> u64 {
-    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+    clock::whole_seconds(wait).max(1)
 }
 
 impl Exceeded {
