@@ -127,9 +127,7 @@ impl Channels {
             }
             inner.live.remove(key);
         }
-        if let Err(error) = self.store.delete(key) {
-            tracing::warn!(channel = %key.id, %error, "the store did not forget a channel");
-        }
+        self.forget(key);
         Ok(())
     }
 
@@ -148,16 +146,19 @@ impl Channels {
             expired.iter().for_each(|key| inner.tombstones.bury(key.clone(), now));
             expired
         };
-        for key in expired {
-            if let Err(error) = self.store.delete(&key) {
-                tracing::warn!(channel = %key.id, %error, "the store did not forget a channel");
-            }
-        }
+        expired.iter().for_each(|key| self.forget(key));
     }
 
     /// All that live now.
     pub fn all(&self) -> Vec<Arc<Channel>> {
         self.inner.lock().live.values().cloned().collect()
+    }
+
+    /// Tells the store that the channel is gone.
+    fn forget(&self, key: &ChannelKey) {
+        if let Err(error) = self.store.delete(key) {
+            tracing::warn!(channel = %key.id, %error, "the store did not forget a channel");
+        }
     }
 
     fn make(&self, key: ChannelKey, named: bool) -> Result<Arc<Channel>, StoreError> {

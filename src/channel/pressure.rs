@@ -1,14 +1,18 @@
 //! What happens when all logs together take more memory than they may: what has ended goes before its time, that which ended
 //! first before all others; if that is not enough, nothing new begins.
 
-use std::sync::atomic::Ordering;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
-use super::{Channels, Ended};
+use super::{Channel, Channels, Ended};
+use crate::ident::ChannelKey;
 
-/// A channel that has just been spoken on is not taken away under its reader's eyes, unless nothing else helps.
-const RECENT: std::time::Duration = std::time::Duration::from_secs(1);
+/// A channel that has just been spoken on is not taken away under its reader's eyes.
+const RECENT: Duration = Duration::from_secs(1);
 
 impl Channels {
     /// How much memory all logs take, in bytes.
@@ -22,28 +26,24 @@ impl Channels {
         let mut total = self.bytes();
         let mut gone = 0;
         if total > max {
-            let mut ended: Vec<_> = self
-                .all()
-                .into_iter()
-                .filter_map(|channel| {
-                    let since = channel.quiet_since()?;
-                    (now.saturating_duration_since(since) >= RECENT).then_some((since, channel))
-                })
-                .collect();
-            ended.sort_by_key(|(since, _)| *since);
-            for (_, channel) in ended {
+            let all = self.all();
+            let mut ended: Vec<_> = all.iter().filter_map(|one| ended(one, now)).collect();
+            ended.sort_by_key(|(since, ..)| *since);
+            for (_, key, bytes) in ended {
                 if total <= max {
                     break;
                 }
-                let bytes = channel.bytes();
-                if self.evict(channel.key(), now) {
-                    total -= bytes.min(total);
+                if self.evict(&key, now) {
+                    total = total.saturating_sub(bytes);
                     gone += 1;
                 }
             }
+        }
+        let was_full = self.full.swap(total > max, Ordering::Relaxed);
+        // Once when it begins, and whenever something goes: not each time that it is looked at.
+        if gone > 0 || (total > max && !was_full) {
             tracing::warn!(gone, bytes = total, max, "the logs took more memory than they may");
         }
-        self.full.store(total > max, Ordering::Relaxed);
         gone
     }
 
@@ -53,7 +53,7 @@ impl Channels {
     }
 
     /// Lets go of a channel before its time, unless something runs on it again.
-    fn evict(&self, key: &crate::ident::ChannelKey, now: Instant) -> bool {
+    fn evict(&self, key: &ChannelKey, now: Instant) -> bool {
         {
             let mut inner = self.inner.lock();
             let Ok(channel) = inner.find(key) else { return false };
@@ -63,22 +63,25 @@ impl Channels {
             inner.live.remove(key);
             inner.tombstones.bury(key.clone(), now);
         }
-        if let Err(error) = self.store.delete(key) {
-            tracing::warn!(channel = %key.id, %error, "the store did not forget a channel");
-        }
+        self.forget(key);
         true
     }
 }
 
+/// Since when a channel could be let go of, which it is, and how much memory that gives.
+fn ended(channel: &Arc<Channel>, now: Instant) -> Option<(Instant, ChannelKey, usize)> {
+    let since = channel.quiet_since()?;
+    let rests = now.saturating_duration_since(since) >= RECENT;
+    rests.then(|| (since, channel.key().clone(), channel.bytes()))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
-
     use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::{
-        channel::{Channel, NoChannel, Retention},
+        channel::{NoChannel, Retention},
         event::{Event, FinishReason, Finished, Kind, Started},
         ident::Owner,
         store::Memory,
