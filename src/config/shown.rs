@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Config, Endpoint, Http, OnBreak, OnDisconnect, Price, Rate, units};
+use super::{Config, Endpoint, Http, KeyLimits, Limits, OnBreak, OnDisconnect, Price, Rate, units};
 
 impl Config {
     /// In JSON, for people.
@@ -43,12 +43,16 @@ impl Config {
                     "name": key.name,
                     "models": key.models,
                     "name_channels": key.names_channels,
+                    "on_disconnect": key.on_disconnect.map(on_disconnect),
+                    "limits": key_limits(&key.limits),
                     "token_keys": key.token_keys.len(),
                 })).collect::<Vec<_>>(),
                 "token_secret": self.access.token_secret.is_some(),
                 "admin_key": self.access.admin_key.is_some(),
                 "allowed_origins": self.access.allowed_origins,
+                "trusted_proxies": self.access.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
             },
+            "limits": limits(&self.limits),
             "telemetry": {
                 "otlp": self.telemetry.otlp.as_ref().map(|it| json!({
                     "endpoint": it.endpoint,
@@ -85,6 +89,7 @@ fn provider(endpoint: &Endpoint) -> Value {
         "dialect": dialect.as_str(),
         "base_url": format!("{base_url}{}", if queried { "?…" } else { "" }),
         "api_keys": api_keys.len(),
+        "forward_caller_key": http.forward_caller_key,
         "access_key": access_key.as_ref().map(|key| json!({ "region": key.region })),
         "headers": headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
         "proxy": proxy.is_some(),
@@ -136,6 +141,34 @@ fn price(price: &Price) -> Value {
         "cache_write": money(price.cache_write),
         "output": money(price.output),
         "reasoning": money(price.reasoning),
+    })
+}
+
+/// `null`: there is none.
+fn limits(limits: &Limits) -> Value {
+    json!({
+        "generations": limits.generations,
+        "connections": limits.connections,
+        "connections_per_address": limits.connections_per_address,
+        "sessions": limits.sessions,
+        "sessions_per_address": limits.sessions_per_address,
+        "sessions_per_client": limits.sessions_per_client,
+        "subscriptions": limits.subscriptions,
+        "publishes_per_minute": limits.publishes_per_minute,
+        "body": limits.body,
+        "headers": limits.headers,
+        "header_timeout": units::shown(limits.header_timeout),
+        "body_timeout": units::shown(limits.body_timeout),
+        "logs": limits.logs,
+    })
+}
+
+fn key_limits(limits: &KeyLimits) -> Value {
+    json!({
+        "requests_per_minute": limits.requests_per_minute,
+        "tokens_per_minute": limits.tokens_per_minute,
+        "concurrent": limits.concurrent,
+        "budget": { "day": limits.budget.day, "month": limits.budget.month },
     })
 }
 

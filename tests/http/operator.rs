@@ -1,5 +1,7 @@
 //! What operators are shown, and to whom it is shown.
 
+use std::num::NonZeroU32;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -65,6 +67,28 @@ async fn what_runs_is_shown_with_its_providers_and_event_by_event() {
     for (search, count) in [("chat", 1), ("up", 1), ("nothing", 0)] {
         let state = shown(&gateway, &format!("/console/ops/state?search={search}")).await;
         assert_eq!(state["channels"]["shown"].as_array().map(Vec::len), Some(count), "{search}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_config_in_force_is_shown_with_its_limits() {
+    let (gateway, _) = keyed_with(|config| {
+        config.limits.generations = NonZeroU32::new(7);
+        config.access.keys[0].limits.concurrent = NonZeroU32::new(3);
+        config.access.trusted_proxies = vec!["10.0.0.0/8".parse().expect("a network")];
+    })
+    .await;
+    let response = send(gateway.get("/console/ops/config").bearer_auth(ADMIN)).await;
+    let config = body(response).await;
+    for (place, expected) in [
+        ("/limits/generations", json!(7)),
+        ("/limits/connections_per_address", Value::Null),
+        ("/limits/body_timeout", json!("30s")),
+        ("/access/keys/0/limits/concurrent", json!(3)),
+        ("/access/trusted_proxies", json!(["10.0.0.0/8"])),
+    ] {
+        assert_eq!(config.pointer(place), Some(&expected), "{place}: {config}");
     }
     gateway.stop().await;
 }
