@@ -98,7 +98,9 @@ access: { allowed_origins: ["${site.origin}"] }
         `empty: ${told(windows.map(({ empty }) => empty))}; main thread ${percent(idleShare)} of a core`,
         `${GENERATIONS} generations: ${told(windows.map(({ full }) => full))}; main thread ${percent(share)} of a core`,
         `cores free: ${windows.map(({ free }) => percent(free)).join(", ")}`,
-        `in the ${quiet.length} windows with at least ${percent(FREE_MIN)} free: ${percent(lost)} fewer frames, ${more} more long tasks (medians)`,
+        quiet.length > 0
+          ? `in the ${quiet.length} windows with at least ${percent(FREE_MIN)} free: ${percent(lost)} fewer frames, ${more} more long tasks (medians)`
+          : `!! no window had ${percent(FREE_MIN)} free: frames and long tasks are not held to anything here`,
       ].join("\n"),
     );
     const rates = windows.map(({ full }) => (1_000 * full.tokens) / WINDOW_MS);

@@ -18,8 +18,6 @@ export interface Page {
 /** CPU time of a page's main thread, in milliseconds: it does not grow while other programs run. */
 export interface Work {
   readonly taskMs: number;
-  readonly scriptMs: number;
-  readonly layoutMs: number;
 }
 
 /** One browser. */

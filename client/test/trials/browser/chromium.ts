@@ -209,8 +209,6 @@ class ChromiumPage implements Page {
       1_000 * (metrics.find((metric) => metric.name === name)?.value ?? Number.NaN);
     return {
       taskMs: of("TaskDuration"),
-      scriptMs: of("ScriptDuration"),
-      layoutMs: of("LayoutDuration") + of("RecalcStyleDuration"),
     };
   }
 
