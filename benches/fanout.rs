@@ -5,6 +5,7 @@
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::FutureExt;
 use tokenway::{
     channel::{Channels, Producer, Retention},
     event::{Event, FinishReason, Finished, Kind, Started},
@@ -35,10 +36,11 @@ impl Outbox for Nowhere {
 
 fn scene(sessions: usize) -> (Producer, Vec<Session>) {
     let retention = Retention { after_end: Duration::from_secs(60), max_bytes: 1 << 20 };
-    let channels = Arc::new(Channels::new(Arc::new(Memory), retention));
+    let channels = Arc::new(Channels::new(Arc::new(Memory::default()), retention));
     let id = ChannelId::parse("chat").expect("a channel id");
     let key = ChannelKey { owner: Owner::default(), id };
-    let channel = channels.open(key).expect("memory opens");
+    let channel =
+        channels.open(key).now_or_never().expect("memory does not wait").expect("memory opens");
     let producer = begin(&channel);
     let session = || {
         let settings = Settings::default();

@@ -18,7 +18,7 @@ fn slice(events: u64) -> Slice {
     for at in 0..events {
         log.append(&Event::text("token "), at).expect("small");
     }
-    match log.after(0) {
+    match log.after(0, u64::MAX) {
         Found::Slice(slice) => slice,
         other => panic!("events were appended: {other:?}"),
     }

@@ -5,6 +5,7 @@
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::FutureExt;
 use tokenway::{
     channel::{Channels, Log, Retention, Signal},
     event::{Event, Started},
@@ -36,8 +37,10 @@ fn log_append(c: &mut Criterion) {
                 || {
                     let after_end = Duration::from_secs(60);
                     let retention = Retention { after_end, max_bytes: 8 << 20 };
-                    let channels = Channels::new(Arc::new(Memory), retention);
-                    let channel = channels.create(Owner::default()).expect("memory opens");
+                    let channels = Channels::new(Arc::new(Memory::default()), retention);
+                    let channel = channels.create(Owner::default());
+                    let channel = channel.now_or_never().expect("memory does not wait");
+                    let channel = channel.expect("memory opens");
                     let producer = channel.begin(Started::default(), CancellationToken::new());
                     let watches: Vec<_> =
                         (0..viewers).map(|_| channel.watch(&Signal::default())).collect();

@@ -102,6 +102,15 @@ pub struct Cursor {
     pub seq: u64,
 }
 
+/// An earlier writer's tenure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The last of its seqs that its successor kept.
+    pub valid_through: u64,
+}
+
 /// A cursor's text is not `EPOCH.SEQ`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(

@@ -99,6 +99,13 @@ impl State {
         }
     }
 
+    /// The same state, which came from elsewhere, with its bytes counted.
+    pub fn counted(self) -> Self {
+        let generations: usize = self.generations.iter().map(Generation::bytes).sum();
+        let customs: usize = self.customs.iter().map(|(_, custom)| custom_bytes(custom)).sum();
+        Self { bytes: generations + customs, ..self }
+    }
+
     /// About how much memory its content takes, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes

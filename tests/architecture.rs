@@ -36,7 +36,11 @@ const RULES: &[Rule] = &[
         &["WORDS", "wire", "provider", "dialect", "route", "channel", "store"],
         "ends at the log: who reads it is not its business",
     ),
-    Rule("store", &["WORDS", "wire"], "keeps bytes for the channel, never calls back"),
+    Rule(
+        "store",
+        &["WORDS", "wire"],
+        "keeps bytes for the channel; tells it only how far it has got",
+    ),
     Rule("channel", &["WORDS", "wire", "store"], "the waist: knows neither side"),
     Rule("frame", &["WORDS", "wire", "channel"], "slices of the log; nobody's socket"),
     Rule(

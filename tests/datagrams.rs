@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::{Buf, Bytes};
 use prost::Message;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use support::{begin, channels, finished, request};
+use support::{begin, channels, finished, request, unnamed};
 use tokenway::{
     channel::Channel,
     event::Event,
@@ -164,7 +164,7 @@ async fn speak(channel: Arc<Channel>, count: usize, random: &mut StdRng) -> Vec<
 /// How long each token took from being said to being there, the shortest first.
 async fn delays(delivery: Delivery, conditions: Conditions, tokens: usize) -> Vec<Duration> {
     let channels = channels(8 << 20);
-    let channel = channels.create(Owner::default()).expect("memory opens");
+    let channel = unnamed(&channels);
     let id = channel.key().id.to_string();
     let (gateway, client) = memory::connect(conditions);
     let session =

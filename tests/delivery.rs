@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use prost::Message;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use support::{Checked, Told, Viewer, begin, channels, named, request};
+use support::{Checked, Told, Viewer, begin, channels, named, request, unnamed};
 use tokenway::{
     channel::Channels,
     event::{Custom, Event},
@@ -114,7 +114,7 @@ async fn simulate(seed: u64) -> Tally {
     let mut told: Vec<Told> =
         (0..4).map(|n| Told::new(named(&channels, &format!("chat-{n}")))).collect();
     // One that closes with its generation.
-    told.push(Told::new(channels.create(Owner::default()).expect("memory opens")));
+    told.push(Told::new(unnamed(&channels)));
     told[4].begin();
     let mut viewer = Viewer::default();
     let max_streams = random.random_range(1..5);

@@ -14,6 +14,7 @@ use support::{anything, assert_same_state, begin, channels, finished, named};
 use tokenway::{
     channel::{AppendError, Found, GENERATIONS_MAX, Log, Slice},
     event::{Custom, Event, Kind, Started},
+    ident::{ChannelId, ChannelKey, Owner},
     snapshot::State,
     wire::{self, proto::snapshot::Cause},
 };
@@ -60,7 +61,7 @@ fn build(script: Vec<Event>, gaps: &[u64], bytes_max: usize) -> (Log, Model) {
     for (event, gap) in script.into_iter().zip(gaps.iter().cycle()) {
         now_ms += gap;
         let seq = log.append(&event, now_ms).expect("small").seq;
-        log.trim(bytes_max);
+        log.trim(bytes_max, seq);
         model.events.push(event);
         model.times.push(now_ms);
         assert_eq!(seq, model.events.len() as u64, "seqs have no gap");
@@ -107,7 +108,7 @@ proptest! {
         let (mut log, model) = build(script(seed, count), &gaps, kib * 1024);
         prop_assert_eq!(log.last_seq(), count as u64);
         for seq in 0..=count as u64 + 2 {
-            match log.after(seq) {
+            match log.after(seq, u64::MAX) {
                 Found::Slice(slice) => {
                     prop_assert_eq!(slice.first_seq, seq + 1);
                     prop_assert!(slice.first_seq >= log.first_seq());
@@ -119,7 +120,7 @@ proptest! {
         }
         // One slice after another, from the first that is held, gives all of it.
         let mut seq = log.first_seq() - 1;
-        while let Found::Slice(slice) = log.after(seq) {
+        while let Found::Slice(slice) = log.after(seq, u64::MAX) {
             seq = slice.last_seq;
         }
         prop_assert_eq!(seq, count as u64);
@@ -130,7 +131,7 @@ proptest! {
         seed: u64, count in 1usize..600, kib in 1usize..200,
     ) {
         let (log, model) = build(script(seed, count), &[1], kib * 1024);
-        assert_same_state(&fold(&model.events), &log.view().fold());
+        assert_same_state(&fold(&model.events), &log.view().fold(u64::MAX));
     }
 
     #[test]
@@ -175,7 +176,8 @@ proptest! {
 fn a_reader_at_the_head_shares_the_copy_of_the_tail() {
     let mut log = Log::new(0);
     log.append(&Event::text("a"), 0).expect("small");
-    let (Found::Slice(one), Found::Slice(two)) = (log.after(0), log.after(0)) else {
+    let (Found::Slice(one), Found::Slice(two)) = (log.after(0, u64::MAX), log.after(0, u64::MAX))
+    else {
         panic!("there is something");
     };
     assert_eq!(one.events.as_ptr(), two.events.as_ptr());
@@ -187,7 +189,7 @@ fn an_event_that_is_too_large_leaves_the_log_as_it_was() {
     log.append(&Event::text("a"), 0).expect("small");
     assert!(log.append(&Event::text("x".repeat(300_000)), 1).is_err());
     assert_eq!(log.append(&Event::text("b"), 2).expect("small").seq, 2);
-    let Found::Slice(slice) = log.after(0) else { panic!("there is something") };
+    let Found::Slice(slice) = log.after(0, u64::MAX) else { panic!("there is something") };
     assert_eq!(wire::decode_elements(&slice.events).count(), 2);
 }
 
@@ -249,6 +251,14 @@ async fn a_channel_takes_so_many_generations_and_no_more() {
     assert_eq!(refused.err(), Some(AppendError::TooManyGenerations));
 }
 
+fn key() -> ChannelKey {
+    ChannelKey { owner: Owner::default(), id: ChannelId::parse("chat").expect("an id") }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+}
+
 #[test]
 fn a_channel_on_which_a_generation_runs_is_not_deleted_by_who_meant_the_one_before() {
     let channels = channels(1 << 20);
@@ -256,20 +266,23 @@ fn a_channel_on_which_a_generation_runs_is_not_deleted_by_who_meant_the_one_befo
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                let key = named(&channels, "chat").key().clone();
+                let runtime = runtime();
+                let key =
+                    runtime.block_on(channels.open(key())).expect("memory opens").key().clone();
                 while !done.load(Ordering::Relaxed) {
-                    let _ = channels.delete(&key);
+                    let _ = runtime.block_on(channels.delete(&key));
                 }
             });
         }
         let mut lost = 0;
+        let runtime = runtime();
         for round in 0..20_000 {
-            let channel = named(&channels, "chat");
+            let channel = runtime.block_on(channels.open(key())).expect("memory opens");
             let started = Started { id: format!("gen_{round}"), ..Started::default() };
             // Deleted before it began: the next round makes another.
             let Ok(mut producer) = channel.begin(started, Default::default()) else { continue };
             thread::yield_now();
-            lost += u32::from(channels.find(channel.key()).is_err());
+            lost += u32::from(channels.live(channel.key()).is_none());
             producer.append(&mut [finished()]).expect("the end always fits");
         }
         done.store(true, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use prost::Message;
-use support::{begin, channels, finished, named};
+use support::{begin, channels, finished, named, ready, unnamed};
 use tokenway::{
     channel::{Channels, GENERATIONS_MAX},
     event::Event,
@@ -255,7 +255,7 @@ async fn one_long_answer_is_no_flood() {
 async fn an_expired_channel_is_not_an_unknown_one() {
     let mut scene = Scene::greeted();
     named(&scene.channels, "old");
-    scene.channels.sweep(Instant::now() + Duration::from_secs(601));
+    ready(scene.channels.sweep(Instant::now() + Duration::from_secs(601)));
     scene.subscribe(1, "old", beginning());
     assert_eq!(scene.refusal().code, "channel_evicted");
 }
@@ -435,7 +435,7 @@ async fn the_first_event_is_due_at_once_and_what_follows_at_the_next_tick() {
 #[tokio::test]
 async fn a_closed_channel_ends_its_subscription_after_everything() {
     let mut scene = Scene::greeted();
-    let channel = scene.channels.create(Owner::default()).expect("memory opens");
+    let channel = unnamed(&scene.channels);
     begin(&channel, "gen_1").append(&mut [Event::text("hi"), finished()]).expect("open");
     scene.subscribe(1, channel.key().id.as_str(), None);
     scene.tick();
@@ -453,7 +453,7 @@ async fn a_deleted_channel_ends_its_subscriptions() {
     let channel = named(&scene.channels, "chat");
     scene.subscribe(1, "chat", beginning());
     scene.tick();
-    scene.channels.delete(channel.key()).expect("nothing runs");
+    ready(scene.channels.delete(channel.key())).expect("nothing runs");
     scene.tick();
     let deleted = proto::end::Reason::Deleted as i32;
     let frames = scene.out.frames(Lane::Own(0));

@@ -18,7 +18,7 @@ use std::{
 use parking_lot::Mutex;
 use prost::Message as _;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use support::{Checked, Told, begin, channels, finished, named};
+use support::{Checked, Told, begin, channels, finished, named, unnamed};
 use tokenway::{
     channel::Channels,
     clock,
@@ -228,9 +228,7 @@ async fn two_hundred_channels_share_one_session() {
     let channels = channels(1 << 20);
     let state = State::new();
     let gateway = Gateway::start(&channels, &state).await;
-    let mut told: Vec<Told> = (0..200)
-        .map(|_| Told::new(channels.create(Owner::default()).expect("memory opens")))
-        .collect();
+    let mut told: Vec<Told> = (0..200).map(|_| Told::new(unnamed(&channels))).collect();
     told.iter_mut().for_each(Told::begin);
     let mut client = gateway.client().await;
     let mut checked = std::collections::HashMap::new();
@@ -263,7 +261,7 @@ async fn streams_of_ended_subscriptions_are_used_again() {
     let mut client = gateway.client().await;
     for _ in 0..6 {
         for _ in 0..50 {
-            let channel = channels.create(Owner::default()).expect("memory opens");
+            let channel = unnamed(&channels);
             let mut producer = begin(&channel, "gen");
             producer.append(&mut [Event::text("hi"), finished()]).expect("open");
             client.subscribe(channel.key().id.as_str(), From::Beginning, false);

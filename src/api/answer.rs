@@ -57,6 +57,8 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
     };
     let waits = call.turn.as_ref().is_none_or(|turn| !turn.background);
     let Answer { mut response, from } = if call.accepted {
+        // Whoever is told that it was accepted may rely on it.
+        running.channel.shown(running.launched.first_seq).await;
         let token = tokens::of_generation(app, call, &running);
         Answer { response: accepted(&running, token.as_deref()), from: None }
     } else if call.request.streams() {
@@ -64,6 +66,7 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
     } else if waits {
         whole(app, call, running).await
     } else {
+        running.channel.shown(running.launched.first_seq).await;
         Answer {
             response: responses::so_far(&channel, Place::of(&running.launched), &call.asked),
             from: None,

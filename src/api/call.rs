@@ -85,7 +85,7 @@ pub(super) async fn take(
         Ok(call) => call,
         Err(problem) => return llm::refuse(dialect, problem),
     };
-    match launch(app, caller, &call) {
+    match launch(app, caller, &call).await {
         Ok(running) => answer::answer(app, &call, running).await,
         Err(problem) => llm::refuse(dialect, problem),
     }
@@ -204,27 +204,27 @@ pub(super) fn misunderstood(error: &BadRequest) -> Problem {
 }
 
 /// Begins the generation.
-pub(super) fn launch(app: &App, caller: &Caller, call: &Call) -> Result<Running, Problem> {
+pub(super) async fn launch(app: &App, caller: &Caller, call: &Call) -> Result<Running, Problem> {
     let account = limits::open(app, caller, call)?;
     // One that is named may be deleted or expire between finding it and beginning on it: then it is made anew.
-    match launch_once(app, caller, call, account) {
+    match launch_once(app, caller, call, account).await {
         Err(AppendError::Closed) if call.named.is_some() => {
-            launch_once(app, caller, call, limits::open(app, caller, call)?)
+            launch_once(app, caller, call, limits::open(app, caller, call)?).await
         }
         other => other,
     }
     .map_err(Problem::from)
 }
 
-fn launch_once(
+async fn launch_once(
     app: &App,
     caller: &Caller,
     call: &Call,
     account: Box<dyn Account>,
 ) -> Result<Running, AppendError> {
     let channel = match &call.named {
-        Some(id) => app.channels.open(caller.key(id.clone()))?,
-        None => app.channels.create(caller.owner.clone())?,
+        Some(id) => app.channels.open(caller.key(id.clone())).await?,
+        None => app.channels.create(caller.owner.clone()).await?,
     };
     let plan = &call.plan;
     let on_disconnect = match call.detached {

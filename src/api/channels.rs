@@ -52,7 +52,7 @@ pub(super) async fn state(
     ChannelPath(id): ChannelPath,
 ) -> Result<Response, Problem> {
     let permitted = caller.may(Action::Read, id)?;
-    Ok(state_of(&*app.channels.find(&permitted.key)?))
+    Ok(state_of(&*app.channels.find(&permitted.key).await?))
 }
 
 fn state_of(channel: &Channel) -> Response {
@@ -88,8 +88,10 @@ pub(super) async fn publish(
     }
     let data = publication.data.map_or("null", RawValue::get);
     let data = Bytes::copy_from_slice(data.as_bytes());
-    let channel = app.channels.find(&permitted.key)?;
+    let channel = app.channels.find(&permitted.key).await?;
     let cursor = channel.publish(Custom { kind: publication.r#type, data })?;
+    // Whoever is told of it may rely on it.
+    let cursor = channel.shown(cursor.seq).await;
     Ok(Json(json!({ "epoch": cursor.epoch.to_string(), "seq": cursor.seq })).into_response())
 }
 
@@ -111,7 +113,7 @@ pub(super) async fn cancel(
         if body.is_empty() { Cancellation::default() } else { from_json(&body)? };
     let generation = generation.as_deref().map(GenerationId::claimed);
     let generation = caller.who.narrowed(generation)?;
-    let channel = app.channels.find(&permitted.key)?;
+    let channel = app.channels.find(&permitted.key).await?;
     channel.cancel(generation.as_ref())?;
     match &generation {
         None => until_quiet(&channel).await,
@@ -139,11 +141,11 @@ pub(super) async fn delete(
     caller.who.may_as_owner()?;
     let key = caller.key(id);
     if cancel {
-        let channel = app.channels.find(&key)?;
+        let channel = app.channels.find(&key).await?;
         channel.cancel(None)?;
         until_quiet(&channel).await;
     }
-    app.channels.delete(&key)?;
+    app.channels.delete(&key).await?;
     app.responses().forget_channel(&key);
     Ok(StatusCode::NO_CONTENT)
 }

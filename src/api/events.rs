@@ -92,7 +92,7 @@ pub(super) async fn events(
 ) -> Result<Response, Problem> {
     let wait = wait.as_deref().map(poll::wait).transpose()?;
     let permitted = caller.may(Action::Read, id)?;
-    let channel = app.channels.find(&permitted.key)?;
+    let channel = app.channels.find(&permitted.key).await?;
     let start = place(&headers, after.as_deref())?.unwrap_or(from.into());
     let delivery = Delivery::over(&app.telemetry.metrics, "sse");
     // Only whoever has seen something comes back, and can be told that there is no more.
@@ -243,7 +243,7 @@ impl View {
 
     /// The channel's epoch now.
     pub(super) fn epoch(&self) -> Epoch {
-        self.reader.channel().epoch()
+        self.reader.epoch()
     }
 
     /// The seq up to which everything was told.
@@ -292,7 +292,7 @@ impl View {
     }
 
     fn say_slice(&mut self, said: &mut Vec<Said>, slice: &Slice) {
-        let epoch = self.reader.channel().epoch();
+        let epoch = self.reader.epoch();
         for (seq, event) in (slice.first_seq..).zip(wire::decode_elements(&slice.events)) {
             let (name, data) = json::event_json(seq, self.generation(event.generation), &event);
             said.push(Said { cursor: Some(Cursor { epoch, seq }), name, data });

@@ -4,15 +4,15 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Weak},
+    sync::Arc,
 };
 
 use parking_lot::Mutex;
 
 use super::relay::Place;
 use crate::{
-    channel::Channel,
-    ident::{GenerationId, Owner},
+    channel::{Channel, Channels},
+    ident::{ChannelKey, GenerationId, Owner},
 };
 
 /// How many generations are known at most: some hours of a busy gateway, in about 5 MB.
@@ -48,8 +48,8 @@ struct Known {
 
 #[derive(Debug)]
 struct Entry {
-    owner: Owner,
-    channel: Weak<Channel>,
+    /// Its owner is the generation's.
+    channel: ChannelKey,
     place: Place,
     asks_usage: bool,
     alias: Option<String>,
@@ -66,8 +66,7 @@ impl Index {
     pub(super) fn note(&self, found: &Found) {
         let Found { id, channel, place, asks_usage } = found;
         let entry = Entry {
-            owner: channel.key().owner.clone(),
-            channel: Arc::downgrade(channel),
+            channel: channel.key().clone(),
             place: *place,
             asks_usage: *asks_usage,
             alias: None,
@@ -93,14 +92,23 @@ impl Index {
     }
 
     /// The owner's generation of this id.
-    pub(super) fn find(&self, owner: &Owner, id: &str) -> Option<Found> {
-        self.known.lock().find(owner, id)
+    pub(super) async fn find(&self, channels: &Channels, owner: &Owner, id: &str) -> Option<Found> {
+        let known = self.known.lock().find(owner, id)?;
+        known.on_its_channel(channels).await
     }
 
     /// The owner's generation of this id or of its provider's.
-    pub(super) fn find_by_any(&self, owner: &Owner, id: &str) -> Option<Found> {
-        let known = self.known.lock();
-        known.find(owner, id).or_else(|| known.find(owner, known.aliases.get(id)?))
+    pub(super) async fn find_by_any(
+        &self,
+        channels: &Channels,
+        owner: &Owner,
+        id: &str,
+    ) -> Option<Found> {
+        let known = {
+            let known = self.known.lock();
+            known.find(owner, id).or_else(|| known.find(owner, known.aliases.get(id)?))?
+        };
+        known.on_its_channel(channels).await
     }
 
     /// Whether this is another owner's generation, by its id or by its provider's: none that may be asked for elsewhere.
@@ -108,17 +116,35 @@ impl Index {
         let known = self.known.lock();
         let entry = known.aliases.get(id).and_then(|id| known.entries.get(id));
         let entry = entry.or_else(|| known.entries.get(id));
-        entry.is_some_and(|entry| entry.owner != *owner)
+        entry.is_some_and(|entry| entry.channel.owner != *owner)
+    }
+}
+
+/// Where a generation was begun.
+struct Begun {
+    id: GenerationId,
+    channel: ChannelKey,
+    place: Place,
+    asks_usage: bool,
+}
+
+impl Begun {
+    /// Its channel may be gone, and another made under its id.
+    async fn on_its_channel(self, channels: &Channels) -> Option<Found> {
+        let Self { id, channel, place, asks_usage } = self;
+        let channel = channels.find(&channel).await.ok()?;
+        let generations = channel.status().generations;
+        let same = generations.get(place.index as usize).is_some_and(|it| it.id == id.as_str());
+        same.then_some(Found { id, channel, place, asks_usage })
     }
 }
 
 impl Known {
-    fn find(&self, owner: &Owner, id: &str) -> Option<Found> {
-        let Entry { channel, place, asks_usage, .. } =
-            self.entries.get(id).filter(|entry| entry.owner == *owner)?;
-        let channel = channel.upgrade()?;
-        let id = GenerationId::claimed(id);
-        Some(Found { id, channel, place: *place, asks_usage: *asks_usage })
+    fn find(&self, owner: &Owner, id: &str) -> Option<Begun> {
+        let entry = self.entries.get(id).filter(|entry| entry.channel.owner == *owner)?;
+        let Entry { channel, place, asks_usage, .. } = entry;
+        let (id, channel) = (GenerationId::claimed(id), channel.clone());
+        Some(Begun { id, channel, place: *place, asks_usage: *asks_usage })
     }
 
     fn forget_oldest(&mut self) {
@@ -135,39 +161,41 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        channel::{Channels, Retention},
-        store::Memory,
-    };
+    use crate::{channel::Retention, event::Started, store::Memory};
 
-    fn found(channels: &Channels, owner: &Owner, id: &str) -> Found {
-        let channel = channels.create(owner.clone()).expect("memory opens");
+    async fn found(channels: &Channels, owner: &Owner, id: &str) -> Found {
+        let channel = channels.create(owner.clone()).await.expect("memory opens");
+        let started = Started { id: id.to_owned(), ..Started::default() };
+        drop(channel.begin(started, Default::default()).expect("open"));
         let place = Place { index: 0, first_seq: 1 };
         Found { id: GenerationId::claimed(id), channel, place, asks_usage: false }
     }
 
-    #[test]
-    fn a_generation_is_found_by_its_owner_until_newer_ones_take_its_place() {
+    #[tokio::test]
+    async fn a_generation_is_found_by_its_owner_until_newer_ones_take_its_place() {
         let retention = Retention { after_end: std::time::Duration::ZERO, max_bytes: 1 << 20 };
-        let channels = Channels::new(Arc::new(Memory), retention);
+        let channels = Channels::new(Arc::new(Memory::default()), retention);
         let (me, other) = (Owner::new("me"), Owner::new("other"));
         let index = Index { max: 2, ..Index::default() };
-        let all = ["a", "b", "c"].map(|id| found(&channels, &me, id));
-        for one in &all {
-            index.note(one);
+        let mut all = Vec::new();
+        for id in ["a", "b", "c"] {
+            let one = found(&channels, &me, id).await;
+            index.note(&one);
             index.alias(&one.id, &format!("theirs-{}", one.id));
+            all.push(one);
         }
-        assert!(index.find(&me, "a").is_none() && index.find_by_any(&me, "theirs-a").is_none());
-        assert!(index.find(&me, "b").is_some() && index.find_by_any(&me, "theirs-b").is_some());
-        assert!(index.find(&other, "b").is_none() && index.find(&me, "theirs-b").is_none());
+        let (channels, index) = (&channels, &index);
+        let is_found = async |owner, id| index.find(channels, owner, id).await.is_some();
+        let by_any = async |owner, id| index.find_by_any(channels, owner, id).await.is_some();
+        assert!(!is_found(&me, "a").await && !by_any(&me, "theirs-a").await);
+        assert!(is_found(&me, "b").await && by_any(&me, "theirs-b").await);
+        assert!(!is_found(&other, "b").await && !is_found(&me, "theirs-b").await);
         assert!(index.is_anothers(&other, "b") && index.is_anothers(&other, "theirs-b"));
         assert!(!index.is_anothers(&me, "theirs-b") && !index.is_anothers(&other, "a"));
         index.alias(&all[2].id, &"x".repeat(129));
         assert_eq!(index.known.lock().aliases.len(), 2);
-        // Once nobody holds its channel, there is nothing to come back for.
-        let [.., c] = all;
-        channels.delete(c.channel.key()).expect("nothing runs");
-        drop(c);
-        assert!(index.find(&me, "c").is_none());
+        // Once its channel is gone, there is nothing to come back for.
+        channels.delete(all[2].channel.key()).await.expect("nothing runs");
+        assert!(!is_found(&me, "c").await);
     }
 }

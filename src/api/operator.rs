@@ -158,7 +158,7 @@ pub(super) async fn timeline(
     Asked(Which { owner, channel, after }): Asked<Which>,
 ) -> Result<Json<Value>, Problem> {
     let key = ChannelKey { owner: Owner::new(&owner), id: ChannelId::parse(&channel)? };
-    let channel = app.channels.find(&key)?;
+    let channel = app.channels.find(&key).await?;
     let names: Vec<_> = channel.status().generations.into_iter().map(|it| it.id).collect();
     let mut reader = channel.read(From::Seq(after))?;
     let mut entries = Vec::new();

@@ -88,6 +88,7 @@ impl From<NoChannel> for Problem {
                 Self::new(StatusCode::NOT_FOUND, "channel_not_found", error.to_string())
             }
             NoChannel::Evicted => Self::new(StatusCode::GONE, "channel_evicted", error.to_string()),
+            NoChannel::Store(error) => error.into(),
         }
     }
 }
@@ -96,6 +97,9 @@ impl From<CannotDelete> for Problem {
     fn from(error: CannotDelete) -> Self {
         match error {
             CannotDelete::NoChannel(error) => error.into(),
+            CannotDelete::NotForGood(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", error.to_string())
+            }
             CannotDelete::Running => Self::new(
                 StatusCode::CONFLICT,
                 "generation_running",

@@ -262,7 +262,7 @@ impl<P> Relay<P> {
         replay.signal.lower();
         match replay.reader.step() {
             Step::Slice(slice) => {
-                let epoch = self.channel.epoch();
+                let epoch = replay.reader.epoch();
                 for (seq, event) in (slice.first_seq..).zip(wire::decode_elements(&slice.events)) {
                     if event.generation != self.place.index {
                         continue;

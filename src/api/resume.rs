@@ -56,9 +56,12 @@ pub(super) async fn chat(
     let ours = id.strip_prefix("chatcmpl-").unwrap_or(&id);
     let index = app.index();
     let found = match coming.stream {
-        true => index.find(&caller.owner, ours).or_else(|| index.find_by_any(&caller.owner, &id)),
+        true => match index.find(&app.channels, &caller.owner, ours).await {
+            Some(found) => Some(found),
+            None => index.find_by_any(&app.channels, &caller.owner, &id).await,
+        },
         // A provider that stores what it said is asked for it under its own id.
-        false => index.find(&caller.owner, ours),
+        false => index.find(&app.channels, &caller.owner, ours).await,
     };
     let answered = match found {
         Some(found) if coming.stream => stream(&app, &found, coming.starting_after.as_deref()),

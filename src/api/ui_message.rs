@@ -50,7 +50,7 @@ pub(super) async fn stream(
     let permitted = caller.may(Action::Read, id)?;
     // A chat that was not begun yet, or whose channel has expired, has nothing to resume either, and `useChat` takes
     // every answer but 204 for an error.
-    let Ok(channel) = app.channels.find(&permitted.key) else {
+    let Ok(channel) = app.channels.find(&permitted.key).await else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     let Some(generation) = newest_running(&channel) else {
@@ -161,7 +161,7 @@ impl View {
                     self.write(&mut out, snapshot.epoch, snapshot.through, &mut parts);
                 }
                 Step::Slice(slice) => {
-                    let epoch = self.reader.channel().epoch();
+                    let epoch = self.reader.epoch();
                     for (seq, event) in
                         (slice.first_seq..).zip(wire::decode_elements(&slice.events))
                     {
@@ -171,7 +171,9 @@ impl View {
                         }
                     }
                 }
-                Step::Rewind { .. } | Step::End(_) => {
+                // It had seen no more than what goes on to hold, or a snapshot follows.
+                Step::Rewind { .. } => {}
+                Step::End(_) => {
                     out.extend_from_slice(&self.broken("the channel does not go on from here"));
                 }
                 Step::Idle => break,

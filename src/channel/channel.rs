@@ -1,12 +1,16 @@
 //! One channel: a log that many may read and, at any time, one store tenure writes.
 //!
 //! Producers append through it, readers read through it; the lock is held for as long as a slice or an append takes and
-//! never across a wait. Knows neither what a provider nor what a client is.
+//! never across a wait. What is appended is shown once the store says so: until then nobody is given it, and a generation
+//! whose end is not shown still runs. Knows neither what a provider nor what a client is.
+
+mod keeping;
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -17,17 +21,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Ended, Reader, Signal,
-    log::{Found, Log, SEGMENT_BYTES},
+    log::{Found, Log, SEGMENT_BYTES, View},
     producer::{AppendError, Producer, Running},
-    resume::{CannotResume, Extent, Past},
+    resume::{CannotResume, Extent},
 };
 use crate::{
     clock,
     event::{Custom, Event, Kind, Started},
     ident::{ChannelKey, GenerationId},
-    sequence::{Cursor, Epoch, From},
+    sequence::{Cursor, Epoch, From, Past},
     snapshot::State,
-    store::{Batch, Tenure, Writer},
+    store::{Ack, Commit, Element, Promise, Writer},
 };
 
 /// The most generations that one channel takes: each leaves its head here for as long as the channel lives.
@@ -37,10 +41,10 @@ pub const GENERATIONS_MAX: usize = 10_000;
 pub struct Channel {
     key: ChannelKey,
     named: bool,
-    epoch: Epoch,
-    past: Vec<Past>,
+    /// Written under the lock, read without it, like all that is atomic here.
+    epoch: AtomicU32,
     bytes_max: usize,
-    /// The last seq that readers may see. Written under the lock, read without it.
+    /// The last seq that readers may see, and in the lowest bit that nothing more will be said.
     head: AtomicU64,
     /// The seq of the last terminal event; 0 while there is none.
     last_end: AtomicU64,
@@ -50,7 +54,13 @@ pub struct Channel {
 
 struct Inner {
     log: Log,
+    /// The tenures before this one, the oldest first.
+    past: Vec<Past>,
     writer: Box<dyn Writer>,
+    /// The last seq that is shown.
+    shown: u64,
+    /// The seqs of last events that are not shown yet, and whose they are.
+    ending: VecDeque<(u64, u32)>,
     signals: Vec<Signal>,
     generations: Vec<Started>,
     running: Vec<Running>,
@@ -58,6 +68,13 @@ struct Inner {
     last_event: Instant,
     /// Something that can be given up has come since the log was last condensed.
     spare: bool,
+}
+
+impl Inner {
+    /// How many generations run once everything is shown.
+    fn will_run(&self) -> u32 {
+        self.running.len().saturating_sub(self.ending.len()) as u32
+    }
 }
 
 /// Whether more can be said here.
@@ -78,6 +95,8 @@ pub struct Status {
     pub first_seq: u64,
     /// The last seq.
     pub last_seq: u64,
+    /// When the last event was said, in milliseconds since 1970 UTC.
+    pub last_ms: u64,
     /// The generations so far, in the order of their channel-local indices.
     pub generations: Vec<Started>,
     /// How many of them run.
@@ -111,34 +130,11 @@ pub struct Brief {
 
 impl std::fmt::Debug for Channel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Channel").field("key", &self.key).field("epoch", &self.epoch).finish()
+        f.debug_struct("Channel").field("key", &self.key).field("epoch", &self.epoch()).finish()
     }
 }
 
 impl Channel {
-    pub(super) fn new(key: ChannelKey, named: bool, tenure: Tenure, bytes_max: usize) -> Self {
-        Self {
-            key,
-            named,
-            epoch: tenure.epoch,
-            past: Vec::new(),
-            bytes_max,
-            head: AtomicU64::new(0),
-            last_end: AtomicU64::new(0),
-            inner: Mutex::new(Inner {
-                log: Log::new(clock::now_ms()),
-                writer: tenure.writer,
-                signals: Vec::new(),
-                generations: Vec::new(),
-                running: Vec::new(),
-                life: Life::Open,
-                last_event: Instant::now(),
-                spare: false,
-            }),
-            viewers: watch::Sender::new(0),
-        }
-    }
-
     /// Begins a generation here: its `started` is appended, and the producer says the rest. `stop` is what
     /// [`Channel::cancel`] pulls.
     pub fn begin(
@@ -156,14 +152,22 @@ impl Channel {
         let index = inner.generations.len() as u32;
         let kind = Kind::Started(started.clone());
         let event = Event { generation: index, choice: 0, kind };
-        let seq = self.append_locked(&mut inner, std::slice::from_ref(&event))?;
         inner.running.push(Running { id: GenerationId::claimed(&started.id), stop });
         inner.generations.push(started);
-        let cursor = Cursor { epoch: self.epoch, seq };
+        let appended = self.append_locked(&mut inner, std::slice::from_ref(&event));
+        let seq = match appended {
+            Ok(seq) => seq,
+            Err(error) => {
+                inner.running.pop();
+                inner.generations.pop();
+                return Err(error);
+            }
+        };
+        let cursor = Cursor { epoch: self.epoch(), seq };
         Ok(Producer::new(Arc::clone(self), index, cursor))
     }
 
-    /// Puts a custom event on the channel.
+    /// Puts a custom event on the channel. It is done when it is shown: see [`Channel::shown`].
     pub fn publish(&self, custom: Custom) -> Result<Cursor, AppendError> {
         let mut inner = self.inner.lock();
         if inner.life != Life::Open {
@@ -172,7 +176,22 @@ impl Channel {
         let event = Event::new(Kind::Custom(custom));
         let seq = self.append_locked(&mut inner, std::slice::from_ref(&event))?;
         inner.spare = true;
-        Ok(Cursor { epoch: self.epoch, seq })
+        Ok(Cursor { epoch: self.epoch(), seq })
+    }
+
+    /// Waits until everything up to and with `seq` is shown, and gives its cursor then.
+    pub async fn shown(self: &Arc<Self>, seq: u64) -> Cursor {
+        if self.head() < seq {
+            let signal = Signal::default();
+            let _watch = self.watch(&signal);
+            while self.head() < seq {
+                signal.lower();
+                if self.head() < seq {
+                    signal.raised().await;
+                }
+            }
+        }
+        Cursor { epoch: self.epoch(), seq }
     }
 
     /// Stops a generation, or all that run. Stopping one that has ended changes nothing.
@@ -222,7 +241,18 @@ impl Channel {
 
     /// The epoch of now.
     pub fn epoch(&self) -> Epoch {
-        self.epoch
+        Epoch::from_u32(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// The last seq, whether or not it is shown yet.
+    pub(super) fn last_seq(&self) -> u64 {
+        self.inner.lock().log.last_seq()
+    }
+
+    /// Whether nothing runs and `quiet` agrees with the time of the last event.
+    pub(super) fn is_quiet(&self, quiet: impl FnOnce(Instant) -> bool) -> bool {
+        let inner = self.inner.lock();
+        inner.running.is_empty() && quiet(inner.last_event)
     }
 
     /// The last seq that readers may see.
@@ -234,9 +264,10 @@ impl Channel {
     pub fn status(&self) -> Status {
         let inner = self.inner.lock();
         Status {
-            epoch: self.epoch,
+            epoch: self.epoch(),
             first_seq: inner.log.first_seq(),
-            last_seq: inner.log.last_seq(),
+            last_seq: inner.shown,
+            last_ms: inner.log.last_ms(),
             generations: inner.generations.clone(),
             running: inner.running.len(),
             closed: inner.life != Life::Open,
@@ -248,7 +279,7 @@ impl Channel {
         let inner = self.inner.lock();
         Brief {
             first_seq: inner.log.first_seq(),
-            last_seq: inner.log.last_seq(),
+            last_seq: inner.shown,
             bytes: inner.log.bytes(),
             generations: inner.generations.len(),
             newest: inner.generations.last().cloned(),
@@ -275,11 +306,21 @@ impl Channel {
 
     /// Everything so far, folded, with the epoch and the last seq folded in.
     pub fn fold(&self) -> (Epoch, u64, State) {
-        let (last_seq, view) = {
-            let inner = self.inner.lock();
-            (inner.log.last_seq(), inner.log.view())
-        };
-        (self.epoch, last_seq, view.fold())
+        let (epoch, shown, view) = self.view();
+        (epoch, shown, view.fold(shown))
+    }
+
+    fn view(&self) -> (Epoch, u64, View) {
+        let inner = self.inner.lock();
+        (self.epoch(), inner.shown, inner.log.view())
+    }
+
+    /// Whether nothing runs, nothing was said in the last `idle`, and nobody but so many `holders` has it: each reader
+    /// and each producer does.
+    pub(super) fn rests(self: &Arc<Self>, now: Instant, idle: Duration, holders: usize) -> bool {
+        let inner = self.inner.lock();
+        let quiet = inner.running.is_empty() && inner.shown == inner.log.last_seq();
+        quiet && Arc::strong_count(self) <= holders && now >= inner.last_event + idle
     }
 
     /// Since when nothing was said on it, if nothing runs.
@@ -297,10 +338,12 @@ impl Channel {
     /// event. In one step, so that no generation can begin in between.
     pub(super) fn retire(&self, how: Ended, quiet: impl FnOnce(Instant) -> bool) -> bool {
         let mut inner = self.inner.lock();
-        let ends = inner.running.is_empty() && quiet(inner.last_event);
+        let all_shown = inner.shown == inner.log.last_seq();
+        let ends = inner.running.is_empty() && all_shown && quiet(inner.last_event);
         if ends {
             inner.life = Life::Gone(how);
-            self.show(&inner);
+            let shown = inner.shown;
+            self.show(&mut inner, shown);
         }
         ends
     }
@@ -322,70 +365,88 @@ impl Channel {
 
     pub(super) fn is_closed_at(&self, seq: u64) -> bool {
         let inner = self.inner.lock();
-        inner.life == Life::Closed && inner.log.last_seq() == seq
+        inner.life == Life::Closed && inner.shown == seq
     }
 
     pub(super) fn with_extent<T>(&self, decide: impl FnOnce(Extent<'_>) -> T) -> T {
-        let inner = self.inner.lock();
-        decide(Extent {
-            epoch: self.epoch,
-            past: &self.past,
+        decide(self.extent(&self.inner.lock()))
+    }
+
+    fn extent<'a>(&self, inner: &'a Inner) -> Extent<'a> {
+        Extent {
+            epoch: self.epoch(),
+            past: &inner.past,
             first_seq: inner.log.first_seq(),
-            last_seq: inner.log.last_seq(),
-        })
+            last_seq: inner.shown,
+        }
     }
 
-    pub(super) fn after(&self, seq: u64) -> Found {
-        self.inner.lock().log.after(seq)
+    /// What follows `seq`, for a reader in `epoch`. Err: the epoch is another now, and this is what it kept of the
+    /// reader's.
+    pub(super) fn after(&self, epoch: Epoch, seq: u64) -> Result<Found, Past> {
+        let mut inner = self.inner.lock();
+        if epoch != self.epoch() {
+            let past = self.extent(&inner).past(epoch);
+            return Err(past.unwrap_or(Past { epoch, valid_through: 0 }));
+        }
+        let shown = inner.shown;
+        Ok(inner.log.after(seq, shown))
     }
 
-    /// Appends a producer's events and, with its last one, ends the generation here. Gives the last seq.
-    pub(super) fn append(&self, index: u32, events: &[Event]) -> Result<u64, AppendError> {
+    /// Appends a producer's events. With its last one the generation ends as soon as that is shown. Gives the last seq.
+    pub(super) fn append(&self, events: &[Event]) -> Result<u64, AppendError> {
         let mut inner = self.inner.lock();
         if let Life::Gone(_) = inner.life {
             return Err(AppendError::Closed);
         }
-        let seq = self.append_locked(&mut inner, events)?;
-        if events.last().is_some_and(Event::is_terminal) {
-            self.ended(&mut inner, index);
-        }
-        Ok(seq)
-    }
-
-    /// The generation no longer runs.
-    fn ended(&self, inner: &mut Inner, index: u32) {
-        let id = GenerationId::claimed(&inner.generations[index as usize].id);
-        inner.running.retain(|running| running.id != id);
-        inner.spare = true;
-        if !self.named && inner.running.is_empty() && inner.life == Life::Open {
-            inner.life = Life::Closed;
-            self.show(inner);
-        }
+        self.append_locked(&mut inner, events)
     }
 
     fn append_locked(&self, inner: &mut Inner, events: &[Event]) -> Result<u64, AppendError> {
         if self.is_full(inner) && !events.iter().all(ends) {
             // What has ended since can be given up, but only once it is folded.
             if std::mem::take(&mut inner.spare) {
-                inner.log.condense(self.bytes_max);
+                let shown = inner.shown;
+                inner.log.condense(self.bytes_max, shown);
             }
             if self.is_full(inner) {
                 return Err(AppendError::Full { bytes_max: self.bytes_max });
             }
         }
         let now_ms = clock::now_ms();
+        let mut promise = Promise::Written;
         for event in events {
-            let appended = inner.log.append(event, now_ms)?;
-            let (first_seq, events) = (appended.seq, appended.element);
-            inner.writer.append(&Batch { first_seq, count: 1, events })?;
+            let appended = match inner.log.append(event, now_ms) {
+                Ok(appended) => appended,
+                Err(error) => {
+                    // Those before it have their seqs.
+                    self.commit(inner, promise)?;
+                    return Err(error.into());
+                }
+            };
+            let (seq, at_ms, bytes) = (appended.seq, appended.at_ms, appended.element);
+            inner.writer.append(Element { seq, at_ms, bytes });
             if event.is_terminal() {
-                self.last_end.store(first_seq, Ordering::Release);
+                inner.ending.push_back((seq, event.generation));
             }
+            promise = promise.max(promise_of(event));
         }
-        inner.log.trim(self.bytes_max);
-        inner.last_event = Instant::now();
-        self.show(inner);
+        self.commit(inner, promise)?;
         Ok(inner.log.last_seq())
+    }
+
+    /// What was appended is to be kept, and shown when it is.
+    fn commit(&self, inner: &mut Inner, promise: Promise) -> Result<(), AppendError> {
+        let last_seq = inner.log.last_seq();
+        inner.last_event = Instant::now();
+        let generations = inner.generations.len() as u32;
+        let commit = Commit { promise, generations, running: inner.will_run() };
+        if inner.writer.commit(commit)? == Ack::Now {
+            self.show(inner, last_seq);
+        }
+        let shown = inner.shown;
+        inner.log.trim(self.bytes_max, shown);
+        Ok(())
     }
 
     /// What a running generation has said cannot be given up; beyond this it can only end.
@@ -398,10 +459,20 @@ impl Channel {
         self.last_end.load(Ordering::Acquire)
     }
 
-    /// Lets readers see what the log holds, and tells them. The lowest bit says that nothing more will be said.
-    fn show(&self, inner: &Inner) {
+    /// Lets readers see everything up to and with `seq`, and tells them. What ends with it runs no more.
+    fn show(&self, inner: &mut Inner, seq: u64) {
+        inner.shown = seq.max(inner.shown);
+        while let Some((end, index)) = inner.ending.pop_front_if(|(end, _)| *end <= inner.shown) {
+            self.last_end.store(end, Ordering::Release);
+            let id = GenerationId::claimed(&inner.generations[index as usize].id);
+            inner.running.retain(|running| running.id != id);
+            inner.spare = true;
+            if !self.named && inner.running.is_empty() && inner.life == Life::Open {
+                inner.life = Life::Closed;
+            }
+        }
         let over = u64::from(inner.life != Life::Open);
-        self.head.store(inner.log.last_seq() << 1 | over, Ordering::Release);
+        self.head.store(inner.shown << 1 | over, Ordering::Release);
         inner.signals.iter().for_each(Signal::raise);
     }
 }
@@ -409,6 +480,15 @@ impl Channel {
 /// Whether it is a word of a generation's end, for which there is always room.
 fn ends(event: &Event) -> bool {
     event.is_terminal() || matches!(event.kind, Kind::Usage(_) | Kind::ChoiceFinished(_))
+}
+
+/// How safe it must be before it is shown.
+fn promise_of(event: &Event) -> Promise {
+    match event.kind {
+        Kind::Started(_) | Kind::Custom(_) => Promise::Durable,
+        _ if event.is_terminal() => Promise::Durable,
+        _ => Promise::Written,
+    }
 }
 
 /// The generation named is not one of this channel's.

@@ -7,13 +7,15 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
+use prost::encoding::decode_varint;
 use thiserror::Error;
 
-use super::segment::{Segment, Slice};
+use super::segment::{Segment, take_element};
 use crate::{
     event::{EVENT_BYTES_MAX, Event},
     sequence::Sequencer,
     snapshot::State,
+    store::{Base, Slice},
     wire,
 };
 
@@ -40,17 +42,30 @@ pub struct Log {
 #[derive(Clone, Debug)]
 pub struct View {
     base: Arc<State>,
+    trimmed_through: u64,
     sealed: Vec<Arc<Segment<Bytes>>>,
     tail: Segment<Bytes>,
 }
 
 impl View {
-    /// All of it, folded. Takes as long as decoding all that is held: not to be done under a lock.
-    pub fn fold(&self) -> State {
+    /// Everything up to and with `through`, folded. Takes as long as decoding all that is held: not to be done under a
+    /// lock.
+    pub fn fold(&self, through: u64) -> State {
         let mut state = State::clone(&self.base);
         let sealed = self.sealed.iter().flat_map(|segment| segment.decode());
-        sealed.chain(self.tail.decode()).for_each(|(seq, event)| state.apply(seq, event));
+        let shown = sealed.chain(self.tail.decode()).take_while(|(seq, _)| *seq <= through);
+        shown.for_each(|(seq, event)| state.apply(seq, event));
         state
+    }
+
+    /// What a store keeps of it: the fold of what was trimmed, and everything after that.
+    pub fn kept(&self) -> (Option<Base>, Vec<Slice>) {
+        let sealed = self.sealed.iter().map(|it| it.slice(it.first, it.last()));
+        let tail =
+            (self.tail.count > 0).then(|| self.tail.slice(self.tail.first, self.tail.last()));
+        let base = (self.trimmed_through > 0)
+            .then(|| Base { through: self.trimmed_through, state: Arc::clone(&self.base) });
+        (base, sealed.chain(tail).collect())
     }
 }
 
@@ -59,6 +74,8 @@ impl View {
 pub struct Appended<'a> {
     /// Its seq.
     pub seq: u64,
+    /// When it was said: never before the event before it.
+    pub at_ms: u64,
     /// Its element of a frame's `events` field.
     pub element: &'a [u8],
 }
@@ -81,6 +98,11 @@ pub struct TooLarge {
     /// How long it would be, encoded.
     pub bytes: usize,
 }
+
+/// What was kept is not what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("what was kept is not a run of events")]
+pub struct NotWhole;
 
 impl Log {
     /// An empty log; its events' times count from `now_ms`.
@@ -110,13 +132,50 @@ impl Log {
         }
         self.last_copy = None;
         let seq = self.sequencer.mint().as_u64();
-        Ok(Appended { seq, element: self.tail.push(&self.scratch, now_ms) })
+        let at_ms = self.tail.last_ms().max(now_ms);
+        Ok(Appended { seq, at_ms, element: self.tail.push(&self.scratch, now_ms) })
     }
 
-    /// What follows `seq`.
-    pub fn after(&mut self, seq: u64) -> Found {
+    /// A log whose head was trimmed away; `restore` adds what follows.
+    pub fn based(base: Base, now_ms: u64) -> Self {
+        Self {
+            sequencer: Sequencer::after(base.through),
+            tail: Segment::begin(base.through + 1, now_ms),
+            trimmed_through: base.through,
+            base: base.state,
+            ..Self::new(now_ms)
+        }
+    }
+
+    /// Takes events in as they were kept. Err, and nothing more is taken, where they do not follow what is there or are
+    /// not what they should be.
+    pub fn restore(&mut self, slice: &Slice) -> Result<(), NotWhole> {
+        if slice.first_seq != self.last_seq() + 1 {
+            return Err(NotWhole);
+        }
+        let (mut events, mut deltas) = (&slice.events[..], &slice.times.deltas[..]);
+        let mut at_ms = slice.times.base_ms;
+        while self.last_seq() < slice.last_seq {
+            let element = take_element(&mut events).ok_or(NotWhole)?;
+            let delta = decode_varint(&mut deltas).map_err(|_| NotWhole)?;
+            at_ms = at_ms.checked_add(delta).ok_or(NotWhole)?;
+            if self.tail.event_bytes() >= SEGMENT_BYTES {
+                self.seal();
+            }
+            self.tail.push_element(element, at_ms);
+            self.sequencer.mint();
+        }
+        match events.is_empty() {
+            true => Ok(()),
+            false => Err(NotWhole),
+        }
+    }
+
+    /// What follows `seq`, as far as it may be shown: up to and with `through`.
+    pub fn after(&mut self, seq: u64, through: u64) -> Found {
+        let through = through.min(self.last_seq());
         let next = seq + 1;
-        if next > self.last_seq() {
+        if next > through {
             return Found::AtHead;
         }
         if next < self.first_seq() {
@@ -125,12 +184,14 @@ impl Log {
         if next < self.tail.first {
             let segment = self.sealed.partition_point(|segment| segment.last() < next);
             let segment = &self.sealed[segment];
-            return Found::Slice(segment.slice_from(segment.place(next)));
+            return Found::Slice(segment.slice(next, through));
         }
         match &self.last_copy {
-            Some(copy) if copy.first_seq == next => Found::Slice(copy.clone()),
+            Some(copy) if (copy.first_seq, copy.last_seq) == (next, through) => {
+                Found::Slice(copy.clone())
+            }
             _ => {
-                let copy = self.tail.copy_from(self.tail.place(next));
+                let copy = self.tail.copy(next, through);
                 self.last_copy = Some(copy.clone());
                 Found::Slice(copy)
             }
@@ -141,6 +202,7 @@ impl Log {
     pub fn view(&self) -> View {
         View {
             base: Arc::clone(&self.base),
+            trimmed_through: self.trimmed_through,
             sealed: self.sealed.iter().map(Arc::clone).collect(),
             tail: self.tail.snapshot(),
         }
@@ -148,25 +210,25 @@ impl Log {
 
     /// Trims the oldest segments until the whole, the fold included, is within `bytes_max`. What a running generation
     /// has said stays in the fold; a quarter of the bytes is left to segments even then, so that readers who keep up are
-    /// not overtaken. The tail always stays.
-    pub fn trim(&mut self, bytes_max: usize) {
+    /// not overtaken. The tail always stays, and so does what was not `shown` yet.
+    pub fn trim(&mut self, bytes_max: usize, shown: u64) {
         while self.sealed_bytes + self.tail.bytes() > self.room(bytes_max)
-            && self.fold_oldest(bytes_max)
+            && self.fold_oldest(bytes_max, shown)
         {}
     }
 
     /// Folds as much as it takes to get within `bytes_max`, the tail included and without leaving readers anything: for
     /// a log that is full, and of which something can be given up only once it is folded.
-    pub fn condense(&mut self, bytes_max: usize) {
+    pub fn condense(&mut self, bytes_max: usize, shown: u64) {
         if self.tail.count > 0 {
             self.seal();
         }
-        while self.bytes() > bytes_max && self.fold_oldest(bytes_max) {}
+        while self.bytes() > bytes_max && self.fold_oldest(bytes_max, shown) {}
     }
 
-    /// Folds the oldest segment. There may be none.
-    fn fold_oldest(&mut self, bytes_max: usize) -> bool {
-        let Some(segment) = self.sealed.pop_front() else { return false };
+    /// Folds the oldest segment, if there is one and all of it was shown.
+    fn fold_oldest(&mut self, bytes_max: usize, shown: u64) -> bool {
+        let Some(segment) = self.sealed.pop_front_if(|it| it.last() <= shown) else { return false };
         self.sealed_bytes -= segment.bytes();
         self.trimmed_through = segment.last();
         let base = Arc::make_mut(&mut self.base);
@@ -182,6 +244,11 @@ impl Log {
     /// The first seq still held as an event; one past the last where none is.
     pub fn first_seq(&self) -> u64 {
         self.trimmed_through + 1
+    }
+
+    /// When the last event was said; before the first, when the log began.
+    pub fn last_ms(&self) -> u64 {
+        self.tail.last_ms()
     }
 
     /// The last seq; 0 before the first.

@@ -1,5 +1,5 @@
 //! What happens when all logs together take more memory than they may: what has ended goes before its time, that which ended
-//! first before all others; if that is not enough, nothing new begins.
+//! first before all others; if that is not enough, nothing new begins. Where the store keeps it, it goes from memory only.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Channel, Channels, Ended};
+use super::{Channel, Channels};
 use crate::ident::ChannelKey;
 
 /// A channel that has just been spoken on is not taken away under its reader's eyes.
@@ -22,18 +22,18 @@ impl Channels {
 
     /// Lets go of what has ended until all logs take at most `max` bytes, and remembers whether that was enough. Gives how
     /// many channels went. To be called now and then: in between, logs may grow past it.
-    pub fn relieve(&self, max: usize, now: Instant) -> usize {
+    pub async fn relieve(&self, max: usize, now: Instant) -> usize {
         let mut total = self.bytes();
         let mut gone = 0;
         if total > max {
-            let all = self.all();
-            let mut ended: Vec<_> = all.iter().filter_map(|one| ended(one, now)).collect();
+            let mut ended: Vec<_> =
+                self.all().iter().filter_map(|channel| ended(channel, now)).collect();
             ended.sort_by_key(|(since, ..)| *since);
             for (_, key, bytes) in ended {
                 if total <= max {
                     break;
                 }
-                if self.evict(&key, now) {
+                if self.give_up(&key, now).await {
                     total = total.saturating_sub(bytes);
                     gone += 1;
                 }
@@ -52,23 +52,18 @@ impl Channels {
         self.full.load(Ordering::Relaxed)
     }
 
-    /// Lets go of a channel before its time, unless something runs on it again.
-    fn evict(&self, key: &ChannelKey, now: Instant) -> bool {
-        {
-            let mut inner = self.inner.lock();
-            let Ok(channel) = inner.find(key) else { return false };
-            if !channel.retire(Ended::Evicted, |_| true) {
-                return false;
-            }
-            inner.live.remove(key);
-            inner.tombstones.bury(key.clone(), now);
+    /// Lets go of a channel before its time, unless something runs on it again. Says whether it is gone from memory: one that
+    /// the store keeps, and that somebody looks at, is not.
+    async fn give_up(&self, key: &ChannelKey, now: Instant) -> bool {
+        match self.store.keeps() {
+            true => self.let_go(key, now, RECENT).await,
+            false => self.expire(key, |_| true).await,
         }
-        self.forget(key);
-        true
     }
 }
 
-/// Since when a channel could be let go of, which it is, and how much memory that gives.
+/// Since when a channel could be let go of, which it is, and how much memory that gives. Not the channel itself: one that is
+/// held is not let go of.
 fn ended(channel: &Arc<Channel>, now: Instant) -> Option<(Instant, ChannelKey, usize)> {
     let since = channel.quiet_since()?;
     let rests = now.saturating_duration_since(since) >= RECENT;
@@ -87,8 +82,8 @@ mod tests {
         store::Memory,
     };
 
-    fn said(channels: &Channels, id: &str) -> (Arc<Channel>, crate::channel::Producer) {
-        let channel = channels.create(Owner::default()).expect("memory opens");
+    async fn said(channels: &Channels, id: &str) -> (Arc<Channel>, crate::channel::Producer) {
+        let channel = channels.create(Owner::default()).await.expect("memory opens");
         let started = Started { id: id.into(), ..Started::default() };
         let mut producer = channel.begin(started, CancellationToken::new()).expect("it is open");
         let text = Event::new(Kind::Text("x".repeat(100_000)));
@@ -103,25 +98,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_ended_first_goes_first_and_what_runs_stays() {
         let retention = Retention { after_end: Duration::from_secs(600), max_bytes: 8 << 20 };
-        let channels = Channels::new(Arc::new(Memory), retention);
-        let (running, _producer) = said(&channels, "running");
+        let channels = Channels::new(Arc::<Memory>::default(), retention);
+        let (running, _producer) = said(&channels, "running").await;
         let mut ended = Vec::new();
         for id in ["first", "second"] {
-            let (channel, mut producer) = said(&channels, id);
+            let (channel, mut producer) = said(&channels, id).await;
             tokio::time::advance(Duration::from_secs(2)).await;
             producer.append(&mut [finished()]).expect("an end always fits");
             ended.push(channel.key().clone());
         }
         tokio::time::advance(Duration::from_secs(2)).await;
         let all = channels.bytes();
-        assert_eq!(channels.relieve(all, Instant::now()), 0);
-        assert_eq!(channels.relieve(all - 1, Instant::now()), 1);
-        assert_eq!(channels.find(&ended[0]).err(), Some(NoChannel::Evicted));
-        assert!(channels.find(&ended[1]).is_ok() && !channels.are_full());
-        assert_eq!(channels.relieve(1, Instant::now()), 1);
-        assert!(channels.find(running.key()).is_ok());
+        assert_eq!(channels.relieve(all, Instant::now()).await, 0);
+        assert_eq!(channels.relieve(all - 1, Instant::now()).await, 1);
+        assert_eq!(channels.find(&ended[0]).await.err(), Some(NoChannel::Evicted));
+        assert!(channels.find(&ended[1]).await.is_ok() && !channels.are_full());
+        assert_eq!(channels.relieve(1, Instant::now()).await, 1);
+        assert!(channels.find(running.key()).await.is_ok());
         assert!(channels.are_full(), "what runs cannot be let go of");
-        channels.relieve(all, Instant::now());
+        channels.relieve(all, Instant::now()).await;
         assert!(!channels.are_full());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::{Channel, GENERATIONS_MAX, log::TooLarge};
+use super::{Channel, GENERATIONS_MAX, Signal, Watch, log::TooLarge};
 use crate::{
     event::{Event, Failed, FailureCode, Kind},
     ident::GenerationId,
@@ -23,6 +23,8 @@ pub struct Producer {
     index: u32,
     cursor: Cursor,
     ended: bool,
+    /// Raised when something is shown; there once it was waited for.
+    waits: Option<(Signal, Watch)>,
 }
 
 /// A generation that runs.
@@ -57,7 +59,7 @@ pub enum AppendError {
 
 impl Producer {
     pub(super) fn new(channel: Arc<Channel>, index: u32, cursor: Cursor) -> Self {
-        Self { channel, index, cursor, ended: false }
+        Self { channel, index, cursor, ended: false, waits: None }
     }
 
     /// Appends events of this generation and gives the cursor after the last one. A terminal event, which must be the
@@ -69,7 +71,7 @@ impl Producer {
         for event in &mut *events {
             event.generation = self.index;
         }
-        let seq = self.channel.append(self.index, events)?;
+        let seq = self.channel.append(events)?;
         self.ended = events.last().is_some_and(Event::is_terminal);
         self.cursor = Cursor { epoch: self.channel.epoch(), seq };
         Ok(self.cursor)
@@ -77,6 +79,26 @@ impl Producer {
 
     /// The cursor after what it said last.
     pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// Waits until what it said last is shown: only then may anybody be told of it. Gives its cursor then.
+    pub async fn shown(&mut self) -> Cursor {
+        if self.channel.head() < self.cursor.seq {
+            let channel = &self.channel;
+            let (signal, _watch) = self.waits.get_or_insert_with(|| {
+                let signal = Signal::default();
+                let watch = channel.watch(&signal);
+                (signal, watch)
+            });
+            while channel.head() < self.cursor.seq {
+                signal.lower();
+                if channel.head() < self.cursor.seq {
+                    signal.raised().await;
+                }
+            }
+        }
+        self.cursor.epoch = self.channel.epoch();
         self.cursor
     }
 

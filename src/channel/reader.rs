@@ -6,19 +6,22 @@
 use std::sync::Arc;
 
 use super::{
-    Attendance, Channel, Slice,
+    Attendance, Channel,
     log::Found,
-    resume::{self, CannotResume, Past, Start},
+    resume::{self, CannotResume, Start},
 };
 use crate::{
-    sequence::{Epoch, From},
+    sequence::{Epoch, From, Past},
     snapshot::State,
+    store::Slice,
 };
 
 /// Reads one channel, from some place on.
 #[derive(Debug)]
 pub struct Reader {
     channel: Arc<Channel>,
+    /// Of which `seq` is.
+    epoch: Epoch,
     seq: u64,
     pending: Pending,
     /// Keeps the channel's generations alive under `on_disconnect` as long as somebody reads.
@@ -103,19 +106,27 @@ pub enum Step {
 
 impl Reader {
     pub(super) fn open(channel: &Arc<Channel>, from: From) -> Result<Self, CannotResume> {
-        let (seq, pending) = match channel.with_extent(|extent| resume::start(from, extent))? {
+        let begin = |extent: resume::Extent<'_>| (extent.epoch, resume::start(from, extent));
+        let (epoch, start) = channel.with_extent(begin);
+        let (seq, pending) = match start? {
             Start::After(seq) => (seq, Pending::Nothing),
             Start::Snapshot => (0, Pending::Snapshot(Cause::Asked)),
             Start::Trimmed => (0, Pending::Snapshot(Cause::Trimmed)),
             Start::Rewind(past, seq) => (0, Pending::Rewind(past, seq)),
         };
         let attendance = channel.attend();
-        Ok(Self { channel: Arc::clone(channel), seq, pending, _attendance: attendance })
+        let channel = Arc::clone(channel);
+        Ok(Self { channel, epoch, seq, pending, _attendance: attendance })
     }
 
     /// The channel read.
     pub fn channel(&self) -> &Arc<Channel> {
         &self.channel
+    }
+
+    /// The epoch of what was given.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// The last seq given.
@@ -126,7 +137,11 @@ impl Reader {
     /// Whether [`Reader::step`] has something to give. Takes no lock.
     pub fn has_news(&self) -> bool {
         match self.pending {
-            Pending::Nothing => self.channel.head() > self.seq || self.channel.is_over(),
+            Pending::Nothing => {
+                self.channel.head() > self.seq
+                    || self.channel.is_over()
+                    || self.channel.epoch() != self.epoch
+            }
             Pending::Snapshot(_) | Pending::Rewind(..) => true,
             Pending::Over => false,
         }
@@ -152,7 +167,7 @@ impl Reader {
                     Some(seq) => self.seq = seq,
                     None => self.pending = Pending::Snapshot(Cause::Rewind),
                 }
-                Step::Rewind { past, epoch: self.channel.epoch() }
+                Step::Rewind { past, epoch: self.epoch }
             }
             Pending::Over => {
                 self.pending = Pending::Over;
@@ -165,7 +180,17 @@ impl Reader {
         // Asked before looking: nothing is said after it. But everything is given first: how a generation ended is the
         // last thing said.
         let gone = self.channel.gone();
-        match self.channel.after(self.seq) {
+        let found = match self.channel.after(self.epoch, self.seq) {
+            Ok(found) => found,
+            Err(past) => {
+                self.epoch = self.channel.epoch();
+                if self.seq > past.valid_through {
+                    self.pending = Pending::Snapshot(Cause::Rewind);
+                }
+                return Step::Rewind { past, epoch: self.epoch };
+            }
+        };
+        match found {
             Found::Slice(slice) => {
                 debug_assert_eq!(slice.first_seq, self.seq + 1, "a slice follows what was given");
                 self.seq = slice.last_seq;
@@ -182,7 +207,7 @@ impl Reader {
 
     fn snapshot(&mut self, cause: Cause) -> Step {
         let (epoch, through, state) = self.channel.fold();
-        self.seq = through;
+        (self.epoch, self.seq) = (epoch, through);
         Step::Snapshot(Box::new(Snapshot { epoch, through, state, cause }))
     }
 

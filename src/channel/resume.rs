@@ -2,23 +2,14 @@
 
 use thiserror::Error;
 
-use crate::sequence::{Cursor, Epoch, From};
-
-/// An earlier writer's tenure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Past {
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// The last of its seqs that its successor kept.
-    pub valid_through: u64,
-}
+use crate::sequence::{Cursor, Epoch, From, Past};
 
 /// What a channel holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent<'a> {
     /// The epoch of now.
     pub epoch: Epoch,
-    /// The tenures before.
+    /// The tenures before, the oldest first.
     pub past: &'a [Past],
     /// The first seq still held as an event.
     pub first_seq: u64,
@@ -82,9 +73,16 @@ impl Extent<'_> {
         }
     }
 
+    /// What stayed valid of an earlier tenure: all its successors must have kept it.
+    pub(super) fn past(&self, epoch: Epoch) -> Option<Past> {
+        let place = self.past.iter().position(|past| past.epoch == epoch)?;
+        let valid_through = self.past[place..].iter().map(|past| past.valid_through).min()?;
+        Some(Past { epoch, valid_through })
+    }
+
     fn rewind(&self, cursor: Cursor) -> Result<Start, CannotResume> {
-        let past = self.past.iter().find(|past| past.epoch == cursor.epoch);
-        let past = *past.ok_or(CannotResume::EpochChanged { now: self.epoch })?;
+        let past = self.past(cursor.epoch);
+        let past = past.ok_or(CannotResume::EpochChanged { now: self.epoch })?;
         let valid = cursor.seq <= past.valid_through && cursor.seq + 1 >= self.first_seq;
         Ok(Start::Rewind(past, valid.then_some(cursor.seq)))
     }
@@ -124,6 +122,20 @@ mod tests {
             (cursor(epoch(1), 9), Ok(Start::Rewind(PAST[0], None))),
         ] {
             assert_eq!(start(from, EXTENT), expected, "{from:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_later_writer_did_not_keep_is_not_valid_of_an_earlier_one() {
+        let past = [(1, 50), (2, 30), (3, 80)]
+            .map(|(number, valid_through)| Past { epoch: epoch(number), valid_through });
+        let extent = Extent { epoch: epoch(4), past: &past, first_seq: 1, last_seq: 90 };
+        for (number, valid) in [(1, 30), (2, 30), (3, 80)] {
+            let told = Past { epoch: epoch(number), valid_through: valid };
+            for (seq, expected) in [(valid, Some(valid)), (valid + 1, None)] {
+                let start = start(cursor(epoch(number), seq), extent);
+                assert_eq!(start, Ok(Start::Rewind(told, expected)), "{number}.{seq}");
+            }
         }
     }
 

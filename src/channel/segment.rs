@@ -8,6 +8,7 @@ use prost::encoding::{decode_varint, encode_varint};
 
 use crate::{
     event::Event,
+    store::{Slice, Times},
     wire::{self, EVENTS_TAG},
 };
 
@@ -38,50 +39,10 @@ struct Mark {
 
 /// A place between two events of a segment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    /// The seq of the event that begins here.
-    seq: u64,
+struct Place {
     event_offset: usize,
     time_offset: usize,
     base_ms: u64,
-}
-
-/// Consecutive events of a channel, ready to be a frame's content.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Slice {
-    /// The first event's seq.
-    pub first_seq: u64,
-    /// The last event's seq.
-    pub last_seq: u64,
-    /// The elements of a frame's `events` field.
-    pub events: Bytes,
-    /// When they were said.
-    pub times: Times,
-}
-
-/// The times of a slice's events.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Times {
-    /// Milliseconds since 1970 UTC to which the first delta is added.
-    pub base_ms: u64,
-    /// One varint for each event: milliseconds since the event before it.
-    pub deltas: Bytes,
-}
-
-impl Times {
-    /// When each event was said, in milliseconds since 1970 UTC.
-    pub fn all_ms(&self) -> impl Iterator<Item = u64> + '_ {
-        let (mut deltas, mut at) = (&self.deltas[..], self.base_ms);
-        std::iter::from_fn(move || {
-            at += decode_varint(&mut deltas).ok()?;
-            Some(at)
-        })
-    }
-
-    /// When the first event was said, in milliseconds since 1970 UTC.
-    pub fn first_ms(&self) -> u64 {
-        self.base_ms + decode_varint(&mut &self.deltas[..]).unwrap_or_default()
-    }
 }
 
 impl Segment<Vec<u8>> {
@@ -93,6 +54,22 @@ impl Segment<Vec<u8>> {
 
     /// Appends one encoded event and gives its element.
     pub(super) fn push(&mut self, encoded: &[u8], now_ms: u64) -> &[u8] {
+        self.mark(now_ms);
+        let before = self.events.len();
+        self.events.push(EVENTS_TAG);
+        encode_varint(encoded.len() as u64, &mut self.events);
+        self.events.extend_from_slice(encoded);
+        &self.events[before..]
+    }
+
+    /// Appends an element as it was kept.
+    pub(super) fn push_element(&mut self, element: &[u8], now_ms: u64) {
+        self.mark(now_ms);
+        self.events.extend_from_slice(element);
+    }
+
+    /// Counts one more event, said now.
+    fn mark(&mut self, now_ms: u64) {
         if self.count.is_multiple_of(EVENTS_PER_MARK) {
             self.marks.push(Mark {
                 event_offset: self.events.len() as u32,
@@ -100,14 +77,9 @@ impl Segment<Vec<u8>> {
                 base_ms: self.last_ms,
             });
         }
-        let before = self.events.len();
-        self.events.push(EVENTS_TAG);
-        encode_varint(encoded.len() as u64, &mut self.events);
-        self.events.extend_from_slice(encoded);
         encode_varint(now_ms.saturating_sub(self.last_ms), &mut self.times);
         self.last_ms = self.last_ms.max(now_ms);
         self.count += 1;
-        &self.events[before..]
     }
 
     /// The same events, never to change again, in exactly as much memory as they need.
@@ -131,29 +103,16 @@ impl Segment<Vec<u8>> {
         }
     }
 
-    /// The events from `place` to the end, copied: the tail is small and still grows.
-    pub(super) fn copy_from(&self, place: Place) -> Slice {
-        Slice {
-            first_seq: place.seq,
-            last_seq: self.last(),
-            events: Bytes::copy_from_slice(&self.events[place.event_offset..]),
-            times: Times {
-                base_ms: place.base_ms,
-                deltas: Bytes::copy_from_slice(&self.times[place.time_offset..]),
-            },
-        }
+    /// The events from the seq `from` through `through`, copied: the tail is small and still grows.
+    pub(super) fn copy(&self, from: u64, through: u64) -> Slice {
+        self.cut(from, through, |bytes, from, to| Bytes::copy_from_slice(&bytes[from..to]))
     }
 }
 
 impl Segment<Bytes> {
-    /// The events from `place` to the end, borrowed.
-    pub(super) fn slice_from(&self, place: Place) -> Slice {
-        Slice {
-            first_seq: place.seq,
-            last_seq: self.last(),
-            events: self.events.slice(place.event_offset..),
-            times: Times { base_ms: place.base_ms, deltas: self.times.slice(place.time_offset..) },
-        }
+    /// The events from the seq `from` through `through`, borrowed.
+    pub(super) fn slice(&self, from: u64, through: u64) -> Slice {
+        self.cut(from, through, |bytes, from, to| bytes.slice(from..to))
     }
 }
 
@@ -179,7 +138,7 @@ impl<B: AsRef<[u8]>> Segment<B> {
     }
 
     /// Where the event `seq` begins. It must be one of this segment's.
-    pub(super) fn place(&self, seq: u64) -> Place {
+    fn place(&self, seq: u64) -> Place {
         assert!((self.first..=self.last()).contains(&seq), "the seq is in this segment");
         let nth = (seq - self.first) as u32;
         let mark = self.marks[(nth / EVENTS_PER_MARK) as usize];
@@ -191,10 +150,29 @@ impl<B: AsRef<[u8]>> Segment<B> {
             base_ms += decode_varint(&mut times).expect("one time for each event");
         }
         Place {
-            seq,
             event_offset: self.events.as_ref().len() - events.len(),
             time_offset: self.times.as_ref().len() - times.len(),
             base_ms,
+        }
+    }
+
+    fn cut(&self, from: u64, through: u64, part: impl Fn(&B, usize, usize) -> Bytes) -> Slice {
+        let begin = self.place(from);
+        let (events_end, times_end) = match through < self.last() {
+            true => {
+                let end = self.place(through + 1);
+                (end.event_offset, end.time_offset)
+            }
+            false => (self.event_bytes(), self.times.as_ref().len()),
+        };
+        Slice {
+            first_seq: from,
+            last_seq: through.min(self.last()),
+            events: part(&self.events, begin.event_offset, events_end),
+            times: Times {
+                base_ms: begin.base_ms,
+                deltas: part(&self.times, begin.time_offset, times_end),
+            },
         }
     }
 
@@ -202,6 +180,15 @@ impl<B: AsRef<[u8]>> Segment<B> {
     pub(super) fn decode(&self) -> impl Iterator<Item = (u64, Event)> {
         (self.first..).zip(wire::decode_elements(self.events.as_ref()))
     }
+}
+
+/// Takes the next element off, its tag and length included; `None` if what is there is not one.
+pub(super) fn take_element<'a>(events: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let all = *events;
+    let mut rest = all.strip_prefix(&[EVENTS_TAG])?;
+    let length = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
+    *events = rest.get(length..)?;
+    Some(&all[..all.len() - events.len()])
 }
 
 fn skip_element(events: &mut &[u8]) {

@@ -138,7 +138,7 @@ mod tests {
         let mut slices = Vec::new();
         for text in texts {
             log.append(&Event::text(text.clone()), 0).expect("small");
-            match log.after(slices.len() as u64) {
+            match log.after(slices.len() as u64, u64::MAX) {
                 Found::Slice(slice) => slices.push(slice),
                 other => panic!("expected a slice, found {other:?}"),
             }

@@ -101,7 +101,7 @@ mod tests {
         for (text, at) in [("Hel", 1_005), ("lo", 1_012)] {
             log.append(&Event::text(text), at).expect("small");
         }
-        match log.after(0) {
+        match log.after(0, u64::MAX) {
             Found::Slice(slice) => slice,
             other => panic!("expected a slice, found {other:?}"),
         }

@@ -132,7 +132,7 @@ impl Gateway {
         let closing = CancellationToken::new();
         // After the door: it has made the directory.
         let ledger = Ledger::open(&state_dir).await;
-        let channels = Arc::new(Channels::new(Arc::new(Memory), retention(&config)));
+        let channels = Arc::new(Channels::new(Arc::new(Memory::default()), retention(&config)));
         let settings = session_settings(&config, &telemetry);
         let lasting = Arc::new(Lasting {
             sessions: Host::new(Arc::clone(&channels), settings, closing.clone()),
@@ -302,8 +302,8 @@ async fn sweep(current: Current, lasting: Arc<Lasting>, closing: CancellationTok
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     while closing.run_until_cancelled(ticks.tick()).await.is_some() {
         let (app, now) = (current.app(), Instant::now());
-        app.channels.sweep(now);
-        app.channels.relieve(app.limits.logs, now);
+        app.channels.sweep(now).await;
+        app.channels.relieve(app.limits.logs, now).await;
         app.seats.sweep();
         lasting.ledger.save(&app.access).await;
     }

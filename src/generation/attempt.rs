@@ -69,7 +69,7 @@ impl Task {
         loop {
             let chunk = match self.vigil.unless_ended(body.next()).await {
                 Ok(chunk) => chunk,
-                Err(Cut::Linger) => return self.finish(Ending::Eof),
+                Err(Cut::Linger) => return self.finish(Ending::Eof).await,
                 Err(cut) => return self.cut(cut),
             };
             match chunk {
@@ -77,7 +77,7 @@ impl Task {
                     let pushed = self.ingest.push(bytes, &mut self.vigil.deadlines, Instant::now());
                     match pushed {
                         Ok(Next::Ended) => {
-                            let ended = self.finish(Ending::Terminator)?;
+                            let ended = self.finish(Ending::Terminator).await?;
                             if ended.is_none() {
                                 self.end_permit(Outcome::Good);
                                 let rest = async { while let Some(Ok(_)) = body.next().await {} };
@@ -86,10 +86,17 @@ impl Task {
                             }
                             return Ok(ended);
                         }
-                        Ok(Next::More) => match self.say() {
-                            Ok(()) => {}
-                            Err(unsaid) => return self.unsaid(unsaid),
-                        },
+                        Ok(Next::More) => {
+                            if let Err(unsaid) = self.say() {
+                                return self.unsaid(unsaid);
+                            }
+                            // A store that is slow holds up the reading, so that nothing piles up before it.
+                            match self.vigil.unless_ended(self.voice.shown()).await {
+                                Ok(()) => {}
+                                Err(Cut::Linger) => return self.finish(Ending::Eof).await,
+                                Err(cut) => return self.cut(cut),
+                            }
+                        }
                         Err(error) => {
                             return match self.say() {
                                 Ok(()) => Err(limit(error.to_string())),
@@ -100,11 +107,11 @@ impl Task {
                 }
                 Some(Err(error)) => {
                     tracing::debug!(%error, "the provider's stream broke");
-                    return self.finish(Ending::Eof);
+                    return self.finish(Ending::Eof).await;
                 }
                 None => {
                     let ending = self.ingest.end_of_stream();
-                    return self.finish(ending);
+                    return self.finish(ending).await;
                 }
             }
         }
@@ -162,7 +169,7 @@ impl Task {
             Some(trouble) => {
                 Ok(Some(Setback { trouble, key: None, status: refused, said: false, answer }))
             }
-            None => self.voice.end(answer).map(|()| None),
+            None => self.voice.end(answer).await.map(|()| None),
         }
     }
 
@@ -173,7 +180,7 @@ impl Task {
     }
 
     /// The stream is over: the decoder says what that means.
-    fn finish(&mut self, ending: Ending) -> Ended {
+    async fn finish(&mut self, ending: Ending) -> Ended {
         let by_payload = ending == Ending::Terminator;
         let (mut events, mut payloads) = self.ingest.finish(ending);
         self.voice.count(&mut events);
@@ -189,7 +196,7 @@ impl Task {
         let said = self.voice.is_open();
         let answer = Answer::Stream { events, payloads, untold };
         let Some(failed) = failed.filter(is_mendable) else {
-            return self.voice.end(answer).map(|()| None);
+            return self.voice.end(answer).await.map(|()| None);
         };
         let trouble = match failed.code {
             FailureCode::UpstreamError => Trouble::of_payload(&failed, &teller),

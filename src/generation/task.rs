@@ -97,7 +97,7 @@ impl Task {
         async {
             tracing::debug!("started");
             if let Err(failed) = self.generate().await {
-                self.fail(failed);
+                self.fail(failed).await;
             }
         }
         .instrument(span)
@@ -108,7 +108,7 @@ impl Task {
     async fn generate(&mut self) -> Result<(), Failed> {
         let mut next = self.attempts.first();
         loop {
-            let Next::Call { target, after, anyway } = next else { return self.give_up() };
+            let Next::Call { target, after, anyway } = next else { return self.give_up().await };
             if !after.is_zero() {
                 let pause = tokio::time::sleep(after);
                 self.vigil.unless_ended(pause).await.map_err(|cut| cut.failed())?;
@@ -261,9 +261,9 @@ impl Task {
     }
 
     /// Nothing is left to be tried.
-    fn give_up(&mut self) -> Result<(), Failed> {
+    async fn give_up(&mut self) -> Result<(), Failed> {
         match self.last.take() {
-            Some(answer) => self.voice.end(answer),
+            Some(answer) => self.voice.end(answer).await,
             None => Err(Failed {
                 status: 503,
                 ..Failed::new(
@@ -275,7 +275,7 @@ impl Task {
     }
 
     /// Says the last events of a generation that was ended from outside its stream.
-    fn fail(&mut self, failed: Failed) {
+    async fn fail(&mut self, failed: Failed) {
         let (mut events, _) = self.ingest.finish(Ending::Stopped(failed.clone()));
         if self.calling {
             self.voice.stopped();
@@ -283,7 +283,7 @@ impl Task {
         self.voice.count(&mut events);
         self.voice.set_back();
         // It tells an end even where the channel takes none.
-        let _ = self.voice.end(Answer::Failed { failed, events });
+        let _ = self.voice.end(Answer::Failed { failed, events }).await;
     }
 
     /// The call that runs has shown how its target is.

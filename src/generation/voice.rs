@@ -51,6 +51,8 @@ pub(super) struct Voice {
     opening: Option<Opening>,
     /// Until the generation has ended.
     account: Option<Box<dyn Account>>,
+    /// Payloads whose events are not shown yet, each with the seq after them.
+    withheld: Vec<(Carried, u64)>,
 }
 
 #[derive(Default)]
@@ -105,6 +107,7 @@ impl Voice {
             mending: mends.then(Mending::default),
             opening: None,
             account: None,
+            withheld: Vec::new(),
         }
     }
 
@@ -187,7 +190,8 @@ impl Voice {
         }
     }
 
-    /// Says what was decoded. `finished`: the provider has said how it ended.
+    /// Says what was decoded; what the app is to be given of it waits for [`Voice::shown`]. `finished`: the provider has
+    /// said how it ended.
     pub(super) fn say(
         &mut self,
         mut events: Vec<Event>,
@@ -204,11 +208,22 @@ impl Voice {
             (events, payloads) = self.open();
         }
         let mut events = self.mend(events, finished)?;
-        Ok(self.release(&mut events, payloads)?)
+        Ok(self.tell(&mut events, payloads)?)
     }
 
-    /// Says the generation's last. Err: its last event is still to be said.
-    pub(super) fn end(&mut self, answer: Answer) -> Result<(), Failed> {
+    /// Waits until what was said is shown, and gives the app its payloads.
+    pub(super) async fn shown(&mut self) {
+        let cursor = self.producer.shown().await;
+        self.tee.push(self.withheld.drain(..).map(|(payload, seq)| Payload {
+            name: payload.name,
+            data: payload.data,
+            usage_only: payload.usage_only,
+            cursor: Cursor { seq, ..cursor },
+        }));
+    }
+
+    /// Says the generation's last, and tells the app once it is shown. Err: its last event is still to be said.
+    pub(super) async fn end(&mut self, answer: Answer) -> Result<(), Failed> {
         match answer {
             Answer::Stream { events, payloads, untold } => {
                 let (events, mut payloads) = match &mut self.opening {
@@ -219,13 +234,15 @@ impl Voice {
                     None => (events, payloads),
                 };
                 let mut events = self.conclude(events, &mut payloads);
-                self.release(&mut events, payloads)?;
+                self.tell(&mut events, payloads)?;
+                self.shown().await;
                 self.tee.end(untold);
                 Ok(())
             }
             Answer::Whole { from, status, headers, body, events } => {
                 let mut events = self.conclude(events, &mut []);
                 let appended = self.append(&mut events);
+                self.shown().await;
                 self.answer(Head::Whole { from, status, headers, body });
                 self.tee.end(None);
                 appended
@@ -242,6 +259,7 @@ impl Voice {
                     let _ = self.append(&mut [Event::new(Kind::Failed(failed.clone()))]);
                 }
                 // Only now: whoever is told of the end finds it on the channel.
+                self.shown().await;
                 let from = self.from.clone();
                 self.answer(Head::Failed { from, failed: failed.clone() });
                 self.tee.end(Some(failed));
@@ -320,20 +338,19 @@ impl Voice {
         }
     }
 
-    fn release(&mut self, events: &mut [Event], payloads: Vec<Carried>) -> Result<(), Failed> {
+    fn tell(&mut self, events: &mut [Event], payloads: Vec<Carried>) -> Result<(), Failed> {
         if !events.is_empty() {
             self.append(events)?;
         }
         if self.mending.is_some() {
             return Ok(());
         }
-        let (last, count) = (self.producer.cursor(), events.len() as u64);
-        self.tee.push(payloads.into_iter().map(|payload| Payload {
-            name: payload.name,
-            data: payload.data,
-            usage_only: payload.usage_only,
-            cursor: Cursor { seq: last.seq - (count - payload.events_before), ..last },
-        }));
+        let (last, count) = (self.producer.cursor().seq, events.len() as u64);
+        let seqs = payloads.into_iter().map(|payload| {
+            let seq = last - (count - payload.events_before);
+            (payload, seq)
+        });
+        self.withheld.extend(seqs);
         Ok(())
     }
 

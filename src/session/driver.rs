@@ -143,6 +143,7 @@ struct Driver<T> {
 
 impl<T: Transport> Driver<T> {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        self.session.look(cx);
         if let Err(gone) = self.write_answers(cx) {
             return Poll::Ready(Event::Gone(gone));
         }

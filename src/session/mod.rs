@@ -11,6 +11,7 @@ mod lanes;
 mod reach;
 mod refusals;
 mod rights;
+mod search;
 mod seated;
 mod state;
 mod subscription;

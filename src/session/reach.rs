@@ -1,13 +1,13 @@
 //! What a session's client may reach: the channels that its rights name, to read, cancel and publish on. No I/O.
 
-use std::sync::Arc;
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use tokio::time::Instant;
 
 use super::{Rights, refusals::Refusal, rights::Permitted};
 use crate::{
     access::Action,
-    channel::{Channel, Channels},
+    channel::{Channel, Channels, NoChannel},
     event::Custom,
     ident::{ChannelId, ChannelKey, GenerationId},
     sequence::{Cursor, From},
@@ -16,6 +16,10 @@ use crate::{
 
 /// The longest a custom event's type may be, in bytes.
 const CUSTOM_TYPE_BYTES_MAX: usize = 128;
+
+/// A channel is being looked for: for which of those who wait, and what came of it.
+pub(super) type Looking = Pin<Box<dyn Future<Output = (u64, Looked)> + Send>>;
+pub(super) type Looked = Result<Arc<Channel>, NoChannel>;
 
 /// The channels that a client may reach.
 pub(super) struct Reach {
@@ -28,17 +32,42 @@ impl Reach {
         Self { channels, rights }
     }
 
-    /// The channel with this id, for something that may be done with it.
-    pub(super) fn find(&self, action: Action, id: &str) -> Result<Arc<Channel>, Refusal> {
+    /// The channels that may be meant by this id, for something that may be done with them: the first that there is.
+    /// Never none.
+    pub(super) fn meant(&self, action: Action, id: &str) -> Result<Vec<ChannelKey>, Refusal> {
         let id = ChannelId::parse(id)?;
-        let mut missing = None;
+        let mut meant: Vec<ChannelKey> = Vec::new();
         for (owner, _) in self.rights.owners(action, &id, Instant::now()) {
-            match self.channels.find(&ChannelKey { owner: owner.clone(), id: id.clone() }) {
-                Ok(channel) => return Ok(channel),
-                Err(error) => missing = missing.or(Some(error)),
+            if !meant.iter().any(|it| it.owner == *owner) {
+                meant.push(ChannelKey { owner: owner.clone(), id: id.clone() });
             }
         }
-        Err(missing.map_or_else(|| self.rights.forbidden(action, &id), Refusal::from))
+        match meant.is_empty() {
+            true => Err(self.rights.forbidden(action, &id)),
+            false => Ok(meant),
+        }
+    }
+
+    /// The one that is meant, if it is in memory.
+    pub(super) fn live(&self, meant: &[ChannelKey]) -> Option<Arc<Channel>> {
+        self.channels.live(meant.first()?)
+    }
+
+    /// Looks for one that is not in memory, for somebody who waits.
+    pub(super) fn look_for(&self, meant: Vec<ChannelKey>, ticket: u64) -> Looking {
+        let channels = Arc::clone(&self.channels);
+        // One that need not be fetched is to be found at once, however many were before it.
+        Box::pin(tokio::task::unconstrained(async move {
+            let mut missing = NoChannel::Unknown;
+            for (place, key) in meant.iter().enumerate() {
+                match channels.find(key).await {
+                    Ok(channel) => return (ticket, Ok(channel)),
+                    Err(error) if place == 0 => missing = error,
+                    Err(_) => {}
+                }
+            }
+            (ticket, Err(missing))
+        }))
     }
 
     /// For how long a channel may be read.
@@ -47,28 +76,27 @@ impl Reach {
     }
 
     /// Stops a generation, or all that run.
-    pub(super) fn cancel(&self, cancel: &proto::Cancel) -> Result<(), Refusal> {
-        let id = ChannelId::parse(&cancel.channel)?;
+    pub(super) fn cancel(&self, channel: &Channel, cancel: &proto::Cancel) -> Result<(), Refusal> {
+        let ChannelKey { owner, id } = channel.key();
         let asked = GenerationId::claimed(&cancel.generation);
         let asked = (!cancel.generation.is_empty()).then_some(asked);
         let mut refused = None;
-        for (owner, grant) in self.rights.owners(Action::Cancel, &id, Instant::now()) {
-            let key = ChannelKey { owner: owner.clone(), id: id.clone() };
-            let found = self.channels.find(&key).map_err(Refusal::from);
-            let narrowed = grant.map_or_else(
-                || Ok(asked.clone()),
-                |grant| grant.narrowed(asked.clone()).map_err(Refusal::from),
-            );
-            match found.and_then(|channel| Ok((channel, narrowed?))) {
-                Ok((channel, generation)) => return Ok(channel.cancel(generation.as_ref())?),
-                Err(refusal) => refused = refused.or(Some(refusal)),
+        for (_, grant) in self.rights.owners(Action::Cancel, id, Instant::now()) {
+            let narrowed = match grant {
+                Some(grant) if grant.owner != *owner => continue,
+                Some(grant) => grant.narrowed(asked.clone()),
+                None => Ok(asked.clone()),
+            };
+            match narrowed {
+                Ok(generation) => return Ok(channel.cancel(generation.as_ref())?),
+                Err(refusal) => refused = refused.or(Some(Refusal::from(refusal))),
             }
         }
-        Err(refused.unwrap_or_else(|| self.rights.forbidden(Action::Cancel, &id)))
+        Err(refused.unwrap_or_else(|| self.rights.forbidden(Action::Cancel, id)))
     }
 
-    /// Puts a custom event on a channel that exists.
-    pub(super) fn publish(&self, publish: proto::Publish) -> Result<proto::Published, Refusal> {
+    /// Puts a custom event on a channel that exists. It is done when it is shown.
+    pub(super) fn publish(channel: &Channel, publish: proto::Publish) -> Result<u64, Refusal> {
         let custom = publish.custom.unwrap_or_default();
         if !(1..=CUSTOM_TYPE_BYTES_MAX).contains(&custom.r#type.len()) {
             return Err(Refusal::new("bad_request", "a custom event's type is 1 to 128 bytes"));
@@ -76,9 +104,7 @@ impl Reach {
         if serde_json::from_slice::<serde::de::IgnoredAny>(&custom.data).is_err() {
             return Err(Refusal::new("bad_request", "a custom event's data is JSON"));
         }
-        let channel = self.find(Action::Publish, &publish.channel)?;
-        let Cursor { epoch, seq } = channel.publish(Custom::from(custom))?;
-        Ok(proto::Published { channel: publish.channel, epoch: epoch.to_string(), seq })
+        Ok(channel.publish(Custom::from(custom))?.seq)
     }
 }
 

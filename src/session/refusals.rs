@@ -56,6 +56,7 @@ impl From<NoChannel> for Refusal {
         let code = match error {
             NoChannel::Unknown => "channel_not_found",
             NoChannel::Evicted => "channel_evicted",
+            NoChannel::Store(_) => "unavailable",
         };
         Self::new(code, error.to_string())
     }

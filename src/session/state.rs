@@ -3,7 +3,9 @@
 //! Client messages, `now` and ticks go in; answers and frames come out into an [`Outbox`]. It never waits and never
 //! queues a frame: what a lane does not take stays in the log, behind the subscription's cursor.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+mod requests;
+
+use std::{collections::VecDeque, sync::Arc, task::Context, time::Duration};
 
 use bytes::BytesMut;
 use tokio::time::Instant;
@@ -13,19 +15,19 @@ use super::{
     aliases::Aliases,
     answers::Answers,
     lanes::Lanes,
-    reach::{self, Reach},
+    reach::Reach,
     refusals::{Closing, Refusal},
     rights::{Permitted, Rights},
+    search::{Search, Wanted},
     seated::Seated,
     subscription::{Counting, Next, Subscription},
 };
 use crate::{
-    access::{self, Action, Seat},
+    access::{self, Seat},
     channel::{Channels, Signal},
     clock,
     frame::{DATAGRAM_BYTES_MAX, Due, Form, FrameClock, Press},
     ident::random_id,
-    sequence::From,
     telemetry::{Delivery, Metrics},
     transport::Lane,
     wire::proto::{self, client_message::Body as Request, control::Body as Answer},
@@ -83,6 +85,7 @@ pub struct Session {
     answers: Answers,
     /// The hello's subscriptions that are still to be answered; bounded by the hello's own length.
     backlog: VecDeque<proto::Subscribe>,
+    search: Search,
     /// A subscription came or goes.
     changed: bool,
     /// As the carrier said at the last tick.
@@ -127,6 +130,7 @@ impl Session {
             turn: 0,
             answers: Answers::default(),
             backlog: VecDeque::new(),
+            search: Search::default(),
             changed: false,
             datagram_max: 0,
             rtt: Duration::ZERO,
@@ -199,8 +203,7 @@ impl Session {
                 self.answer(request, done);
             }
             (Phase::Open, Some(Request::Cancel(cancel))) => {
-                let done = self.reach.cancel(&cancel).map(|()| Answer::Done(proto::Done {}));
-                self.answer(request, done);
+                self.want(request, Wanted::Cancel(cancel));
             }
             (Phase::Open, Some(Request::AddTokens(proto::AddTokens { tokens }))) => {
                 let now = Instant::now();
@@ -212,10 +215,11 @@ impl Session {
                 self.answer(request, added.map(|()| Answer::Done(proto::Done {})));
             }
             (Phase::Open, Some(Request::Publish(publish))) => {
-                let may = self.seats.publish();
-                let published = may.and_then(|()| self.reach.publish(publish));
-                let published = published.map(Answer::Published);
-                self.answer(request, published);
+                // One that publishes too often is refused before anything is looked for.
+                match self.seats.publish() {
+                    Ok(()) => self.want(request, Wanted::Publish(publish)),
+                    Err(refusal) => self.answer(request, Err(refusal)),
+                }
             }
             (Phase::Open, Some(Request::Ping(proto::Ping { nonce }))) => {
                 self.answers.push(request, Answer::Pong(proto::Pong { nonce }));
@@ -239,16 +243,27 @@ impl Session {
         self.phase = Phase::Closing(why.clone());
         self.subscriptions.clear();
         self.backlog.clear();
+        self.search = Search::default();
         if self.answers.is_flooded() {
             self.answers.clear();
         }
         self.answers.push(0, Answer::Closing(why.to_wire()));
     }
 
+    /// Carries out what waited for channels that were not in memory. The task is woken when there is more.
+    pub fn look(&mut self, cx: &mut Context<'_>) {
+        let found = self.search.poll_found(cx);
+        self.carry_out(found);
+    }
+
     /// Writes answers. They wait for no tick.
     pub fn write_answers(&mut self, outbox: &mut impl Outbox) {
+        for (request, published) in self.search.shown() {
+            self.answer(request, Ok(Answer::Published(published)));
+        }
         loop {
             while self.answers.is_ample()
+                && self.search.is_ample()
                 && let Some(wanted) = self.backlog.pop_front()
             {
                 self.subscribe(0, wanted);
@@ -460,88 +475,11 @@ impl Session {
         self.answers.push(request, Answer::Welcome(welcome));
     }
 
-    fn subscribe(&mut self, request: u64, wanted: proto::Subscribe) {
-        let alias = wanted.alias;
-        let answer = match self.try_subscribe(wanted) {
-            Ok(subscribed) => Answer::Subscribed(subscribed),
-            Err(refusal) => self.refused(&refusal, alias),
-        };
-        self.answers.push(request, answer);
-    }
-
     fn refused(&self, refusal: &Refusal, alias: u32) -> Answer {
         if refusal.is_forbidden() {
             self.delivery.refused(access::Refusal::Forbidden.as_str());
         }
         Answer::Refused(refusal.to_wire(alias))
-    }
-
-    /// Counts whoever comes back with a cursor.
-    fn try_subscribe(&mut self, wanted: proto::Subscribe) -> Result<proto::Subscribed, Refusal> {
-        let resumes = matches!(wanted.from, Some(proto::subscribe::From::Cursor(_)));
-        let subscribed = self.begin_subscription(wanted);
-        if resumes {
-            let one = self.subscriptions.last().filter(|_| subscribed.is_ok());
-            self.delivery.resumed(one.map_or("refused", Subscription::outcome));
-        }
-        subscribed
-    }
-
-    fn begin_subscription(
-        &mut self,
-        wanted: proto::Subscribe,
-    ) -> Result<proto::Subscribed, Refusal> {
-        self.aliases.take(wanted.alias)?;
-        if self.subscriptions.len() >= SUBSCRIPTIONS_MAX {
-            return Err(Refusal::new(
-                "limit",
-                format!("a session carries at most {SUBSCRIPTIONS_MAX} subscriptions"),
-            ));
-        }
-        // Only a carrier whose frames have streams of their own has datagrams, too.
-        let by_datagram = wanted.delivery() == proto::Delivery::Datagram
-            && self.form == Form::Frame
-            && !wanted.times;
-        let from = reach::parse_from(wanted.from)?;
-        let channel = self.reach.find(Action::Read, &wanted.channel)?;
-        let places = self.seats.subscribe()?;
-        // Watched before it is read: what is said in between raises the signal.
-        let watch = channel.watch(&self.signal);
-        let reader = channel.read(from)?;
-        let begins_after = reader.seq();
-        let lane = self.lanes.assign();
-        let present = self.delivery.subscribed();
-        let ties = (watch, present);
-        let one = Subscription::new(wanted.alias, lane, reader, ties, wanted.times).at(places);
-        let one = if by_datagram { one.by_datagram() } else { one };
-        self.subscriptions.push(one);
-        self.changed = true;
-        let status = channel.status();
-        let heads = (0..).zip(&status.generations);
-        let heads = heads
-            .map(|(index, started)| proto::GenerationHead { index, started: Some(started.into()) });
-        Ok(proto::Subscribed {
-            alias: wanted.alias,
-            epoch: status.epoch.to_string(),
-            first_seq: status.first_seq,
-            // A tail begins after this one, whatever was said in the meantime.
-            last_seq: if from == From::Tail { begins_after } else { status.last_seq },
-            generations: heads.collect(),
-            delivery: i32::from(by_datagram),
-        })
-    }
-
-    fn unsubscribe(&mut self, alias: u32) -> Result<(), Refusal> {
-        match self.place(alias) {
-            Some(place) => {
-                self.subscriptions[place].leave();
-                self.changed = true;
-                Ok(())
-            }
-            // Its End crossed the request, or it was refused: the client has what it wanted.
-            None if self.aliases.was_used(alias) => Ok(()),
-            None => Err(Refusal::new("bad_request", "no subscription has this alias")),
-        }
     }
 }
 

@@ -46,8 +46,13 @@ const CHOICE_TAG: u8 = 3 << 3;
 
 /// Reads an event's message.
 pub fn decode_event(bytes: &[u8]) -> Result<Event, BadEvent> {
-    let message = proto::Event::decode(bytes).map_err(|error| BadEvent(error.to_string()))?;
-    from_wire(message)
+    from_wire(proto::Event::decode(bytes)?)
+}
+
+impl From<prost::DecodeError> for BadEvent {
+    fn from(error: prost::DecodeError) -> Self {
+        Self(error.to_string())
+    }
 }
 
 /// The message of an event.

@@ -11,7 +11,7 @@ pub mod ui_message;
 
 pub use event::{BadEvent, decode_event, encode_event};
 pub use frame::{EVENTS_TAG, FrameHeader, Framing, TooLong, decode_elements, delimit};
-pub use snapshot::{snapshot_from_wire, snapshot_to_wire};
+pub use snapshot::{decode_state, encode_state, snapshot_from_wire, snapshot_to_wire};
 
 /// The generated messages. Their documentation is in the proto files.
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated code")]

@@ -1,5 +1,7 @@
 //! A folded channel to its message and back.
 
+use prost::Message;
+
 use super::{
     BadEvent,
     proto::{self, generation_state},
@@ -63,6 +65,18 @@ fn choice(choice: &Choice) -> proto::ChoiceState {
 
 fn tool(tool: &Tool) -> proto::ToolCallState {
     proto::ToolCallState { call: Some((&tool.call).into()), arguments: tool.arguments.clone() }
+}
+
+/// Appends a folded channel's bytes, as a store keeps them.
+pub fn encode_state(state: &State, out: &mut Vec<u8>) {
+    let message = snapshot_to_wire(state, String::new(), 0, proto::snapshot::Cause::Asked);
+    message.encode(out).expect("a Vec grows as needed");
+}
+
+/// A folded channel of these bytes. What has no place in a snapshot (the splices) is empty.
+pub fn decode_state(bytes: &[u8]) -> Result<State, BadEvent> {
+    let message = proto::Snapshot::decode(bytes)?;
+    Ok(snapshot_from_wire(message)?.counted())
 }
 
 /// The folded channel of a message. What has no place in a snapshot (the splices) is empty.

@@ -127,10 +127,10 @@ fn a_session_survives_whatever_its_client_says() {
     let runtime = runtime.expect("a runtime");
     let _inside = runtime.enter();
     let retention = Retention { after_end: Duration::from_secs(60), max_bytes: 1 << 20 };
-    let channels = Arc::new(Channels::new(Arc::new(Memory), retention));
+    let channels = Arc::new(Channels::new(Arc::<Memory>::default(), retention));
     let id = tokenway::ident::ChannelId::parse("chat-1").expect("an id");
     let key = tokenway::ident::ChannelKey { owner: Owner::new("web"), id };
-    let _channel = channels.open(key).expect("memory opens");
+    let _channel = runtime.block_on(channels.open(key)).expect("memory opens");
     let access = access();
     let minted = access.mint(
         &Owner::new("web"),

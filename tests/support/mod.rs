@@ -5,6 +5,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use prost::Message;
 use rand::{Rng, rngs::StdRng};
 use tokenway::{
@@ -27,12 +28,21 @@ use tokio_util::sync::CancellationToken;
 
 pub fn channels(max_bytes: usize) -> Arc<Channels> {
     let retention = Retention { after_end: Duration::from_secs(600), max_bytes };
-    Arc::new(Channels::new(Arc::new(Memory), retention))
+    Arc::new(Channels::new(Arc::new(Memory::default()), retention))
 }
 
 pub fn named(channels: &Channels, id: &str) -> Arc<Channel> {
     let id = ChannelId::parse(id).expect("a channel id");
-    channels.open(ChannelKey { owner: Owner::default(), id }).expect("memory opens")
+    ready(channels.open(ChannelKey { owner: Owner::default(), id })).expect("memory opens")
+}
+
+pub fn unnamed(channels: &Channels) -> Arc<Channel> {
+    ready(channels.create(Owner::default())).expect("memory opens")
+}
+
+/// What the store in memory has done at once.
+pub fn ready<T>(pending: impl Future<Output = T>) -> T {
+    pending.now_or_never().expect("memory does not wait")
 }
 
 pub fn begin(channel: &Arc<Channel>, id: &str) -> Producer {

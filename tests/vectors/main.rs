@@ -170,7 +170,7 @@ fn pressed(alias: u32, events: &[Event], times: bool) -> Vec<u8> {
     for (event, at) in events.iter().zip((1_790_000_000_005..).step_by(12)) {
         log.append(event, at).expect("small");
     }
-    let Found::Slice(slice) = log.after(0) else { panic!("events were appended") };
+    let Found::Slice(slice) = log.after(0, u64::MAX) else { panic!("events were appended") };
     let frame = Press::new(Form::Frame).events(alias, slice, times);
     let bytes: Bytes = [&frame.header[..], &frame.body[..]].concat().into();
     let mut framing = wire::Framing::new(bytes.len());

@@ -69,7 +69,7 @@ pub(super) async fn look_up(
     request: Request,
 ) -> Result<(Found, Request), Response> {
     let id = path.map_or(String::new(), |Path(id)| id);
-    if let Some(found) = kept::find(app, &caller.owner, &id) {
+    if let Some(found) = kept::find(app, &caller.owner, &id).await {
         return Ok((found, request));
     }
     let ours = {

@@ -51,26 +51,28 @@ pub(in crate::api) async fn begin(
     body: Result<Whole, Problem>,
 ) -> Response {
     let dialect = AppDialect::Responses;
-    let asking = body.and_then(|Whole(body)| {
-        let request = Request::read(body).map_err(|error| misunderstood(&error))?;
-        asking(&app, &caller, request)
-    });
+    let read =
+        body.and_then(|Whole(body)| Request::read(body).map_err(|error| misunderstood(&error)));
+    let asking = match read {
+        Ok(request) => asking(&app, &caller, request).await,
+        Err(problem) => Err(problem),
+    };
     call::take(&app, &caller, &headers, dialect, asking).await
 }
 
-fn asking(app: &App, caller: &Caller, request: Request) -> Result<Asking, Problem> {
+async fn asking(app: &App, caller: &Caller, request: Request) -> Result<Asking, Problem> {
     let asked = without_input(&request.asked());
     let (stored, background) = (request.stores(), request.background());
     let mut theirs = request.conversation();
     let before = match request.previous_response_id() {
         Some(previous) if !theirs => {
-            let before = went_before(app, caller, previous, request.model())?;
+            let before = went_before(app, caller, previous, request.model()).await?;
             theirs = before.is_none();
             before
         }
         _ => None,
     };
-    let filled = reference::fill_in(app, &caller.owner, &request);
+    let filled = reference::fill_in(app, &caller.owner, &request).await;
     let rewritten = before.is_some() || filled.is_some() || background;
     let request = filled.unwrap_or(request);
     let request = match before {
@@ -86,13 +88,13 @@ fn asking(app: &App, caller: &Caller, request: Request) -> Result<Asking, Proble
 }
 
 /// What a turn after this response begins with; `None`: only the provider knows.
-fn went_before(
+async fn went_before(
     app: &App,
     caller: &Caller,
     previous: &str,
     model: &str,
 ) -> Result<Option<Vec<Box<RawValue>>>, Problem> {
-    let found = kept::find(app, &caller.owner, previous);
+    let found = kept::find(app, &caller.owner, previous).await;
     let Some(found) = found.filter(|found| !found.theirs) else {
         let anothers = app.responses().is_anothers(&caller.owner, previous);
         return match !anothers && is_known_elsewhere(app, model) {

@@ -61,7 +61,7 @@ pub(in crate::api) fn remember(app: &App, call: &Call, turn: &Turn, running: &Ru
 fn forget_oldest_if_gone(app: &App) {
     let oldest = app.responses().oldest().map(|it| (it.channel.clone(), it.id.clone()));
     let Some((channel, id)) = oldest else { return };
-    if app.channels.find(&channel).is_err() {
+    if !app.channels.may_have(&channel) {
         app.responses().remove(&channel.owner, &id);
     }
 }
@@ -84,7 +84,7 @@ pub(in crate::api) fn forget(app: &App, owner: &Owner, generation: &GenerationId
 }
 
 /// The owner's response of this id, if its channel still has it.
-pub(super) fn find(app: &App, owner: &Owner, id: &str) -> Option<Found> {
+pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Option<Found> {
     let (key, found) = {
         let known = app.responses();
         let it = known.get(owner, id)?;
@@ -98,7 +98,7 @@ pub(super) fn find(app: &App, owner: &Owner, id: &str) -> Option<Found> {
         let started = &channel.status().generations;
         started.get(index).is_some_and(|it| it.id == generation.as_str())
     };
-    match app.channels.find(&key).ok().filter(has_it) {
+    match app.channels.find(&key).await.ok().filter(has_it) {
         Some(channel) => {
             Some(Found { id: told, generation, channel, place, asked, stored, theirs })
         }

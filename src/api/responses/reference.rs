@@ -24,16 +24,18 @@ struct Reference {
 }
 
 /// The request with its references to items of ours filled in; `None` if there are none.
-pub(super) fn fill_in(app: &App, owner: &Owner, request: &Request) -> Option<Request> {
+pub(super) async fn fill_in(app: &App, owner: &Owner, request: &Request) -> Option<Request> {
     let mut known = HashMap::new();
     let mut filled = false;
     let mut items = Vec::new();
     for item in request.items() {
         match referred(&item).and_then(|id| Some((response_of_item(&id)?, id))) {
             Some((response, id)) => {
-                let put_out =
-                    known.entry(response).or_insert_with_key(|it| put_out(app, owner, it));
-                match put_out {
+                if !known.contains_key(&response) {
+                    let put_out = put_out(app, owner, &response).await;
+                    known.insert(response.clone(), put_out);
+                }
+                match known.get(&response).and_then(Option::as_ref) {
                     Some(put_out) => {
                         filled = true;
                         // A thought that nobody can read again, or a call that was cut, is left out of a turn.
@@ -59,8 +61,12 @@ fn referred(item: &RawValue) -> Option<String> {
 }
 
 /// What a response put out, by its items' ids; `None` if it is not kept here.
-fn put_out(app: &App, owner: &Owner, response: &str) -> Option<HashMap<String, Box<RawValue>>> {
-    let found = kept::find(app, owner, response).filter(|found| found.stored)?;
+async fn put_out(
+    app: &App,
+    owner: &Owner,
+    response: &str,
+) -> Option<HashMap<String, Box<RawValue>>> {
+    let found = kept::find(app, owner, response).await.filter(|found| found.stored)?;
     let said = answer::said(&found.channel, found.place).ok()?;
     Some(named_items_of(&said).into_iter().collect())
 }

@@ -5,29 +5,28 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use crate::ident::ChannelKey;
 
 /// How long an expired id is answered with `channel_evicted`.
-const KEPT_FOR: Duration = Duration::from_secs(60 * 60);
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The most that are remembered: at 160 bytes or so each, 16 MiB. Past it the oldest is forgotten and becomes unknown.
 const KEPT_MAX: usize = 100_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Tombstones {
-    order: VecDeque<(Instant, ChannelKey)>,
+    order: VecDeque<(u64, ChannelKey)>,
     keys: HashSet<ChannelKey>,
 }
 
 impl Tombstones {
-    pub(super) fn bury(&mut self, key: ChannelKey, now: Instant) {
+    /// The channel expired at this time, in milliseconds since 1970 UTC.
+    pub(super) fn bury(&mut self, key: ChannelKey, now_ms: u64) {
         if self.order.len() == KEPT_MAX {
             self.forget_oldest();
         }
         if self.keys.insert(key.clone()) {
-            self.order.push_back((now, key));
+            self.order.push_back((now_ms, key));
         }
     }
 
@@ -42,8 +41,14 @@ impl Tombstones {
         self.keys.contains(key)
     }
 
-    pub(super) fn sweep(&mut self, now: Instant) {
-        while self.order.front().is_some_and(|(buried, _)| now >= *buried + KEPT_FOR) {
+    /// All of them, the oldest first, and when each expired.
+    pub(super) fn all(&self) -> Vec<(ChannelKey, u64)> {
+        self.order.iter().map(|(buried, key)| (key.clone(), *buried)).collect()
+    }
+
+    pub(super) fn sweep(&mut self, now_ms: u64) {
+        let kept_ms = KEPT_FOR.as_millis() as u64;
+        while self.order.front().is_some_and(|(buried, _)| now_ms >= buried + kept_ms) {
             self.forget_oldest();
         }
     }

@@ -1,0 +1,325 @@
+//! The seam to the store, from the channel's side: what is not safe yet is shown to nobody, what was kept comes back with
+//! its numbers, and a store that is lost changes the epoch and nothing else.
+
+mod support;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use support::{begin, finished, ready};
+use tokenway::{
+    channel::{Cause, Channel, Channels, NoChannel, Reader, Retention, Step},
+    event::{Custom, Event, FailureCode},
+    ident::{ChannelId, ChannelKey, Owner},
+    sequence::{Cursor, Epoch, From},
+    snapshot::End,
+    store::{
+        Ack, AtRest, Commit, Element, Forgotten, Health, Intent, Kept, NotOpened, Pending,
+        Progress, Promise, Store, StoreError, Tenure, Writer,
+    },
+    wire,
+};
+use tokio::time::Instant;
+
+/// Keeps what rests in memory, and says that something is reached only when the test says so.
+#[derive(Default)]
+struct Slow {
+    at_rest: Mutex<HashMap<ChannelKey, Kept>>,
+    pen: Arc<Mutex<Pen>>,
+}
+
+#[derive(Default)]
+struct Pen {
+    progress: Option<Weak<dyn Progress>>,
+    commits: Vec<Commit>,
+    last_seq: u64,
+    open: u32,
+    /// It was lost before anybody could be told.
+    lost: bool,
+}
+
+impl Slow {
+    fn reached(&self, seq: u64) {
+        let progress = self.pen.lock().progress.clone();
+        progress.and_then(|it| it.upgrade()).expect("somebody writes").reached(seq);
+    }
+
+    fn orphan(&self, through: u64) {
+        let progress = self.pen.lock().progress.clone();
+        progress.and_then(|it| it.upgrade()).expect("somebody writes").orphaned(through);
+    }
+}
+
+impl Store for Slow {
+    fn open<'a>(
+        &'a self,
+        key: &'a ChannelKey,
+        intent: Intent,
+    ) -> Pending<'a, Result<Tenure, NotOpened>> {
+        Box::pin(async move {
+            // Long enough for others to ask as well.
+            tokio::task::yield_now().await;
+            self.pen.lock().open += 1;
+            let kept = match (self.at_rest.lock().get(key), intent) {
+                (Some(kept), _) => kept.clone(),
+                (None, Intent::Find) => return Err(NotOpened::Unknown),
+                (None, _) => Kept::nothing(intent == Intent::Name, Epoch::random()),
+            };
+            Ok(Tenure { kept, writer: Box::new(SlowWriter(Arc::clone(&self.pen))) })
+        })
+    }
+
+    fn keeps(&self) -> bool {
+        true
+    }
+
+    fn rest<'a>(&'a self, key: &'a ChannelKey, kept: Kept) -> Pending<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.at_rest.lock().insert(key.clone(), kept);
+            Ok(())
+        })
+    }
+
+    fn forget<'a>(
+        &'a self,
+        key: &'a ChannelKey,
+        _: Forgotten,
+    ) -> Pending<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.at_rest.lock().remove(key);
+            Ok(())
+        })
+    }
+
+    fn sweep(&self, _: u64, _: Duration) -> Pending<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn unfinished(&self) -> Vec<ChannelKey> {
+        self.at_rest.lock().keys().cloned().collect()
+    }
+
+    fn may_have(&self, key: &ChannelKey) -> bool {
+        self.at_rest.lock().contains_key(key)
+    }
+
+    fn at_rest(&self, _: &Owner) -> Vec<AtRest> {
+        Vec::new()
+    }
+
+    fn health(&self) -> Health {
+        Health::default()
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+struct SlowWriter(Arc<Mutex<Pen>>);
+
+impl Writer for SlowWriter {
+    fn report_to(&mut self, progress: Weak<dyn Progress>) -> Result<(), StoreError> {
+        let mut pen = self.0.lock();
+        pen.progress = Some(progress);
+        match pen.lost {
+            true => Err(StoreError::Unavailable("it is lost".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    fn append(&mut self, element: Element<'_>) {
+        let mut pen = self.0.lock();
+        let follows = element.seq == pen.last_seq + 1 || pen.last_seq == 0;
+        assert!(follows, "seqs have no gap");
+        pen.last_seq = element.seq;
+        assert_eq!(wire::decode_elements(element.bytes).count(), 1);
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<Ack, StoreError> {
+        self.0.lock().commits.push(commit);
+        Ok(Ack::Later)
+    }
+}
+
+fn key(id: &str) -> ChannelKey {
+    ChannelKey { owner: Owner::default(), id: ChannelId::parse(id).expect("an id") }
+}
+
+fn scene() -> (Arc<Slow>, Channels) {
+    let store = Arc::new(Slow::default());
+    let retention = Retention { after_end: Duration::from_secs(600), max_bytes: 1 << 20 };
+    (Arc::clone(&store), Channels::new(store, retention))
+}
+
+/// What a reader is given until there is nothing more: texts, and what else there was.
+fn read(reader: &mut Reader) -> Vec<Step> {
+    let mut steps = Vec::new();
+    loop {
+        match reader.step() {
+            Step::Idle => return steps,
+            step @ Step::End(_) => {
+                steps.push(step);
+                return steps;
+            }
+            step => steps.push(step),
+        }
+    }
+}
+
+fn last_seq(steps: &[Step]) -> u64 {
+    match steps.last() {
+        Some(Step::Slice(slice)) => slice.last_seq,
+        other => panic!("not a slice: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_the_store_has_not_kept_yet_is_shown_to_nobody() {
+    let (store, channels) = scene();
+    let channel = channels.create(Owner::default()).await.expect("it opens");
+    let mut producer = begin(&channel, "gen_1");
+    let mut reader = channel.read(From::Beginning).expect("it is there");
+    producer.append(&mut [Event::text("a"), Event::text("b")]).expect("room");
+    assert!(!reader.has_news() && reader.step() == Step::Idle);
+    assert_eq!((channel.status().last_seq, channel.fold().1), (0, 0));
+    store.reached(2);
+    assert!(reader.has_news());
+    assert_eq!(last_seq(&read(&mut reader)), 2);
+    assert_eq!(channel.fold().2.generations[0].first_choice().text, "a");
+    let asks = channel.read(From::Cursor(Cursor { epoch: channel.epoch(), seq: 3 }));
+    assert!(asks.is_err(), "nobody has been told of it");
+    // The end is there when it is shown, and not before.
+    producer.append(&mut [finished()]).expect("room");
+    store.reached(3);
+    assert_eq!((channel.status().running, channel.status().closed), (1, false));
+    assert_eq!(channel.last_end(), 0);
+    let shown = tokio::join!(producer.shown(), async { store.reached(4) }).0;
+    assert_eq!(shown, Cursor { epoch: channel.epoch(), seq: 4 });
+    assert_eq!((channel.status().running, channel.status().closed), (0, true));
+    assert_eq!(read(&mut reader).len(), 2, "the rest and the end");
+    let promises: Vec<_> = store.pen.lock().commits.iter().map(|it| it.promise).collect();
+    assert_eq!(promises, [Promise::Durable, Promise::Written, Promise::Durable]);
+    let running: Vec<_> = store.pen.lock().commits.iter().map(|it| it.running).collect();
+    assert_eq!(running, [1, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_store_that_is_lost_changes_the_epoch_and_loses_nobody_anything() {
+    let (store, channels) = scene();
+    let channel = channels.open(key("chat")).await.expect("it opens");
+    let before = channel.epoch();
+    let mut producer = begin(&channel, "gen_1");
+    producer.append(&mut [Event::text("a"), Event::text("b")]).expect("room");
+    store.reached(2);
+    let mut reader = channel.read(From::Beginning).expect("it is there");
+    assert_eq!(last_seq(&read(&mut reader)), 2);
+    store.orphan(2);
+    let now = channel.epoch();
+    assert_ne!(now, before);
+    assert!(reader.has_news());
+    let steps = read(&mut reader);
+    assert!(matches!(&steps[0], Step::Rewind { past, epoch }
+        if *epoch == now && (past.epoch, past.valid_through) == (before, 2)));
+    assert_eq!((steps.len(), last_seq(&steps), reader.epoch()), (2, 3, now));
+    // From now on all of it is in memory, and shown at once.
+    producer.append(&mut [finished()]).expect("room");
+    assert_eq!(last_seq(&read(&mut reader)), 4);
+    // One that comes back with the old epoch goes on where it was, or is given all of it again.
+    let mut reader = channel.read(From::Cursor(Cursor { epoch: before, seq: 2 })).expect("known");
+    assert_eq!(last_seq(&read(&mut reader)), 4);
+    let mut reader = channel.read(From::Cursor(Cursor { epoch: before, seq: 3 })).expect("known");
+    let steps = read(&mut reader);
+    assert!(matches!(&steps[..], [Step::Rewind { .. }, Step::Snapshot(it)]
+        if it.cause == Cause::Rewind && it.through == 4));
+}
+
+#[tokio::test]
+async fn a_store_that_is_lost_while_a_channel_is_opened_holds_nothing_up() {
+    let (store, channels) = scene();
+    let channel = channels.open(key("chat")).await.expect("it opens");
+    begin(&channel, "gen_1").append(&mut [Event::text("a"), finished()]).expect("room");
+    store.reached(3);
+    let before = channel.epoch();
+    drop(channel);
+    channels.sweep(Instant::now() + Duration::from_secs(60)).await;
+    store.pen.lock().lost = true;
+    let channel = channels.find(&key("chat")).await.expect("it was kept");
+    assert_ne!(channel.epoch(), before, "what is said now is not kept");
+    let said = channel.publish(Custom { kind: "note".into(), data: b"1".to_vec().into() });
+    assert_eq!((said.expect("room").seq, channel.head()), (4, 4));
+    let mut reader = channel.read(From::Cursor(Cursor { epoch: before, seq: 3 })).expect("known");
+    let steps = read(&mut reader);
+    assert!(matches!(&steps[0], Step::Rewind { past, .. } if past.valid_through == 3));
+    assert_eq!((steps.len(), last_seq(&steps)), (2, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_at_rest_is_let_go_of_and_comes_back_as_it_was() {
+    let (store, channels) = scene();
+    let channel = channels.open(key("chat")).await.expect("it opens");
+    let mut producer = begin(&channel, "gen_1");
+    producer.append(&mut [Event::text("a"), finished()]).expect("room");
+    tokio::time::advance(Duration::from_millis(700)).await;
+    channel.publish(Custom { kind: "note".into(), data: b"1".to_vec().into() }).expect("room");
+    store.reached(4);
+    let epoch = channel.epoch();
+    let said = read(&mut channel.read(From::Beginning).expect("it is there"));
+    drop(producer);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    channels.sweep(Instant::now()).await;
+    assert!(channels.live(&key("chat")).is_some(), "somebody holds it");
+    drop(channel);
+    channels.sweep(Instant::now()).await;
+    assert!(channels.live(&key("chat")).is_none() && channels.all().is_empty());
+    // However many ask for it at once, it is opened once.
+    let (chat, opened) = (key("chat"), store.pen.lock().open);
+    let (one, two) = tokio::join!(channels.find(&chat), channels.find(&chat));
+    let (one, two) = (one.expect("kept"), two.expect("kept"));
+    assert!(Arc::ptr_eq(&one, &two));
+    assert_eq!(store.pen.lock().open, opened + 1);
+    let again = read(&mut one.read(From::Cursor(Cursor { epoch, seq: 0 })).expect("known"));
+    assert_eq!(said, again, "the same bytes, the same times");
+    assert_eq!((one.epoch(), one.is_named(), one.status().closed), (epoch, true, false));
+    assert_eq!(one.status().generations[0].id, "gen_1");
+    channels.delete(&chat).await.expect("nothing runs");
+    assert_eq!(channels.find(&chat).await.err(), Some(NoChannel::Unknown));
+}
+
+#[tokio::test]
+async fn a_generation_that_an_earlier_process_left_is_ended_with_the_text_so_far() {
+    let (store, channels) = scene();
+    let channel = channels.create(Owner::default()).await.expect("it opens");
+    let mut producer = begin(&channel, "gen_1");
+    producer.append(&mut [Event::text("so far")]).expect("room");
+    store.reached(2);
+    let mut reader = channel.read(From::Beginning).expect("it is there");
+    let slices = read(&mut reader).into_iter().map(|step| match step {
+        Step::Slice(slice) => slice,
+        other => panic!("not a slice: {other:?}"),
+    });
+    let kept = Kept { slices: slices.collect(), ..Kept::nothing(false, channel.epoch()) };
+    // The process dies here.
+    let (store, channels) = scene();
+    store.at_rest.lock().insert(channel.key().clone(), kept);
+    let recovered = tokio::join!(channels.recover(), async {
+        // Nobody is shown the end before it is safe.
+        while store.pen.lock().commits.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let found = channels.live(channel.key()).expect("it is open");
+        assert_eq!((found.head(), found.status().running), (2, 1));
+        store.reached(3);
+    });
+    assert_eq!(recovered.0, 1);
+    let found: Arc<Channel> = ready(channels.find(channel.key())).expect("it is open");
+    let (epoch, through, state) = found.fold();
+    assert_eq!((epoch, through, found.status().closed), (channel.epoch(), 3, true));
+    assert_eq!(state.generations[0].first_choice().text, "so far");
+    let end = state.generations[0].end.as_ref();
+    assert!(matches!(end, Some(End::Failed(failed)) if failed.code == FailureCode::GatewayLost));
+}
