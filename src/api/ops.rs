@@ -39,6 +39,12 @@ fn look(app: &App) {
     let bytes: usize = channels.iter().map(|channel| channel.bytes()).sum();
     metrics.channels.only().set(channels.len() as i64);
     metrics.log.only().set(bytes as i64);
+    let store = app.channels.health();
+    metrics.store_degraded.only().set(i64::from(store.degraded.is_some()));
+    metrics.store_channels.only().set(store.channels as i64);
+    metrics.store.only().set(store.bytes as i64);
+    metrics.store_damage.with(["cut"]).set(store.cuts as i64);
+    metrics.store_damage.with(["damaged"]).set(store.damages as i64);
     let mut breakers = BTreeMap::new();
     for name in &app.provider_order {
         for state in ["closed", "open", "half_open"] {

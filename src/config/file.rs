@@ -379,12 +379,17 @@ pub(super) struct OnDisconnect {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Store {
-    /// `memory`; others are not available in this version.
+    /// `memory`: as long as the process runs; `disk`: in a directory of this machine.
     #[schemars(with = "schema::Engine")]
     pub(super) engine: Given<String>,
-    /// The directory of `disk`; not available in this version.
-    #[schemars(with = "schema::NotYet")]
-    pub(super) path: Given<IgnoredAny>,
+    /// The directory of `disk`, made if there is none; relative to this file.
+    #[schemars(with = "schema::Text")]
+    pub(super) path: Given<String>,
+    /// For how long `disk` may have written what is said without syncing it: so much of the running generations' text is
+    /// lost when the machine itself fails, at most. 0 to 10 s; with `0ms` everything is synced before it is shown. How a
+    /// generation ends, and what an app is told is done, always is.
+    #[schemars(with = "schema::Duration")]
+    pub(super) loss_window: Given<String>,
     /// The server of `jetstream`; not available in this version.
     #[schemars(with = "schema::NotYet")]
     pub(super) url: Given<IgnoredAny>,

@@ -81,7 +81,7 @@ scalar!(
 scalar!(Policy, words(&["cancel", "grace", "drain"]));
 scalar!(OnBreak, words(&["fail", "continue"]));
 scalar!(Conventions, words(&["published", "latest"]));
-scalar!(Engine, words(&["memory"]));
+scalar!(Engine, words(&["memory", "disk"]));
 scalar!(
     /// A key that this version reads only to say that it does not have it.
     NotYet,

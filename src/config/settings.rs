@@ -36,6 +36,10 @@ pub const MAX_BYTES: usize = 8 << 20;
 pub const MAX_BYTES_MIN: usize = 512 << 10;
 /// A tunnel, a lift, a change from Wi-Fi to mobile; and then tokens are no longer paid for that nobody reads.
 pub const GRACE: Duration = Duration::from_secs(30);
+/// Three frames of a screen: what is lost with the machine is what nobody can have read yet, and 20 syncs a second are few.
+pub const LOSS_WINDOW: Duration = Duration::from_millis(50);
+/// Whoever can lose more than that does not need a disk.
+pub const LOSS_WINDOW_MAX: Duration = Duration::from_secs(10);
 /// Half of what common proxies wait before they close a silent response.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A handshake across the world takes one second; ten is a provider that is down.
@@ -359,11 +363,18 @@ impl Default for OnDisconnect {
 }
 
 /// Where logs are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Store {
     /// In the process.
     #[default]
     Memory,
+    /// In a directory of this machine.
+    Disk {
+        /// The directory.
+        path: PathBuf,
+        /// For how long what is said may be only written and not synced.
+        loss_window: Duration,
+    },
 }
 
 /// What the gateway says of itself, beside its metrics. By default nothing.

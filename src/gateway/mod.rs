@@ -27,7 +27,7 @@ use crate::{
     generation::Generations,
     route::{Health, Routes},
     session::{self, Host},
-    store::Memory,
+    store::{Disk, Memory, Store, disk},
     telemetry::{AccessLog, Otlp, Telemetry},
     transport::webtransport::{CannotKeep, CannotListen},
 };
@@ -98,6 +98,9 @@ pub enum StartError {
     /// The operator's certificate cannot be used.
     #[error("tls: {0}")]
     Tls(String),
+    /// The store could not be had.
+    #[error(transparent)]
+    Store(#[from] disk::CannotOpen),
     /// The certificate or the secret could not be kept.
     #[error("{0}; choose another directory with --state-dir")]
     State(CannotKeep),
@@ -132,7 +135,11 @@ impl Gateway {
         let closing = CancellationToken::new();
         // After the door: it has made the directory.
         let ledger = Ledger::open(&state_dir).await;
-        let channels = Arc::new(Channels::new(Arc::new(Memory::default()), retention(&config)));
+        let channels = Arc::new(Channels::new(store(&config.store).await?, retention(&config)));
+        let lost = channels.recover().await;
+        if lost > 0 {
+            tracing::warn!(lost, "generations of an earlier process were ended: gateway_lost");
+        }
         let settings = session_settings(&config, &telemetry);
         let lasting = Arc::new(Lasting {
             sessions: Host::new(Arc::clone(&channels), settings, closing.clone()),
@@ -227,6 +234,7 @@ impl Gateway {
         connections.end().await;
         tasks.close();
         tasks.wait().await;
+        lasting.channels.close().await;
         lasting.telemetry.shut_down().await;
     }
 }
@@ -295,6 +303,30 @@ fn telemetry(config: &config::Telemetry) -> Result<Telemetry, StartError> {
         telemetry.access_log = Some(log.map_err(cannot)?);
     }
     Ok(telemetry)
+}
+
+/// Where channels are kept. What a disk holds is read first, which takes a while where there is much. A disk that fails then
+/// costs what it holds, until a start finds it mended, and not the gateway.
+async fn store(config: &config::Store) -> Result<Arc<dyn Store>, disk::CannotOpen> {
+    let config::Store::Disk { path, loss_window } = config else {
+        return Ok(Arc::new(Memory::default()));
+    };
+    let (path, loss_window, file_bytes) = (path.clone(), *loss_window, disk::FILE_BYTES);
+    let settings = disk::Settings { path, loss_window, file_bytes };
+    let opened = tokio::task::spawn_blocking(|| Disk::open(settings)).await;
+    let opened = opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    match opened {
+        Ok(disk) => Ok(Arc::new(disk)),
+        Err(error) if error.is_of_the_disk() => {
+            tracing::error!(
+                %error,
+                "THE STORE HAS FAILED: what is in it is not served, and channels live in memory only; \
+                 make room or mend the disk, and start the gateway again"
+            );
+            Ok(Arc::new(Memory::instead(error.to_string())))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Lets go of expired channels and of what takes too much memory, and keeps what was spent of budgets, until closing.

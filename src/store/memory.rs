@@ -18,9 +18,16 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Memory {
     tombstones: Mutex<Tombstones>,
+    /// Why it stands in for another.
+    degraded: Option<String>,
 }
 
 impl Memory {
+    /// In place of a store that cannot be used, and why it cannot.
+    pub fn instead(why: String) -> Self {
+        Self { degraded: Some(why), ..Self::default() }
+    }
+
     fn take_over(&self, key: &ChannelKey, intent: Intent) -> Result<Tenure, NotOpened> {
         let mut tombstones = self.tombstones.lock();
         match intent {
@@ -82,7 +89,7 @@ impl Store for Memory {
     }
 
     fn health(&self) -> Health {
-        Health::default()
+        Health { degraded: self.degraded.clone(), ..Health::default() }
     }
 
     fn close(&self) -> Pending<'_, ()> {

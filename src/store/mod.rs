@@ -14,9 +14,11 @@
 //!
 //! Knows neither providers nor clients, and of the channel only what [`Progress`] says.
 
+pub mod disk;
 mod memory;
 mod tombstones;
 
+pub use disk::Disk;
 pub use memory::{Memory, nowhere};
 
 use std::{future::Future, pin::Pin, sync::Weak, time::Duration};

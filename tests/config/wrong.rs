@@ -47,7 +47,7 @@ const WRONG: &[Wrong] = &[
     ),
     wrong(
         "store: { colour: red }",
-        "gateway.yaml:2:10: unknown key `colour`; there are `engine`, `path`, `url`",
+        "gateway.yaml:2:10: unknown key `colour`; there are `engine`, `path`, `loss_window`, `url`",
     ),
     wrong(
         "providers: { a: { dialect: opanai } }\nmodels: { m: { targets: [{ provider: a }] } }",
@@ -185,13 +185,24 @@ const WRONG: &[Wrong] = &[
         "gateway.yaml:2:37: `prompts` has no effect without `to`; give it, or take it out",
     ),
     wrong(
-        "store: { engine: disk, path: /var/lib }",
-        "gateway.yaml:2:18: `disk` is not available in this version; there is `memory`\n\
-         gateway.yaml:2:30: `store.path` is not available in this version; take it out",
+        "store: { engine: disk, path: x, url: nats://x }",
+        "gateway.yaml:2:38: `store.url` is not available in this version; take it out",
+    ),
+    wrong_together(
+        "store: { engine: disk }",
+        "gateway.yaml:2:18: `engine: disk` needs a directory of its own, such as `path: /var/lib/tokenway`",
+    ),
+    wrong_together(
+        "store: { path: /var/lib/tokenway }",
+        "gateway.yaml:2:16: `path` needs `engine: disk` beside it",
+    ),
+    wrong_together(
+        "store: { engine: disk, path: x, loss_window: 11s }",
+        "gateway.yaml:2:46: `11s` is not a duration of at most `10s`",
     ),
     wrong(
         "store: { engine: paper }",
-        "gateway.yaml:2:18: `paper` is not an engine; there is `memory`",
+        "gateway.yaml:2:18: `paper` is not an engine; there are `memory` and `disk`",
     ),
     wrong_together(
         "access:\n  keys: [{ name: web, key: secret }]",

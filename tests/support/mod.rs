@@ -64,7 +64,12 @@ pub struct Told {
 
 impl Told {
     pub fn new(channel: Arc<Channel>) -> Self {
-        Self { channel, producers: Vec::new(), said: Vec::new(), generations: 0 }
+        Self::of(channel, 0)
+    }
+
+    /// Of a channel that has had so many generations.
+    pub fn of(channel: Arc<Channel>, generations: u32) -> Self {
+        Self { channel, producers: Vec::new(), said: Vec::new(), generations }
     }
 
     pub fn id(&self) -> String {

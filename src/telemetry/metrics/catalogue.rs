@@ -128,12 +128,18 @@ metrics! {
     tee_overflows: Counter(Counter::default)[] = "tokenway_tee_overflows_total";
     /// Bytes that wait now: `queue` is `tee` (payloads for calling apps).
     queue: Gauge(Gauge::default)["queue"] = "tokenway_queue_bytes";
-    /// Channels held now.
+    /// Channels in memory now.
     channels: Gauge(Gauge::default)[] = "tokenway_channels";
     /// What the logs of all channels take in memory.
     log: Gauge(Gauge::default)[] = "tokenway_log_bytes";
-    /// Errors of the store: `operation` is the store's own word.
-    store_errors: Counter(Counter::default)["operation"] = "tokenway_store_errors_total";
+    /// 1 while the store keeps nothing because it has failed: what is said lives in memory only, until the gateway is started again.
+    store_degraded: Gauge(Gauge::default)[] = "tokenway_store_degraded";
+    /// Channels at rest in the store.
+    store_channels: Gauge(Gauge::default)[] = "tokenway_store_channels";
+    /// Bytes that the store takes on disk.
+    store: Gauge(Gauge::default)[] = "tokenway_store_bytes";
+    /// Damage found in the store since the start: `kind` is `cut` (the torn end of a file was cut off) or `damaged` (a checksum was wrong, and what it was for is not served).
+    store_damage: Gauge(Gauge::default)["kind"] = "tokenway_store_damage";
     /// Sessions open now: `transport` is `webtransport`, `websocket`, or `sse` for viewers of the SSE view.
     sessions: Gauge(Gauge::default)["transport"] = "tokenway_sessions";
     /// Sessions opened.
