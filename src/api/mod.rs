@@ -16,6 +16,7 @@ mod form;
 mod headers;
 mod index;
 mod limits;
+mod list;
 mod llm;
 mod models;
 mod operator;
@@ -183,6 +184,7 @@ pub fn router(app: App) -> Router {
         .merge(models_of("/v1"))
         .merge(models_of("/v1beta"))
         .merge(models_of("/v1alpha"))
+        .route("/v1/channels", get(list::list))
         .route("/v1/channels/{id}", get(channels::state).delete(channels::delete))
         .route("/v1/channels/{id}/events", get(events::events).post(channels::publish))
         .route("/v1/channels/{id}/ui-message-stream", get(ui_message::stream))

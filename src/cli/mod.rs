@@ -3,6 +3,7 @@
 //! No logic of the gateway is here; each command is a file that puts parts together and says what happens in plain
 //! words. Errors go to standard error and make the exit code 1; wrong usage makes it 2.
 
+mod channels;
 mod check;
 mod completions;
 mod run;
@@ -48,6 +49,7 @@ Examples:
   tokenway tail chat-42                           follow a channel in the terminal
   tokenway tail chat-42 --after 17 --speed 1      replay it from seq 18 at the pace at which it was said
   tokenway top                                    what the gateway does now
+  tokenway channels list                          which channels there are
   tokenway token --channel 'chat-*' --ttl 10m     a channel token, to read these channels for ten minutes";
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +66,8 @@ enum Command {
     Top(top::Top),
     /// Mint a channel token for a screen: offline from a configuration or the environment, else by asking the gateway.
     Token(token::Token),
+    /// List, inspect and delete the channels of a gateway that runs.
+    Channels(channels::Channels),
     /// Print a shell's completion script.
     Completions {
         /// Which shell.
@@ -132,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Tail(tail) => tail.run(),
         Command::Top(top) => top.run(),
         Command::Token(token) => token.run(),
+        Command::Channels(channels) => channels.run(),
         Command::Completions { shell } => completions::print(shell),
     });
     match done {

@@ -182,12 +182,12 @@ async fn every_method_and_route_that_is_not_ours_passes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_ours_never_passes() {
     let (gateway, upstream) = gateway::with_upstream().await;
-    for path in
-        ["/v1/channels", "/v1/channels/a/nope", "/v1/tokens/nope", "/v1/connect/nope", "/nope"]
-    {
+    for path in ["/v1/channels/a/nope", "/v1/tokens/nope", "/v1/connect/nope", "/nope"] {
         let (status, body) = refusal(gateway.post(path, "{}")).await;
         assert_eq!((status, &body["error"]["code"]), (404, &json!("not_found")), "{path}");
     }
+    let (status, body) = refusal(gateway.post("/v1/channels", "{}")).await;
+    assert_eq!((status, &body["error"]["code"]), (405, &json!("method_not_allowed")));
     assert!(upstream.is_idle().await);
     gateway.stop().await;
 }
