@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use tokenway::{
     channel::{Channel, Channels, Retention, Signal, Step},
     config::LOSS_WINDOW,
@@ -122,26 +123,25 @@ async fn appending(channels: Channels, size: &Size) -> Figures {
     Figures { rate, cpu_us, p50_us: at(0.5), p99_us: at(0.99), bytes: 0.0 }
 }
 
-/// From the append of a token to a viewer that has it, a token every millisecond.
+/// From the append of a token to a viewer that has it, a token every millisecond. Tokens that a viewer finds together count
+/// once.
 async fn latencies(channels: &Channels, probes: usize) -> Vec<Duration> {
     let (channel, mut producer) = begin(channels).await;
     producer.shown().await;
-    let signal = Signal::default();
+    let (signal, sent) = (Signal::default(), Arc::new(Mutex::new(Instant::now())));
     let watch = channel.watch(&signal);
     let mut reader = channel.read(From::Tail).expect("it is there");
-    let (sent, received) = (Arc::new(parking_lot::Mutex::new(Instant::now())), probes);
-    let at = Arc::clone(&sent);
+    let (at, latencies) = (Arc::clone(&sent), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&latencies);
     let viewer = tokio::spawn(async move {
         let _watch = watch;
-        let mut latencies = Vec::new();
-        while latencies.len() < received {
+        loop {
             signal.lower();
             match reader.step() {
-                Step::Slice(_) => latencies.push(at.lock().elapsed()),
+                Step::Slice(_) => seen.lock().push(at.lock().elapsed()),
                 _ => signal.raised().await,
             }
         }
-        latencies
     });
     for _ in 0..probes {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -149,7 +149,9 @@ async fn latencies(channels: &Channels, probes: usize) -> Vec<Duration> {
         producer.append(&mut [Event::text(TOKEN)]).expect("room");
         producer.shown().await;
     }
-    viewer.await.expect("it ends")
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    viewer.abort();
+    std::mem::take(&mut *latencies.lock())
 }
 
 /// Channels at rest: how long a start takes, and what they take in memory, with short texts and with long ones.
