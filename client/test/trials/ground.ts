@@ -25,6 +25,11 @@ export interface Brief {
   readonly renders: number;
 }
 
+/** Where a gateway keeps channels. */
+export type Engine = "memory" | "disk";
+
+type Parts = Pick<Ground, "namespace" | "provider" | "site" | "gateway" | "browser">;
+
 /** A browser and all it needs. */
 export class Ground {
   readonly namespace: Namespace;
@@ -33,9 +38,7 @@ export class Ground {
   readonly gateway: Gateway;
   readonly browser: Browser;
 
-  private constructor(
-    parts: Pick<Ground, "namespace" | "provider" | "site" | "gateway" | "browser">,
-  ) {
+  private constructor(parts: Parts) {
     this.namespace = parts.namespace;
     this.provider = parts.provider;
     this.site = parts.site;
@@ -52,17 +55,20 @@ export class Ground {
     const namespace = await Namespace.make(number);
     const provider = await Provider.start(tokensPerSecond);
     const site = await Site.start(namespace.outside, ["trial"]);
-    const config = `
-version: 1
-providers:
-  trial: { dialect: openai, base_url: "${provider.baseUrl}" }
-models:
-  trial: { targets: [{ provider: trial, model: trial }] }
-access: { allowed_origins: ["${site.origin}"] }
-`;
-    const gateway = await Gateway.start({ host: namespace.outside, config });
+    const gateway = await start({ namespace, provider, site }, "memory");
     const browser = await launch({ namespace: namespace.name });
     return new Ground({ namespace, provider, site, gateway, browser });
+  }
+
+  /** The same ground with a gateway more, whose store is this one, for as long as `use` takes. */
+  async beside<T>(engine: Engine, use: (ground: Ground) => Promise<T>): Promise<T> {
+    const gateway = await start(this, engine);
+    try {
+      const { namespace, provider, site, browser } = this;
+      return await use(new Ground({ namespace, provider, site, gateway, browser }));
+    } finally {
+      await gateway.stop();
+    }
   }
 
   /** Starts generations and opens a page that follows them; it is there once it shows something. */
@@ -116,6 +122,22 @@ access: { allowed_origins: ["${site.origin}"] }
     await this.gateway.stop();
     await this.namespace.remove();
   }
+}
+
+function start(
+  { namespace, provider, site }: Pick<Parts, "namespace" | "provider" | "site">,
+  engine: Engine,
+): Promise<Gateway> {
+  const config = `
+version: 1
+providers:
+  trial: { dialect: openai, base_url: "${provider.baseUrl}" }
+models:
+  trial: { targets: [{ provider: trial, model: trial }] }
+access: { allowed_origins: ["${site.origin}"] }
+store: ${engine === "disk" ? "{ engine: disk, path: channels }" : "{ engine: memory }"}
+`;
+  return Gateway.start({ host: namespace.outside, config });
 }
 
 /** How the page is doing. */

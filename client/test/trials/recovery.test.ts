@@ -2,11 +2,12 @@
 // and the next token is there soon after the path works again. Ends with a table.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ChannelState } from "../browser/gateway.js";
 import { type Browser, type LaunchOptions, now, pause, until } from "./browser/browser.js";
 import { launchChromium } from "./browser/chromium.js";
 import { launchFirefox } from "./browser/firefox.js";
 import { EVENTS, type Event, Front, GAP_MS, type Times } from "./events.js";
-import { type Carrier, Ground, type Viewer } from "./ground.js";
+import { type Carrier, type Engine, Ground, type Viewer } from "./ground.js";
 import type { Shown } from "./page/trial.js";
 import { Table } from "./table.js";
 
@@ -52,28 +53,29 @@ describe.each(BROWSERS)("%s", (name, namespace, launch) => {
   });
 
   it("says so where a gateway was killed that kept everything in memory", async () => {
-    const viewers = await Promise.all(CARRIERS.map((carriers) => ground.view({ carriers })));
-    await pause(1_000);
-    const began = now();
-    await ground.gateway.kill();
-    const before = await Promise.all(viewers.map(shown));
-    await pause(GAP_MS);
-    await ground.gateway.restart();
-    const works = now();
-    for (const [at, viewer] of viewers.entries()) {
-      const what = `the answer over ${viewer.carrier}`;
-      const { after, told } = await until(what, 10_000, async () => {
-        const [channel] = await shown(viewer);
-        return channel?.status === "failed" ? { after: channel, told: now() } : undefined;
-      });
-      // What was shown stays, whole; nobody pretends that it was finished.
-      expect(after).toMatchObject({ error: "channel_not_found", state: "running", repeated: 0 });
-      expect(after.text.startsWith(before[at]?.[0]?.text ?? "nothing")).toBe(true);
-      expectNumbered(after.text);
-      const of = [name, viewer.carrier, "memory lost: told so"];
-      table.add(of, [told - works, works - began], undefined);
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const { before, after } of await killed(ground, "memory")) {
+        // What was shown stays, whole; nobody pretends that it was finished.
+        expect(after).toMatchObject({ error: "channel_not_found", state: "running", repeated: 0 });
+        expect(after.text.startsWith(before)).toBe(true);
+        expectNumbered(after.text);
+      }
     }
-    await Promise.all(viewers.map(({ page }) => page.close()));
+  });
+
+  it("ends what ran where a gateway was killed that kept it on disk", async () => {
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const { before, after, kept } of await killed(ground, "disk")) {
+        // What anybody was shown is in the log, and what is shown is the log.
+        expect(after.text.startsWith(before)).toBe(true);
+        expect(after.text).toBe(kept?.generations[0]?.text);
+        expect(kept?.generations[0]?.error?.code).toBe("gateway_lost");
+        const { last_seq: seq, epoch } = kept ?? {};
+        expect(after).toMatchObject({ seq, epoch, state: "failed", repeated: 0, gaps: 0 });
+        expect(after.error).toBeUndefined();
+        expectNumbered(after.text);
+      }
+    }
   });
 
   it("is back soon", () => {
@@ -107,6 +109,47 @@ async function tryOnce(ground: Ground, event: string, carryOut: Event): Promise<
   for (const viewer of viewers) await expectTrue(ground, viewer);
   await Promise.all(viewers.map(({ page }) => page.close()));
   await front.end();
+}
+
+/** One page whose gateway was killed. */
+interface Killed {
+  /** What it showed when the gateway was gone. */
+  readonly before: string;
+  /** What it shows once it has been told. */
+  readonly after: Shown;
+  /** The log, where there is one. */
+  readonly kept: ChannelState | undefined;
+}
+
+/** A gateway itself is killed and started again; each page shows before long what became of its generation. */
+function killed(ground: Ground, engine: Engine): Promise<Killed[]> {
+  return ground.beside(engine, async (beside) => {
+    const { gateway, browser, provider } = beside;
+    const viewers = await Promise.all(CARRIERS.map((carriers) => beside.view({ carriers })));
+    await pause(1_000);
+    const began = now();
+    await gateway.kill();
+    const before = await Promise.all(viewers.map(shown));
+    await pause(GAP_MS);
+    await gateway.restart();
+    const works = now();
+    const results: Killed[] = [];
+    for (const [at, viewer] of viewers.entries()) {
+      const what = `the answer over ${viewer.carrier}`;
+      const { after, told } = await until(what, 10_000, async () => {
+        const [channel] = await shown(viewer);
+        const isTold = channel?.status === "failed" || channel?.state === "failed";
+        return isTold ? { after: channel, told: now() } : undefined;
+      });
+      const kept = engine === "disk" ? gateway.channel(viewer.channels[0] ?? "") : undefined;
+      results.push({ before: before[at]?.[0]?.text ?? "nothing", after, kept: await kept });
+      const event = `killed with its log ${engine === "disk" ? "on disk" : "in memory"}: told so`;
+      table.add([browser.name, viewer.carrier, event], [told - works, works - began], undefined);
+    }
+    provider.finish();
+    await Promise.all(viewers.map(({ page }) => page.close()));
+    return results;
+  });
 }
 
 /** What the machine does to a page to which nothing has been done yet. */
