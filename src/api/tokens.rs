@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -126,7 +126,7 @@ impl From<CannotMint> for Problem {
     fn from(error: CannotMint) -> Self {
         let param = match error {
             CannotMint::NoSecret => {
-                let status = axum::http::StatusCode::NOT_IMPLEMENTED;
+                let status = StatusCode::NOT_IMPLEMENTED;
                 return Self::new(status, "no_token_secret", error.to_string());
             }
             CannotMint::Ttl => "ttl",

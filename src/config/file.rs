@@ -64,10 +64,10 @@ pub(super) struct File {
     pub(super) telemetry: Telemetry,
 }
 
-/// A certificate and its key, in PEM; taken up anew when the files change. Paths are relative to this file.
+/// Either a certificate and its key, in PEM, taken up anew when the files change, or `acme`. Paths are relative to this file.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["cert", "key"]))]
+#[schemars(extend("oneOf" = [{ "required": ["cert", "key"] }, { "required": ["acme"], "properties": { "cert": false, "key": false } }]))]
 pub(super) struct Tls {
     /// The certificate, followed by those that lead to its authority.
     #[schemars(with = "schema::Text")]
@@ -75,6 +75,33 @@ pub(super) struct Tls {
     /// Its key, unencrypted.
     #[schemars(with = "schema::Text")]
     pub(super) key: Given<String>,
+    /// An authority to get the certificate from, and the next before it runs out.
+    #[schemars(with = "Acme")]
+    pub(super) acme: Given<Acme>,
+}
+
+/// A certificate from an authority that speaks ACME, such as Let's Encrypt; with it you agree to that authority's terms. It
+/// is kept under the state directory, and renewed when two thirds of its time are over.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["domains"]))]
+pub(super) struct Acme {
+    /// The domain names that the certificate is for.
+    #[schemars(with = "Vec<schema::DomainName>", length(min = 1))]
+    pub(super) domains: Vec<At<String>>,
+    /// A mail address that the authority may write to.
+    #[schemars(with = "schema::Text")]
+    pub(super) contact: Given<String>,
+    /// The authority's directory; by default Let's Encrypt's.
+    #[schemars(with = "schema::HttpsUrl")]
+    pub(super) directory: Given<String>,
+    /// A file with the certificates (PEM) that the authority's own server is trusted by, for one within a company.
+    #[schemars(with = "schema::Text")]
+    pub(super) roots: Given<String>,
+    /// An address for plain HTTP, which the domain's port 80 leads to, such as `0.0.0.0:80`: the authority is answered there
+    /// (HTTP-01). Without it, it is answered by TLS on the HTTP port, which the domain's port 443 must lead to (TLS-ALPN-01).
+    #[schemars(with = "schema::Address")]
+    pub(super) http: Given<String>,
 }
 
 /// What the gateway says of itself, and where.

@@ -62,6 +62,8 @@ scalar!(Duration, pattern("[0-9]+(ms|s|m|h)"));
 scalar!(Size, pattern("[0-9]+(B|KiB|MiB|GiB)"));
 scalar!(Address, pattern(r".+:[0-9]+"));
 scalar!(HttpUrl, pattern("https?://.+"));
+scalar!(HttpsUrl, pattern("https://.+"));
+scalar!(DomainName, pattern(r"([A-Za-z0-9-]+\.)*[A-Za-z0-9-]*[A-Za-z][A-Za-z0-9-]*"));
 scalar!(Rate, number(json_schema!({ "type": "number", "exclusiveMinimum": 0 })));
 scalar!(Whole, number(json_schema!({ "type": "integer", "minimum": 0 })));
 scalar!(Weight, number(json_schema!({ "type": "integer", "minimum": 1 })));

@@ -106,9 +106,33 @@ pub struct Config {
     pub notes: Vec<String>,
 }
 
+/// Where the gateway's own certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// From the operator.
+    Files(TlsFiles),
+    /// From an authority that speaks ACME (RFC 8555).
+    Acme(Acme),
+}
+
+/// An authority's word on what to ask of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// What the certificate is for; at least one.
+    pub domains: Vec<String>,
+    /// The authority's directory.
+    pub directory: Url,
+    /// A mail address that the authority may write to.
+    pub contact: Option<String>,
+    /// Who vouches for the authority's own server, in PEM, beside the system's.
+    pub roots: Option<PathBuf>,
+    /// Where to answer HTTP-01 challenges; `None`: TLS-ALPN-01 on the HTTP port.
+    pub http: Option<SocketAddr>,
+}
+
 /// Files in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
+pub struct TlsFiles {
     /// The certificate and those that lead to its authority.
     pub cert: PathBuf,
     /// Its key.

@@ -4,7 +4,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Config, Endpoint, Http, KeyLimits, Limits, OnBreak, OnDisconnect, Price, Rate, units};
+use super::{
+    Acme, Config, Endpoint, Http, KeyLimits, Limits, OnBreak, OnDisconnect, Price, Rate, Tls, units,
+};
 
 impl Config {
     /// In JSON, for people.
@@ -23,7 +25,7 @@ impl Config {
                     "webtransport": listen.public.webtransport.as_ref().map(ToString::to_string),
                 },
             },
-            "tls": self.tls.as_ref().map(|it| json!({ "cert": it.cert, "key": it.key })),
+            "tls": self.tls.as_ref().map(tls),
             "providers": named(providers.collect()),
             "models": named(models.collect()),
             "prices": named(prices.collect()),
@@ -66,6 +68,21 @@ impl Config {
             },
         });
         serde_json::to_string_pretty(&shown).expect("a value is JSON")
+    }
+}
+
+fn tls(tls: &Tls) -> Value {
+    match tls {
+        Tls::Files(files) => json!({ "cert": files.cert, "key": files.key }),
+        Tls::Acme(Acme { domains, directory, contact, roots, http }) => json!({
+            "acme": {
+                "domains": domains,
+                "directory": directory.origin().ascii_serialization(),
+                "contact": contact,
+                "roots": roots,
+                "http": http.map(|it| it.to_string()),
+            },
+        }),
     }
 }
 

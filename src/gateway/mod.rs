@@ -2,6 +2,7 @@
 //!
 //! Decides nothing that a part could decide. The only module that knows all others.
 
+mod acme;
 mod current;
 mod front;
 mod ledger;
@@ -31,6 +32,7 @@ use crate::{
     telemetry::{AccessLog, Otlp, Telemetry},
     transport::webtransport::{CannotKeep, CannotListen},
 };
+use acme::Acme;
 use current::Current;
 use front::front;
 use ledger::Ledger;
@@ -55,6 +57,7 @@ pub struct Gateway {
     config: Config,
     source: Option<Source>,
     http: TcpListener,
+    acme: Option<Acme>,
     door: Door,
     tasks: TaskTracker,
     restart: Arc<Notify>,
@@ -120,9 +123,17 @@ impl Gateway {
     /// deployment's secret, and what was spent of budgets.
     pub async fn bind(config: Config, state_dir: PathBuf) -> Result<Self, StartError> {
         install_crypto();
-        let tls = match &config.tls {
-            Some(files) => Some(Tls::new(tls::load(files).await.map_err(StartError::Tls)?)),
-            None => None,
+        let (tls, acme) = match &config.tls {
+            Some(config::Tls::Files(files)) => {
+                let loaded = tls::load(files).await.map_err(StartError::Tls)?;
+                (Some(Tls::new(loaded, None)), None)
+            }
+            Some(config::Tls::Acme(settings)) => {
+                let opened = Acme::open(settings, &state_dir).await;
+                let (acme, loaded) = opened.map_err(StartError::Tls)?;
+                (Some(Tls::new(loaded, Some(acme.challenges()))), Some(acme))
+            }
+            None => (None, None),
         };
         let address = config.listen.http;
         let http = front::listen(address).map_err(|error| StartError::Http { address, error })?;
@@ -161,6 +172,7 @@ impl Gateway {
             config,
             source: None,
             http,
+            acme,
             door,
             tasks: TaskTracker::new(),
             restart: Arc::default(),
@@ -206,7 +218,8 @@ impl Gateway {
     /// Serves until `shutdown` resolves, then ends in order: no new work, running generations get their grace, viewers
     /// and sessions are told, and everything is awaited.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        let Self { current, lasting, config, source, http, door, tasks, restart, reload } = self;
+        let Self { current, lasting, config, source, http, acme, door, tasks, restart, reload } =
+            self;
         let (closing, draining) = (lasting.closing.clone(), lasting.draining.clone());
         tasks.spawn(sweep(current.clone(), Arc::clone(&lasting), closing.clone()));
         tasks.spawn(door.serve(Inside {
@@ -214,6 +227,10 @@ impl Gateway {
             closing: closing.clone(),
             restart,
         }));
+        if let Some(acme) = acme {
+            let limits = config.limits.clone();
+            tasks.spawn(acme.run(Arc::clone(&lasting), limits, closing.clone()));
+        }
         let tls = lasting.tls.as_ref().map(Tls::acceptor);
         let metrics = lasting.telemetry.metrics.clone();
         let (front, connections) = front(http, tls, &config.limits, metrics);

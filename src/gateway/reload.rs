@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Lasting, current::Current, parts, tls};
-use crate::config::{Config, ConfigError, Environment};
+use crate::config::{self, Config, ConfigError, Environment, TlsFiles};
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -94,7 +94,7 @@ impl Reload {
     }
 
     fn certificate_print(&self) -> [Print; 2] {
-        let files = self.config.tls.as_ref();
+        let files = files(&self.config);
         files.map(|files| [print(&files.cert), print(&files.key)]).unwrap_or_default()
     }
 
@@ -123,7 +123,7 @@ impl Reload {
                  be reached from other machines"
             ));
         }
-        let certificate = match (&config.tls, &self.config.tls) {
+        let certificate = match (files(&config), files(&self.config)) {
             (Some(files), Some(before)) if files != before => Some(tls::load(files).await?),
             _ => None,
         };
@@ -148,7 +148,7 @@ impl Reload {
     }
 
     async fn read_certificate(&self) {
-        let (Some(files), Some(tls)) = (&self.config.tls, &self.lasting.tls) else { return };
+        let (Some(files), Some(tls)) = (files(&self.config), &self.lasting.tls) else { return };
         let reloads = &self.lasting.telemetry.metrics.certificate_reloads;
         match tls::load(files).await {
             Ok(certificate) => {
@@ -164,6 +164,14 @@ impl Reload {
     }
 }
 
+/// The operator's certificate: what an authority gives is looked after elsewhere.
+fn files(config: &Config) -> Option<&TlsFiles> {
+    match config.tls.as_ref()? {
+        config::Tls::Files(files) => Some(files),
+        config::Tls::Acme(_) => None,
+    }
+}
+
 /// A listener that stays, and that strangers reach, where nobody would be asked for a key any more.
 fn exposed(config: &Config, bound: &[SocketAddr]) -> Option<SocketAddr> {
     let open = config.access.keys.is_empty();
@@ -174,7 +182,7 @@ fn exposed(config: &Config, bound: &[SocketAddr]) -> Option<SocketAddr> {
 fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     let differs = [
         ("listen", before.listen != after.listen),
-        ("tls", before.tls.is_some() != after.tls.is_some()),
+        ("tls", before.tls != after.tls && !(files(before).is_some() && files(after).is_some())),
         ("store", before.store != after.store),
         ("telemetry", before.telemetry != after.telemetry),
         ("limits of connections", !before.limits.same_for_connections(&after.limits)),

@@ -1,4 +1,5 @@
-//! The operator's own certificate, for HTTP and for WebTransport alike, and how another takes its place.
+//! The gateway's own certificate, the operator's or an authority's, for HTTP and for WebTransport alike, and how another
+//! takes its place.
 //!
 //! A new one is for new connections; those that stand are not touched. One that cannot be read, or whose key is another's,
 //! changes nothing.
@@ -16,17 +17,19 @@ use rustls::{
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::acme::{ACME_TLS, Challenges};
 use crate::{
-    config,
+    config::TlsFiles,
     transport::webtransport::{Certificate, load_certificate},
 };
 
-/// What a client may speak once its hands are shaken, the best first.
-const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+/// What a client may speak once its hands are shaken, the best first. The last is for authorities, where they are answered.
+const ALPN: [&[u8]; 3] = [b"h2", b"http/1.1", ACME_TLS];
 
 /// The certificate of now.
 pub(super) struct Tls {
     presented: Arc<Presented>,
+    challenged: bool,
     quic: watch::Sender<Certificate>,
 }
 
@@ -37,17 +40,27 @@ pub(super) struct Loaded {
 }
 
 #[derive(Debug)]
-struct Presented(RwLock<Arc<CertifiedKey>>);
+struct Presented {
+    certificate: RwLock<Arc<CertifiedKey>>,
+    challenges: Option<Arc<Challenges>>,
+}
 
 impl ResolvesServerCert for Presented {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read()))
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // An authority offers this and nothing else (RFC 8737, section 3).
+        let asks = hello
+            .alpn()
+            .is_some_and(|mut all| all.next() == Some(ACME_TLS) && all.next().is_none());
+        match (&self.challenges, asks) {
+            (Some(challenges), true) => challenges.proof(hello.server_name()?),
+            _ => Some(Arc::clone(&self.certificate.read())),
+        }
     }
 }
 
 /// Reads a certificate chain and its key. Err: what is wrong, without a word of the key.
-pub(super) async fn load(files: &config::Tls) -> Result<Loaded, String> {
-    let config::Tls { cert, key } = files;
+pub(super) async fn load(files: &TlsFiles) -> Result<Loaded, String> {
+    let TlsFiles { cert, key } = files;
     let wrong = |file: &std::path::Path, error: &dyn std::fmt::Display| {
         format!("{}: {error}", file.display())
     };
@@ -67,13 +80,16 @@ pub(super) async fn load(files: &config::Tls) -> Result<Loaded, String> {
 }
 
 impl Tls {
-    pub(super) fn new(Loaded { tcp, quic }: Loaded) -> Self {
-        Self { presented: Arc::new(Presented(RwLock::new(tcp))), quic: watch::Sender::new(quic) }
+    /// With `challenges`: authorities are answered.
+    pub(super) fn new(Loaded { tcp, quic }: Loaded, challenges: Option<Arc<Challenges>>) -> Self {
+        let challenged = challenges.is_some();
+        let presented = Presented { certificate: RwLock::new(tcp), challenges };
+        Self { presented: Arc::new(presented), challenged, quic: watch::Sender::new(quic) }
     }
 
     /// From now on new connections are shown this one.
     pub(super) fn replace(&self, Loaded { tcp, quic }: Loaded) {
-        *self.presented.0.write() = tcp;
+        *self.presented.certificate.write() = tcp;
         self.quic.send_replace(quic);
     }
 
@@ -83,6 +99,9 @@ impl Tls {
         let mut config =
             ServerConfig::builder().with_no_client_auth().with_cert_resolver(presented);
         config.alpn_protocols = ALPN.map(Vec::from).into();
+        if !self.challenged {
+            config.alpn_protocols.pop();
+        }
         TlsAcceptor::from(Arc::new(config))
     }
 

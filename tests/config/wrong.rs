@@ -173,6 +173,27 @@ const WRONG: &[Wrong] = &[
          gateway.yaml:2:13: `Cargo.toml` is not a PEM file with an unencrypted key",
     ),
     wrong(
+        "tls: { key: Cargo.toml, acme: { domains: [a.example] } }",
+        "gateway.yaml:2:13: a certificate comes from files or from `acme`; leave one out",
+    ),
+    wrong(
+        "tls: { acme: { contact: ops@example.com } }",
+        "gateway.yaml:2:14: `acme` has no `domains`; name at least one",
+    ),
+    wrong(
+        "tls: { acme: { domains: [\"*.a.example\"] } }",
+        "gateway.yaml:2:26: `*.a.example` is not a name of one host; for `*.` authorities want DNS-01, which is not available",
+    ),
+    wrong(
+        "tls: { acme: { domains: [10.0.0.1], http: \"80\" } }",
+        "gateway.yaml:2:26: `10.0.0.1` is not a domain name such as `gateway.example`\n\
+         gateway.yaml:2:43: `80` is not an address such as `0.0.0.0:80`",
+    ),
+    wrong(
+        "tls: { acme: { domains: [a.example], directory: \"http://acme.example\" } }",
+        "gateway.yaml:2:49: `http://acme.example` is not an https URL such as `https://acme-v02.api.letsencrypt.org/directory`",
+    ),
+    wrong(
         "telemetry: { otlp: { endpoint: collector } }",
         "gateway.yaml:2:32: `collector` is not a URL such as `http://127.0.0.1:4318`",
     ),

@@ -6,13 +6,39 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::{
     super::{
-        LOSS_WINDOW, LOSS_WINDOW_MAX, Listen, Public, Store, Tls, file, located::Given, units,
+        Acme, LOSS_WINDOW, LOSS_WINDOW_MAX, Listen, Public, Store, Tls, TlsFiles, file,
+        located::{At, Given},
+        units,
     },
     Resolver, http_url, place,
 };
 
 /// Engines to come.
 const ENGINES_LATER: [&str; 1] = ["jetstream"];
+
+/// The directory of the authority that most use.
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+/// A name that an authority can look for. What it ends in tells it from an address.
+fn domain_name(text: &str) -> Result<String, String> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_address =
+        text.rsplit('.').next().is_some_and(|it| !it.bytes().any(|it| it.is_ascii_alphabetic()));
+    if text.starts_with("*.") {
+        return Err(
+            "a name of one host; for `*.` authorities want DNS-01, which is not available".into()
+        );
+    }
+    match text.len() <= 253 && text.split('.').all(label) && !is_address {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("a domain name such as `gateway.example`".into()),
+    }
+}
 
 /// Why an address must not be listened on, if so.
 pub(in crate::config) fn exposure(address: SocketAddr) -> Option<String> {
@@ -57,6 +83,13 @@ impl Resolver<'_> {
     }
 
     pub(super) fn tls(&mut self, tls: &file::Tls) -> Option<Tls> {
+        if let Some(acme) = &tls.acme.0 {
+            for place in [place(&tls.cert), place(&tls.key)].into_iter().flatten() {
+                let message = "a certificate comes from files or from `acme`; leave one out";
+                self.wrong(Some(place), message);
+            }
+            return Some(Tls::Acme(self.acme(acme)));
+        }
         for (given, other, missing) in [(&tls.cert, &tls.key, "key"), (&tls.key, &tls.cert, "cert")]
         {
             if let (Some(place), None) = (place(given), place(other)) {
@@ -83,7 +116,46 @@ impl Resolver<'_> {
         );
         let key =
             file(&tls.key, |pem| PrivateKeyDer::from_pem_slice(pem).is_ok(), "an unencrypted key");
-        Some(Tls { cert: cert?, key: key? })
+        Some(Tls::Files(TlsFiles { cert: cert?, key: key? }))
+    }
+
+    fn acme(&mut self, At { value: acme, place }: &At<file::Acme>) -> Acme {
+        let domains = acme.domains.iter();
+        let domains: Vec<_> = domains
+            .filter_map(|domain| self.read(&Given(Some(domain.clone())), domain_name))
+            .collect();
+        if acme.domains.is_empty() {
+            self.wrong(Some(*place), "`acme` has no `domains`; name at least one");
+        }
+        let directory = self.directory;
+        Acme {
+            domains,
+            directory: self
+                .read(&acme.directory, |text| {
+                    let url = http_url(text).filter(|url| url.scheme() == "https");
+                    url.ok_or_else(|| format!("an https URL such as `{LETS_ENCRYPT}`"))
+                })
+                .unwrap_or_else(|| LETS_ENCRYPT.parse().expect("a URL")),
+            contact: self.read(&acme.contact, |text| match text.split_once('@') {
+                Some((name, domain)) if !name.is_empty() && domain_name(domain).is_ok() => {
+                    Ok(text.to_owned())
+                }
+                _ => Err("a mail address such as `ops@example.com`".to_owned()),
+            }),
+            roots: self.read(&acme.roots, |text| {
+                let path = directory.join(text);
+                let pem =
+                    fs::read(&path).map_err(|error| format!("a file that can be read: {error}"))?;
+                let first = CertificateDer::pem_slice_iter(&pem).next();
+                match first.is_some_and(|it| it.is_ok()) {
+                    true => Ok(path),
+                    false => Err("a PEM file with a certificate".to_owned()),
+                }
+            }),
+            http: self.read(&acme.http, |text| {
+                text.parse().map_err(|_| "an address such as `0.0.0.0:80`".to_owned())
+            }),
+        }
     }
 
     pub(super) fn store(&mut self, store: &file::Store) -> Store {

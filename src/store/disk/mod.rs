@@ -11,8 +11,9 @@
 //! and what somebody is told is done, is synced to the disk before it is shown. The rest is synced once in a loss window:
 //! when the machine itself fails, up to so much of the running generations' text is lost, and they go on in a new epoch.
 //!
-//! When the disk fails (it is full, has an I/O error, hangs, or is 64 MiB behind) nothing is written any more until the gateway is started again: every
-//! channel goes on in memory, in a new epoch, and [`Health::degraded`] says why. What is on shelves is served from there.
+//! When the disk fails (it is full, has an I/O error, hangs, or is 64 MiB behind) nothing is written any more until the
+//! gateway is started again: every channel goes on in memory, in a new epoch, and [`Health::degraded`] says why. What is on
+//! shelves is served from there.
 //!
 //! # The files
 //!
