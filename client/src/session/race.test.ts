@@ -10,6 +10,7 @@ function run(
   fate: Partial<Record<TransportKind, number>>,
   plan: Parameters<typeof race>[2],
   weary: readonly TransportKind[] = [],
+  kinds: readonly TransportKind[] = ["webtransport", "websocket"],
 ) {
   const clock = new ManualClock();
   const log: string[] = [];
@@ -31,7 +32,7 @@ function run(
     frame: () => undefined,
     closed: () => log.push(`lost at ${clock.now()}`),
   };
-  const one = race(INFO, [carrier("webtransport"), carrier("websocket")], plan, clock, sink);
+  const one = race(INFO, kinds.map(carrier), plan, clock, sink);
   clock.advance(2_000);
   return log;
 }
@@ -74,6 +75,22 @@ describe("a race of carriers", () => {
         "opened webtransport at 12",
       ]);
     }
+  });
+
+  it("tries SSE again beside a carrier that the browser holds back", () => {
+    expect(run({ sse: -3 }, open, [], ["websocket", "sse"])).toEqual([
+      "dial websocket at 0",
+      "dial sse at 400",
+      "dial sse at 803",
+      "dial sse at 1206",
+      "dial sse at 1609",
+    ]);
+    expect(run({ websocket: -500, sse: -3 }, open, [], ["websocket", "sse"])).toEqual([
+      "dial websocket at 0",
+      "dial sse at 400",
+      "dial sse at 500",
+      "lost at 503",
+    ]);
   });
 
   it("is lost once when all fail", () => {

@@ -1,5 +1,6 @@
 // Dials several transports for one attempt: the first at once, each other one after a head start of the one before it, or
-// as soon as that fails. Whoever opens first wins and the others are hung up. Says `closed` once, when nobody is left.
+// as soon as that fails. SSE alone is dialled again where it fails beside another. Whoever opens first wins and the others
+// are hung up. Says `closed` once, when nobody is left.
 
 import type {
   ConnectInfo,
@@ -61,6 +62,11 @@ export function race(
       runners.delete(transport);
       if (waiting.length > 0) start();
       else if (runners.size === 0) end(cause);
+      else if (transport.kind === "sse") {
+        // Firefox holds WebSockets back after failures, and does not tell: beside one, what it never holds back is tried again.
+        waiting = [transport];
+        callOff = clock.after(othersAfterMs ?? HEAD_START_MS, start);
+      }
     };
     const ears: Sink = {
       opened: hear(() => {
