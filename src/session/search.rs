@@ -183,11 +183,13 @@ impl Search {
 
     /// Whether there is room for many more.
     pub(super) fn is_ample(&self) -> bool {
-        self.waiting.len() < AMPLE
+        self.waiting.len().max(self.looking.len()) < AMPLE
     }
 
     /// Whether more wait than may.
     pub(super) fn is_flooded(&self) -> bool {
-        self.waiting.len().max(self.published.len()) > WAITING_MAX || self.bytes > WAITING_BYTES_MAX
+        // What was taken back is still looked for.
+        let most = self.waiting.len().max(self.looking.len()).max(self.published.len());
+        most > WAITING_MAX || self.bytes > WAITING_BYTES_MAX
     }
 }

@@ -73,8 +73,9 @@ impl Inner {
     /// The file that is written tells of what has expired, since those before it are deleted.
     pub(super) fn carry_tombstones(&self) {
         let mut records = Vec::new();
-        let tombstones = self.index.lock().tombstones.all();
-        for (key, at_ms) in tombstones {
+        // Held until they are handed over: a channel that is made anew meanwhile would be buried by a record behind its own.
+        let index = self.index.lock();
+        for (key, at_ms) in index.tombstones.all() {
             let why = Forgotten::Expired;
             GoneRecord { number: self.number(), key, why, at_ms }.write(&mut records);
         }

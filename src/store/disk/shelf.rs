@@ -45,6 +45,7 @@ pub(super) struct Shelves {
     shelves: Mutex<BTreeMap<u32, Shelf>>,
     /// What holds no more, and is not marked so yet.
     struck: Mutex<Vec<Place>>,
+    syncing: Mutex<()>,
 }
 
 struct Shelf {
@@ -79,7 +80,8 @@ impl Shelves {
         // What is torn at the end of the last one is never written over: the next blob begins another.
         let next = shelves.keys().next_back().map_or(1, |last| last + 1);
         let (dir, struck) = (dir.to_owned(), Mutex::default());
-        let this = Self { dir, bytes_max, shelves: Mutex::new(shelves), struck };
+        let syncing = Mutex::default();
+        let this = Self { dir, bytes_max, shelves: Mutex::new(shelves), struck, syncing };
         this.shelves.lock().insert(next, begin(&this.dir, next)?);
         Ok((this, inventory))
     }
@@ -128,6 +130,8 @@ impl Shelves {
 
     /// Makes safe what was written, and then what was struck.
     pub(super) fn sync(&self) -> io::Result<()> {
+        // One at a time: what another is still making safe must not be taken for safe.
+        let _turn = self.syncing.lock();
         let struck = std::mem::take(&mut *self.struck.lock());
         self.sync_files()?;
         if struck.is_empty() {
@@ -275,17 +279,18 @@ impl Window<'_> {
         }
         if let Some(length) = bytes.get(4..8).and_then(|it| it.first_chunk()) {
             let length = u32::from_le_bytes(*length) as usize;
-            if length > 1024 && length < WINDOW_BYTES * 16 {
+            if length + 12 > 1024 && length < WINDOW_BYTES * 16 {
                 bytes = self.at(offset, length + 12)?;
             }
         }
         let Found::Body(body, length) = format::next(&bytes.slice(4..)) else { return Ok(None) };
         let Some(about) = About::read(body) else { return Ok(None) };
-        let all = 4 + length as u64 + about.parts;
-        if offset + all > self.bytes {
-            return Ok(None);
+        // What it says may be anything: bytes behind damage that only look like a blob, too.
+        let all = about.parts.checked_add(4 + length as u64);
+        match all.filter(|all| *all <= self.bytes - offset && about.number < u64::MAX) {
+            Some(all) => Ok(Some((all, (state == LIVE).then_some(about)))),
+            None => Ok(None),
         }
-        Ok(Some((all, (state == LIVE).then_some(about))))
     }
 
     /// Where the next blob begins that is not damaged, from this offset on; the end if there is none.
@@ -365,6 +370,15 @@ mod tests {
         assert_eq!(numbers(dir.path()), [1, 2]);
         shelves.sync().expect("it can be");
         assert_eq!(numbers(dir.path()), [2]);
+    }
+
+    #[test]
+    fn what_no_gateway_writes_is_no_blob_whatever_its_checksum_says() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (shelves, _) = Shelves::open(dir.path(), 1 << 20).expect("it can be used");
+        shelves.put(&blob(1)).expect("room");
+        shelves.put(&blob(u64::MAX)).expect("room");
+        assert_eq!(numbers(dir.path()), [1]);
     }
 
     #[test]
