@@ -21,9 +21,10 @@ use super::{
 };
 use crate::{
     access::Action,
-    channel::{Channel, Signal},
+    channel::{CannotDelete, Channel, NoChannel, Signal},
     event::Custom,
     ident::{ChannelId, GenerationId},
+    store::StoreError,
     wire::json::{StateHead, state_json},
 };
 
@@ -141,12 +142,21 @@ pub(super) async fn delete(
     caller.who.may_as_owner()?;
     let key = caller.key(id);
     if cancel {
-        let channel = app.channels.find(&key).await?;
-        channel.cancel(None)?;
-        until_quiet(&channel).await;
+        match app.channels.find(&key).await {
+            Ok(channel) => {
+                channel.cancel(None)?;
+                until_quiet(&channel).await;
+            }
+            // Nothing runs on what cannot be read.
+            Err(NoChannel::Store(StoreError::Damaged(_))) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    app.channels.delete(&key).await?;
-    app.responses().forget_channel(&key);
+    let deleted = app.channels.delete(&key).await;
+    if matches!(deleted, Ok(()) | Err(CannotDelete::NotForGood(_))) {
+        app.responses().forget_channel(&key);
+    }
+    deleted?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Page {
 }
 
 /// A channel, in short.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 struct Listed {
     channel: String,
     named: bool,
@@ -63,6 +63,7 @@ pub(super) async fn list(
     // A channel token names the channels that it is for; which others there are is its owner's business.
     caller.who.may_as_owner()?;
     let limit = page.limit.as_deref().map_or(Ok(LIMIT), limit)?;
+    // What is in memory is asked for first: what comes to rest in between is there twice, and nothing is missing.
     let live = app.channels.all();
     let live = live.iter().filter(|it| it.key().owner == caller.owner).map(|it| live_one(it));
     let at_rest = app.channels.at_rest(&caller.owner).into_iter().map(at_rest_one);
@@ -71,8 +72,8 @@ pub(super) async fn list(
     if let Some(after) = &page.after {
         all.retain(|it| it.channel > *after);
     }
-    all.sort_unstable();
-    // One that comes to rest while it is listed is there twice.
+    // Of those that are there twice, what is in memory holds: the sort is stable.
+    all.sort_by(|one, other| one.channel.cmp(&other.channel));
     all.dedup_by(|one, other| one.channel == other.channel);
     let more = all.len() > limit;
     all.truncate(limit);

@@ -253,12 +253,9 @@ impl Channels {
         self.live.lock().values().cloned().collect()
     }
 
-    /// An owner's channels at rest, those in memory left out.
+    /// What the store keeps of an owner's channels. Some of them may be in memory, and further on there.
     pub fn at_rest(&self, owner: &Owner) -> Vec<AtRest> {
-        let mut at_rest = self.store.at_rest(owner);
-        let live = self.live.lock();
-        at_rest.retain(|it| !live.contains_key(&it.key));
-        at_rest
+        self.store.at_rest(owner)
     }
 
     /// How the store does.

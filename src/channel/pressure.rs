@@ -55,10 +55,10 @@ impl Channels {
     /// Lets go of a channel before its time, unless something runs on it again. Says whether it is gone from memory: one that
     /// the store keeps, and that somebody looks at, is not.
     async fn give_up(&self, key: &ChannelKey, now: Instant) -> bool {
-        match self.store.keeps() {
-            true => self.let_go(key, now, RECENT).await,
-            false => self.expire(key, |_| true).await,
-        }
+        // A store that has failed may still hold what has not changed since.
+        let may_keep = self.store.keeps() || self.store.may_have(key);
+        (may_keep && self.let_go(key, now, RECENT).await)
+            || (!self.store.keeps() && self.expire(key, |_| true).await)
     }
 }
 

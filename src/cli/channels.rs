@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use reqwest::{Method, Url};
 use serde_json::Value;
 
-use super::{Failure, say};
+use super::{Failure, printable::printable, say};
 
 /// List, inspect and delete the channels of a gateway that runs.
 #[derive(Args, Debug)]
@@ -152,7 +152,7 @@ fn described(state: &Value) -> String {
         lines.push(format!("  begun      {}", time(created)));
         let said = text("text");
         lines.push(format!("  text       {} characters", said.chars().count()));
-        lines.extend(said.lines().map(|line| format!("    {line}")));
+        lines.extend(printable(said).lines().map(|line| format!("    {line}")));
     }
     lines.join("\n")
 }

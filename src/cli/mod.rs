@@ -6,6 +6,7 @@
 mod channels;
 mod check;
 mod completions;
+mod printable;
 mod run;
 mod systemd;
 mod tail;

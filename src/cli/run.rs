@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process,
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
@@ -17,6 +18,9 @@ use crate::{
     config::{Config, Environment},
     gateway::{Gateway, Source},
 };
+
+/// How long the end of the process waits for threads that wait for the machine.
+const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) fn demo(doors: Doors) -> Result<(), Failure> {
     run(Config::demo(), None, doors, "the demo, with a simulated provider")
@@ -49,7 +53,7 @@ fn run(
     let state_dir = doors.state_dir.unwrap_or_else(default_state_dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let notes = std::mem::take(&mut config.notes);
         let gateway = Gateway::bind(config, state_dir).await;
         let mut gateway = gateway.map_err(|error| error.to_string())?;
@@ -73,7 +77,10 @@ fn run(
             () = systemd::watchdog() => {}
         }
         Ok(())
-    })
+    });
+    // All that is to be done is done: whoever waits for a disk that does not come back is left behind.
+    runtime.shutdown_timeout(LEFT_BEHIND_AFTER);
+    ended
 }
 
 /// The address as people write it.

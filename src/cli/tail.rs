@@ -4,14 +4,14 @@
 //! standard output has one line for each event instead, as the SSE view has it.
 
 use std::{
-    io::{ErrorKind, Write, stdout},
+    io::{ErrorKind, IsTerminal, Write, stdout},
     time::Duration,
 };
 
 use clap::Args;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Failure, say};
+use super::{Failure, printable::printable, say};
 use crate::{
     event::{Event, Kind},
     native::{Client, Item, Target},
@@ -72,7 +72,9 @@ impl Tail {
             .map_err(|error| format!("{error}; --url or TOKENWAY_URL says where the gateway is"))?;
         let mut client = Client::connect(target).await.map_err(|error| error.to_string())?;
         client.subscribe(&self.channel, from, self.speed.is_some());
-        let mut screen = Screen { json: self.json, speed: self.speed, ..Screen::default() };
+        let on_a_terminal = stdout().is_terminal();
+        let (json, speed) = (self.json, self.speed);
+        let mut screen = Screen { json, speed, on_a_terminal, ..Screen::default() };
         loop {
             let (_, item) = client.next().await.map_err(|error| error.to_string())?;
             match screen.show(item).await {
@@ -91,6 +93,7 @@ impl Tail {
 struct Screen {
     json: bool,
     speed: Option<f64>,
+    on_a_terminal: bool,
     /// When the first event is shown, and when it was said.
     origin: Option<(Instant, u64)>,
     /// Ids by channel-local index, as `started` events tell them.
@@ -187,7 +190,10 @@ impl Screen {
         if let Some(last) = text.chars().last() {
             self.mid_line = last != '\n';
         }
-        write!(stdout(), "{text}")
+        match self.on_a_terminal {
+            true => write!(stdout(), "{}", printable(text)),
+            false => write!(stdout(), "{text}"),
+        }
     }
 
     /// A line about what is said, beside it.
@@ -199,6 +205,6 @@ impl Screen {
             // Standard output and standard error usually share the screen.
             let _ = writeln!(stdout());
         }
-        say(&format!("── {line}"));
+        say(&format!("── {}", printable(line)));
     }
 }

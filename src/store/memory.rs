@@ -56,7 +56,8 @@ impl Store for Memory {
     }
 
     fn rest<'a>(&'a self, _: &'a ChannelKey, _: Kept) -> Pending<'a, Result<(), StoreError>> {
-        Box::pin(async { Ok(()) })
+        let why = "nothing is kept beyond this process".to_owned();
+        Box::pin(async { Err(StoreError::Unavailable(why)) })
     }
 
     fn forget<'a>(

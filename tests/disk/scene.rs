@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use rand::{SeedableRng, rngs::StdRng};
 use tokenway::{
-    channel::{Channel, Channels, Retention, Step},
+    channel::{Channel, Channels, Retention, Signal, Step},
     event::{Event, FailureCode, Kind},
     ident::{ChannelId, ChannelKey, Owner},
     sequence::{Epoch, From},
@@ -58,15 +58,31 @@ pub(crate) async fn say(channels: &Channels, id: &str, seed: u64, turns: u32, en
         told.end_all(&mut random);
     }
     channel.shown(told.said.len() as u64).await;
-    // A producer that is dropped says so: of what runs when the process dies, nobody drops it.
     let (epoch, events) = (channel.epoch(), told.said.clone());
-    std::mem::forget(told);
+    if !ends {
+        // A producer that is dropped says so: of what runs when the process dies, nobody drops it.
+        std::mem::forget(told);
+    }
     Said { key: key(id), epoch, events }
 }
 
-/// Lets go of all channels that nobody holds.
+/// Lets go of all channels that nobody holds, and on which nothing runs: all of them.
 pub(crate) async fn rest(channels: &Channels) {
     channels.sweep(Instant::now() + Duration::from_secs(60)).await;
+    assert!(channels.all().is_empty(), "somebody holds one");
+}
+
+/// Waits until nothing runs on a channel: what is lost ends when that is safe.
+pub(crate) async fn quiet(channel: &Arc<Channel>) {
+    let signal = Signal::default();
+    let _watch = channel.watch(&signal);
+    loop {
+        signal.lower();
+        if channel.status().running == 0 {
+            return;
+        }
+        signal.raised().await;
+    }
 }
 
 /// The directory as it is at this moment: what a process that is killed now leaves.

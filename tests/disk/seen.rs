@@ -57,7 +57,14 @@ impl World {
     }
 
     /// Asks a gateway that has just been started for everything again. Says how many events were compared.
-    pub(crate) async fn verify(&self, http: &reqwest::Client, url: &str, name: &str) -> u64 {
+    /// Where the tails of all channels were proved, nobody is rewound.
+    pub(crate) async fn verify(
+        &self,
+        http: &reqwest::Client,
+        url: &str,
+        name: &str,
+        proved: bool,
+    ) -> u64 {
         let known = self.of(name, |channel| channel.clone());
         let told = replay(http, url, name, "0").await.expect("the channel is there");
         let seqs: Vec<u64> = told.iter().map(|(cursor, ..)| seq_of(cursor)).collect();
@@ -78,7 +85,9 @@ impl World {
                 after.unwrap_or_else(|status| panic!("{name}: {cursor} is refused: {status}"));
             let rest: Vec<_> = told.iter().skip(seq_of(cursor) as usize).collect();
             match after.first() {
-                Some((_, event, _)) if event == "rewind" => {}
+                Some((_, event, _)) if event == "rewind" => {
+                    assert!(!proved, "{name}: {cursor} is rewound for nothing");
+                }
                 _ => assert!(after.iter().eq(rest), "{name}: what follows {cursor}"),
             }
         }

@@ -17,12 +17,13 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{Progress, Promise, StoreError},
     format::TenureRecord,
     journal::Journal,
-    spell::{HANGS_AFTER, Spell},
+    spell::{self, Spell},
 };
 
 /// So many bytes wait to be written, at most; a disk that is further behind than that has failed.
@@ -45,6 +46,8 @@ pub(super) struct Commits {
     file: AtomicU32,
     is_broken: AtomicBool,
     broken: Mutex<Broken>,
+    /// The disk does not come back: nobody waits for it any more.
+    hung: CancellationToken,
     loss_window: Duration,
     writing: Spell,
     syncing: Spell,
@@ -206,6 +209,7 @@ impl Commits {
             file: AtomicU32::new(file),
             is_broken: AtomicBool::new(false),
             broken: Mutex::default(),
+            hung: CancellationToken::new(),
             loss_window,
             writing: Spell::default(),
             syncing: Spell::default(),
@@ -275,8 +279,16 @@ impl Commits {
         self.file.load(Ordering::Acquire)
     }
 
+    /// Cancelled once the disk does not come back.
+    pub(super) fn hung(&self) -> &CancellationToken {
+        &self.hung
+    }
+
     /// The disk has failed. True, the first time: then every channel has been told.
     pub(super) fn fail(&self, what: &str, error: &io::Error) -> bool {
+        if error.kind() == io::ErrorKind::TimedOut {
+            self.hung.cancel();
+        }
         let tails = {
             let mut broken = self.broken.lock();
             if broken.why.is_some() {
@@ -338,14 +350,12 @@ impl Commits {
                 return Ok(());
             }
             if self.hangs(Instant::now()) {
-                let long =
-                    format!("a write or a sync takes longer than {} s", HANGS_AFTER.as_secs());
-                return Err(("the disk hangs", io::Error::new(io::ErrorKind::TimedOut, long)));
+                return Err(("the disk hangs", spell::too_long()));
             }
             self.overrun.wait_for(&mut queue, LOOKS_EVERY);
         }
         let behind = format!("more than {WAITING_BYTES_MAX} bytes wait to be written");
-        Err(("the disk does not keep up", io::Error::new(io::ErrorKind::TimedOut, behind)))
+        Err(("the disk does not keep up", io::Error::new(io::ErrorKind::ResourceBusy, behind)))
     }
 
     /// Whether a write or a sync does not come back.
@@ -450,7 +460,7 @@ fn with_tenures<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::spell::HANGS_AFTER, *};
 
     struct Told(Mutex<Vec<u64>>);
 
@@ -481,7 +491,7 @@ mod tests {
             assert!(commits.queue.lock().records.len() <= WAITING_BYTES_MAX);
         }
         let (what, error) = commits.watch().expect_err("nobody writes");
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
         assert!(commits.fail(what, &error));
         assert_eq!(*told.0.lock(), [0], "what waited is not kept, and the channel knows");
         assert!(commits.broken().expect("it has failed").contains("does not keep up"));

@@ -245,6 +245,11 @@ impl Head {
         Some(Self { named, epoch, past })
     }
 
+    /// Whether this is the same channel as it was then: one that was deleted and made anew begins with an epoch of its own.
+    pub(super) fn comes_after(&self, earlier: &Self) -> bool {
+        self.epoch == earlier.epoch || self.past.iter().any(|past| past.epoch == earlier.epoch)
+    }
+
     /// The successor of a tenure whose tail is not proved to be complete.
     pub(super) fn succeed(&mut self, valid_through: u64) {
         self.past.push(Past { epoch: self.epoch, valid_through });

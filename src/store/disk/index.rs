@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    super::{AtRest, tombstones::Tombstones},
+    super::{AtRest, Kept, tombstones::Tombstones},
     blob::About,
     commit::Tail,
     format::Head,
@@ -58,6 +58,14 @@ impl Entry {
         }
     }
 
+    /// Whether its last seq is of what a channel holds now.
+    pub(super) fn holds_up_to(&self, kept: &Kept) -> bool {
+        let place = kept.past.iter().position(|past| past.epoch == self.epoch);
+        let since = place.map_or(&[][..], |place| &kept.past[place..]);
+        (place.is_some() || kept.epoch == self.epoch)
+            && since.iter().all(|past| past.valid_through >= self.last_seq)
+    }
+
     pub(super) fn head(&self) -> Head {
         Head { named: self.named, epoch: self.epoch, past: self.past.to_vec() }
     }
@@ -66,6 +74,11 @@ impl Entry {
 impl Index {
     pub(super) fn get(&self, key: &ChannelKey) -> Option<&Entry> {
         self.entries.get(key)
+    }
+
+    /// All channels at rest.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ChannelKey, &Entry)> {
+        self.entries.iter()
     }
 
     /// Notes a channel at rest, and gives what is no longer so.

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, ErrorKind},
     path::PathBuf,
     sync::{
         Arc, Weak,
@@ -40,6 +40,10 @@ pub(super) struct Inner {
     pub(super) journal_bytes: AtomicU64,
     pub(super) cuts: u64,
     pub(super) damages: AtomicU64,
+    /// Named channels at rest whose number is lower are in doubt.
+    pub(super) doubt: u64,
+    /// What is no longer needed is being freed: by one at a time, however long the disk takes.
+    pub(super) tidying: Mutex<()>,
 }
 
 impl Inner {
@@ -47,7 +51,7 @@ impl Inner {
     pub(super) fn fail(&self, what: &str, error: &io::Error) {
         // First of all: a crash right after this must find that nothing is proved any more. A disk that hangs would not come
         // back from this either, and what was written to it is still in the machine's memory.
-        let hangs = error.kind() == io::ErrorKind::TimedOut;
+        let hangs = matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::ResourceBusy);
         let revoked = (!hangs).then(|| recover::revoke(&self.dir).is_ok());
         if self.commits.fail(what, error) {
             tracing::error!(
@@ -114,8 +118,7 @@ impl Inner {
                 },
             }
         };
-        let Head { named, epoch, past } = entry.head();
-        (kept.named, kept.epoch, kept.past) = (named, epoch, past);
+        let mut head = entry.head();
         if let Err(what) = whole {
             self.damages.fetch_add(1, Ordering::Relaxed);
             let last_seq = kept.last_seq();
@@ -123,11 +126,17 @@ impl Inner {
             if last_seq == 0 {
                 return Err(StoreError::Damaged(what.to_owned()));
             }
-            let mut head = entry.head();
-            head.succeed(last_seq);
-            (kept.epoch, kept.past) = (head.epoch, head.past);
+        }
+        // Where the disk has failed, it goes on in a new epoch in any case.
+        let doubted = whole.is_err() || (entry.named && entry.number < self.doubt);
+        let mends = doubted && !self.commits.is_broken();
+        if mends {
+            head.succeed(kept.last_seq());
+        }
+        (kept.named, kept.epoch, kept.past) = (head.named, head.epoch, head.past);
+        if mends {
             // From here on it is served like this, also after another start: with a number that is higher than that of what
-            // was damaged, and safe before anything follows it.
+            // it takes the place of, and safe before anything follows it.
             self.shelve(key, self.number(), &kept)?;
             self.shelves
                 .sync()
@@ -165,15 +174,20 @@ impl Inner {
     }
 
     pub(super) fn rest(&self, key: &ChannelKey, kept: &Kept) -> Result<(), StoreError> {
-        if let Some(why) = self.commits.broken() {
-            return Err(StoreError::Unavailable(why));
-        }
         let (entry, tail) = {
             let index = self.index.lock();
             (index.get(key).cloned(), index.tail(key))
         };
         let last_seq = kept.last_seq();
         let same = |entry: &Entry| (entry.last_seq, entry.epoch) == (last_seq, kept.epoch);
+        if let Some(why) = self.commits.broken() {
+            // It goes on in another epoch whenever it is opened again.
+            let known = |it: &Entry| it.last_seq == last_seq && it.holds_up_to(kept);
+            return match entry.as_ref().is_some_and(known) {
+                true => Ok(()),
+                false => Err(StoreError::Unavailable(why)),
+            };
+        }
         if last_seq > 0 && !entry.as_ref().is_some_and(same) {
             let number = tail.as_ref().map_or_else(|| self.number(), |tail| tail.number());
             self.shelve(key, number, kept)?;
@@ -185,7 +199,7 @@ impl Inner {
     }
 
     /// Forgets a channel that has expired at rest, unless somebody has begun to open it.
-    pub(super) fn expire(&self, key: &ChannelKey) {
+    fn expire(&self, key: &ChannelKey) {
         let mut index = self.index.lock();
         if !index.is_open(key) {
             drop(self.bury(&mut index, key, Forgotten::Expired));
@@ -226,23 +240,37 @@ impl Inner {
         (notice, told)
     }
 
-    /// Frees what is no longer needed.
-    pub(super) fn tidy(&self, now_ms: u64) -> io::Result<()> {
+    /// Lets go of the channels at rest that were last spoken on before, and frees what is no longer needed.
+    pub(super) fn sweep(&self, now_ms: u64, before_ms: u64) {
+        let Some(_turn) = self.tidying.try_lock() else { return };
+        let old = self.index.lock().older_than(before_ms);
+        for key in old {
+            self.expire(&key);
+        }
         self.index.lock().tombstones.sweep(now_ms);
         if self.commits.is_broken() {
-            return Ok(());
+            return;
         }
-        if let Some(sparse) = self.shelves.sparse() {
-            let on_it = self.index.lock().on_shelf(sparse);
-            for (key, entry) in on_it {
-                self.move_blob(&key, &entry)?;
-            }
+        if let Some(sparse) = self.shelves.sparse()
+            && let Err(error) = self.thin(sparse)
+        {
+            return self.fail("a shelf cannot be written", &error);
         }
         let file = self.commits.file();
         let (needed, _) = self.index.lock().needs(0);
-        self.shelves.sync()?;
+        if let Err(error) = self.shelves.sync() {
+            return self.fail("a shelf cannot be made safe", &error);
+        }
+        // Nothing is lost where this cannot be done: it is tried again.
+        if let Err(error) = self.free(needed.min(file)) {
+            tracing::warn!(%error, "what is no longer needed on disk was not deleted");
+        }
+    }
+
+    /// Deletes the files that nothing needs, those of the journal before this one among them.
+    fn free(&self, needed: u32) -> io::Result<()> {
         self.shelves.clear()?;
-        let (old, bytes) = journal::before(&self.dir, needed.min(file))?;
+        let (old, bytes) = journal::before(&self.dir, needed)?;
         self.journal_bytes.store(bytes, Ordering::Relaxed);
         if !old.is_empty() {
             self.carry_tombstones();
@@ -250,11 +278,24 @@ impl Inner {
         old.into_iter().try_for_each(fs::remove_file)
     }
 
+    /// Moves what holds on this shelf to the newest. Err: that cannot be written.
+    fn thin(&self, shelf: u32) -> io::Result<()> {
+        let on_it = self.index.lock().on_shelf(shelf);
+        for (key, entry) in on_it {
+            match self.shelves.read(entry.place) {
+                Ok(blob) => self.move_blob(&key, &entry, &blob)?,
+                Err(error) => {
+                    tracing::error!(channel = %key.id, shelf, %error, "a channel on a shelf cannot be read");
+                    self.shelves.leave(shelf);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Moves a channel to the newest shelf as it is, damage included: that is found when it is asked for.
-    fn move_blob(&self, key: &ChannelKey, entry: &Entry) -> io::Result<()> {
-        let mut blob = blob::LIVE.to_vec();
-        blob.extend_from_slice(&self.shelves.read(entry.place)?);
-        let place = self.shelves.put(&blob)?;
+    fn move_blob(&self, key: &ChannelKey, entry: &Entry, read: &[u8]) -> io::Result<()> {
+        let place = self.shelves.put(&[&blob::LIVE, read].concat())?;
         let stale = {
             let mut index = self.index.lock();
             match index.get(key).is_some_and(|now| now.place == entry.place) {

@@ -13,8 +13,8 @@ use std::{
 use bytes::{Buf, Bytes};
 
 use super::{
+    files,
     format::{self, Found, Record},
-    shelf,
 };
 
 /// How a file of the journal's name ends.
@@ -34,7 +34,7 @@ pub(super) struct Journal {
 impl Journal {
     /// Begins a file; the next one follows when it has so many bytes.
     pub(super) fn begin(dir: &Path, number: u32, bytes_max: u64) -> io::Result<Self> {
-        let mut file = shelf::create(dir, number, SUFFIX, MAGIC)?;
+        let mut file = files::create(dir, number, SUFFIX, MAGIC)?;
         io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
         let bytes = MAGIC.len() as u64;
         Ok(Self { dir: dir.to_owned(), number, file: Arc::new(file), bytes, bytes_max })
@@ -75,7 +75,7 @@ impl Journal {
 /// The files before this one, and how many bytes the rest has.
 pub(super) fn before(dir: &Path, number: u32) -> io::Result<(Vec<PathBuf>, u64)> {
     let (mut old, mut bytes) = (Vec::new(), 0);
-    for (other, path) in shelf::numbered(dir, SUFFIX)? {
+    for (other, path) in files::numbered(dir, SUFFIX)? {
         match other < number {
             true => old.push(path),
             false => bytes += fs::metadata(path)?.len(),
@@ -97,10 +97,10 @@ pub(super) struct Replay {
 /// Reads all of it. Of a file that is damaged, what is before the damage is taken and nothing after.
 pub(super) fn read(dir: &Path) -> io::Result<Replay> {
     let mut replay = Replay::default();
-    for (number, path) in shelf::numbered(dir, SUFFIX)? {
+    for (number, path) in files::numbered(dir, SUFFIX)? {
         replay.last = number;
         let all = Bytes::from(fs::read(&path)?);
-        if all.is_empty() {
+        if all.len() < MAGIC.len() && MAGIC.starts_with(&all) {
             // The process ended between making it and writing to it.
             continue;
         }

@@ -21,6 +21,7 @@
 //! | --- | --- |
 //! | `lock` | nothing; locked by the process that uses the directory |
 //! | `proof` | `closed`, or the machine's boot id while a process keeps its promises: see `recover` |
+//! | `doubt` | of which channels at rest a damaged journal may have told more: see `doubt` |
 //! | `N.journal` | `TWJRNAL1`, then records: a tenure begins, a batch of events, a channel is forgotten |
 //! | `N.shelf` | `TWSHELF1`, then blobs: `live` or `dead`, a record about the channel, records of its parts |
 //!
@@ -30,6 +31,8 @@
 
 mod blob;
 mod commit;
+mod doubt;
+mod files;
 mod format;
 mod index;
 mod inner;
@@ -38,11 +41,11 @@ mod pen;
 mod recover;
 mod shelf;
 mod spell;
+mod told;
 
 use std::{
     fs::{self, File},
     io::{self, ErrorKind},
-    os::unix::fs::DirBuilderExt,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::{
@@ -66,6 +69,7 @@ use crate::{
 use commit::Commits;
 use inner::{Inner, Opening};
 use journal::Journal;
+use spell::HANGS_AFTER;
 
 /// A channel that needs a file of the journal that is older than the last so many is put on a shelf while it goes on.
 const JOURNAL_FILES: u32 = 4;
@@ -126,7 +130,7 @@ impl Disk {
     pub fn open(settings: Settings) -> Result<Self, CannotOpen> {
         let Settings { path, loss_window, file_bytes } = settings;
         let io = |error| CannotOpen::Io { path: path.clone(), error };
-        create(&path).map_err(io)?;
+        files::make_dir(&path).map_err(io)?;
         let lock = lock(&path).map_err(io)?.ok_or_else(|| CannotOpen::InUse(path.clone()))?;
         let found = recover::recover(&path, file_bytes).map_err(io)?;
         let mut journal = Journal::begin(&path, found.next_file, file_bytes).map_err(io)?;
@@ -144,6 +148,8 @@ impl Disk {
             journal_bytes: AtomicU64::new(0),
             cuts: found.cuts,
             damages: AtomicU64::new(found.damages),
+            doubt: found.doubt,
+            tidying: Mutex::default(),
         });
         inner.carry_tombstones();
         let writer = spawn("store-write", &inner, move |inner| inner.commits.write(&mut journal));
@@ -172,18 +178,6 @@ fn spawn(
     })
 }
 
-/// Makes a directory that is nobody else's to read, where there is none.
-fn create(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    match fs::canonicalize(dir)?.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 /// `None`: another process holds it. It is let go of when the file is closed, however the process ends.
 fn lock(dir: &Path) -> io::Result<Option<File>> {
     let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock"))?;
@@ -194,15 +188,28 @@ fn lock(dir: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Does what takes the disk where it holds nobody up.
+/// Does what takes the disk where it holds nobody up. Err: the disk does not come back; the work may go on.
 async fn blocking<T: Send + 'static>(
     inner: &Arc<Inner>,
     work: impl FnOnce(&Inner) -> T + Send + 'static,
-) -> T {
-    let inner = Arc::clone(inner);
-    match tokio::task::spawn_blocking(move || work(&inner)).await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+) -> Result<T, StoreError> {
+    let hung = inner.commits.hung();
+    if hung.is_cancelled() {
+        // Each that waits for such a disk takes a thread, and there is an end to these.
+        return Err(inner.commits.unavailable());
+    }
+    let worker = Arc::clone(inner);
+    let work = tokio::task::spawn_blocking(move || work(&worker));
+    tokio::select! {
+        done = work => match done {
+            Ok(done) => Ok(done),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        },
+        () = hung.cancelled() => Err(inner.commits.unavailable()),
+        () = tokio::time::sleep(HANGS_AFTER) => {
+            inner.fail("the disk hangs", &spell::too_long());
+            Err(inner.commits.unavailable())
+        }
     }
 }
 
@@ -223,7 +230,7 @@ impl Store for Disk {
                 let kept = inner.load(&key, entry)?;
                 Ok(inner.take_over(&key, kept, tail))
             })
-            .await
+            .await?
         })
     }
 
@@ -233,7 +240,7 @@ impl Store for Disk {
 
     fn rest<'a>(&'a self, key: &'a ChannelKey, kept: Kept) -> Pending<'a, Result<(), StoreError>> {
         let key = key.clone();
-        Box::pin(blocking(&self.inner, move |inner| inner.rest(&key, &kept)))
+        Box::pin(async { blocking(&self.inner, move |inner| inner.rest(&key, &kept)).await? })
     }
 
     fn burdens(&self) -> Vec<ChannelKey> {
@@ -258,16 +265,11 @@ impl Store for Disk {
     }
 
     fn sweep(&self, now_ms: u64, after_end: Duration) -> Pending<'_, ()> {
-        let before = now_ms.saturating_sub(after_end.as_millis() as u64);
-        Box::pin(blocking(&self.inner, move |inner| {
-            let old = inner.index.lock().older_than(before);
-            for key in old {
-                inner.expire(&key);
-            }
-            if let Err(error) = inner.tidy(now_ms) {
-                inner.fail("what is no longer needed cannot be freed", &error);
-            }
-        }))
+        let before_ms = now_ms.saturating_sub(after_end.as_millis() as u64);
+        Box::pin(async move {
+            // Where the disk does not come back, that has been told.
+            let _ = blocking(&self.inner, move |inner| inner.sweep(now_ms, before_ms)).await;
+        })
     }
 
     fn unfinished(&self) -> Vec<ChannelKey> {
@@ -295,7 +297,12 @@ impl Store for Disk {
 
     fn close(&self) -> Pending<'_, ()> {
         let threads = std::mem::take(&mut *self.threads.lock());
-        Box::pin(blocking(&self.inner, move |inner| inner.close(threads)))
+        Box::pin(async {
+            let closed = blocking(&self.inner, move |inner| inner.close(threads)).await;
+            if let Err(error) = closed {
+                tracing::warn!(%error, "the store was not closed in order");
+            }
+        })
     }
 }
 
@@ -305,5 +312,87 @@ impl Drop for Disk {
         if !threads.is_empty() {
             self.inner.close(threads);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::{
+        channel::{Channels, Retention, Step},
+        event::Custom,
+        ident::ChannelId,
+        sequence::{Cursor, From},
+    };
+
+    fn used(dir: &Path) -> Disk {
+        let (path, loss_window) = (dir.to_owned(), Duration::from_millis(5));
+        let disk = Disk::open(Settings { path, loss_window, file_bytes: FILE_BYTES });
+        disk.expect("it can be used")
+    }
+
+    fn key(id: &str) -> ChannelKey {
+        ChannelKey { owner: Owner::new("me"), id: ChannelId::parse(id).expect("an id") }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_disk_that_does_not_come_back() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let disk = used(dir.path());
+        let mut kept = Kept::nothing(true, Epoch::random());
+        let events = bytes::Bytes::from_static(b"an event");
+        let times = super::super::Times { base_ms: 1, deltas: vec![0].into() };
+        kept.slices.push(super::super::Slice { first_seq: 1, last_seq: 1, events, times });
+        disk.rest(&key("rests"), kept).await.expect("it is kept");
+        let (comes_back, waits) = mpsc::sync_channel::<()>(1);
+        let hangs = blocking(&disk.inner, move |_| waits.recv().is_ok());
+        let comes = async {
+            tokio::time::advance(HANGS_AFTER + Duration::from_secs(1)).await;
+        };
+        let (hung, ()) = tokio::join!(hangs, comes);
+        assert!(matches!(hung, Err(StoreError::Unavailable(_))), "{hung:?}");
+        assert!(disk.health().degraded.expect("it has failed").contains("hangs"));
+        // None of these takes a thread that would not come back.
+        let opened = disk.open(&key("rests"), Intent::Find).await;
+        assert!(matches!(opened.err(), Some(NotOpened::Store(StoreError::Unavailable(_)))));
+        disk.sweep(u64::MAX, Duration::ZERO).await;
+        let named = disk.open(&key("new"), Intent::Name).await;
+        assert!(named.is_ok(), "what needs no disk goes on");
+        disk.close().await;
+        drop(comes_back);
+    }
+
+    #[tokio::test]
+    async fn what_a_shelf_holds_is_let_go_of_and_not_lost_once_the_disk_has_failed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Arc::new(used(dir.path()));
+        let retention = Retention { after_end: Duration::from_secs(600), max_bytes: 1 << 20 };
+        let channels = Channels::new(Arc::clone(&store) as Arc<dyn Store>, retention);
+        let later = tokio::time::Instant::now() + Duration::from_secs(60);
+        let (mut kept, custom) =
+            (Vec::new(), |n: u64| Custom { kind: n.to_string(), data: (&b"1"[..]).into() });
+        for id in ["rests", "goes-on"] {
+            let channel = channels.open(key(id)).await.expect("it opens");
+            let (epoch, seq) = (channel.epoch(), 1);
+            channel.publish(custom(seq)).expect("room");
+            channel.shown(seq).await;
+            kept.push(Cursor { epoch, seq });
+        }
+        channels.sweep(later).await;
+        for id in ["rests", "goes-on"] {
+            channels.find(&key(id)).await.expect("it is kept");
+        }
+        store.inner.fail("a test", &io::Error::other("no"));
+        let goes_on = channels.find(&key("goes-on")).await.expect("it is in memory");
+        goes_on.publish(custom(2)).expect("room");
+        drop(goes_on);
+        assert_eq!(channels.relieve(1, later).await, 2);
+        let rests = channels.find(&key("rests")).await.expect("the shelf has it");
+        assert_ne!(rests.epoch(), kept[0].epoch);
+        let mut reader = rests.read(From::Cursor(kept[0])).expect("known");
+        assert!(matches!(reader.step(), Step::Rewind { past, .. } if past.valid_through == 1));
+        assert!(channels.find(&key("goes-on")).await.is_err(), "its last event was nowhere else");
     }
 }

@@ -3,22 +3,20 @@
 //! A channel is its newest blob and the journal's events that follow it without a gap. Its epoch goes on where its tail is
 //! proved to be complete: the process before was stopped in order, or was killed on a machine that has not been restarted
 //! since and its journal is whole to the last byte; or nothing ran on it, so that all it was said was safe before it was
-//! shown. Any other goes on in a new epoch, from the last event that is there.
+//! shown. Any other goes on in a new epoch, from the last event that is there; where only its shelf tells of it, once it is
+//! opened (`doubt`).
 
-use std::{
-    collections::HashMap,
-    fs,
-    io::{self, Write},
-    path::Path,
-};
+use std::{collections::HashMap, fs, io, path::Path};
 
 use super::{
     super::{Forgotten, Kept, Slice},
     blob::{self, About},
-    format::{self, EventsRecord, Found, GoneRecord, Head, Record, TenureRecord},
+    doubt, files,
+    format::{self, Found, GoneRecord},
     index::{Entry, Index},
     journal,
     shelf::{Inventory, Shelves},
+    told::{self, Told},
 };
 use crate::ident::ChannelKey;
 
@@ -33,6 +31,8 @@ pub(super) struct Recovered {
     pub(super) index: Index,
     /// Higher than any number that was given before.
     pub(super) next_number: u64,
+    /// Named channels whose number is lower are in doubt.
+    pub(super) doubt: u64,
     /// The number of the journal's file to begin.
     pub(super) next_file: u32,
     pub(super) cuts: u64,
@@ -52,15 +52,25 @@ pub(super) fn recover(dir: &Path, file_bytes: u64) -> io::Result<Recovered> {
         (true, true) => Trust::All,
     };
     let cuts = inventory.cuts + replay.torn.len() as u64;
-    let mut recovery = Recovery { shelves, index: Index::default(), next: 1, damages: 0 };
+    let mut recovery = Recovery::new(shelves);
     recovery.take_stock(inventory);
-    for (key, told) in told(replay.records, &mut recovery) {
+    let mut told = told::told(replay.records, &mut recovery);
+    let untold = recovery.unproved(trust, |key| told.contains_key(key));
+    told.extend(untold.into_iter().map(|(key, it)| (key, Told::new(it.number, it.head()))));
+    let known = doubt::read(dir)?;
+    // What is put on a shelf from now on is not in doubt.
+    recovery.next = recovery.next.max(known.unwrap_or_default());
+    let doubt = known.filter(|_| trust != Trust::Ends).unwrap_or(recovery.next);
+    if known != Some(doubt) {
+        doubt::write(dir, doubt)?;
+    }
+    for (key, told) in told {
         recovery.settle(key, told, trust)?;
     }
-    let Recovery { shelves, index, next, damages } = recovery;
+    let Recovery { shelves, index, next, damages, .. } = recovery;
     shelves.sync()?;
     let next_file = replay.last + 1;
-    Ok(Recovered { shelves, index, next_number: next, next_file, cuts, damages })
+    Ok(Recovered { shelves, index, next_number: next, doubt, next_file, cuts, damages })
 }
 
 /// Whether everything that anybody was shown is in the files.
@@ -71,27 +81,17 @@ fn is_proved(dir: &Path) -> bool {
 
 /// From now on everything that anybody is shown is in the files, as long as this machine runs.
 pub(super) fn promise(dir: &Path) -> io::Result<()> {
-    write_proof(dir, &boot().unwrap_or_default())
+    files::replace(dir, PROOF, &boot().unwrap_or_default())
 }
 
 /// Everything that anybody was shown is in the files.
 pub(super) fn seal(dir: &Path) -> io::Result<()> {
-    write_proof(dir, CLOSED)
+    files::replace(dir, PROOF, CLOSED)
 }
 
 /// What is shown from now on is not in the files. Needs no room on the disk.
 pub(super) fn revoke(dir: &Path) -> io::Result<()> {
     fs::remove_file(dir.join(PROOF))
-}
-
-fn write_proof(dir: &Path, text: &str) -> io::Result<()> {
-    let path = dir.join(PROOF);
-    let new = dir.join("proof.new");
-    let mut file = fs::File::create(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_data()?;
-    fs::rename(new, path)?;
-    fs::File::open(dir)?.sync_all()
 }
 
 /// What tells one run of the machine from another: what was written stays in its memory for as long. `None` where that
@@ -101,15 +101,22 @@ fn boot() -> Option<String> {
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-struct Recovery {
+pub(super) struct Recovery {
     shelves: Shelves,
-    index: Index,
-    next: u64,
-    damages: u64,
+    pub(super) index: Index,
+    /// Of channels whose newest blob cannot be read and whose older one can: what that newest one says of itself.
+    unread: HashMap<ChannelKey, Entry>,
+    pub(super) next: u64,
+    pub(super) damages: u64,
 }
 
 impl Recovery {
-    /// Of several blobs of a channel the newest holds.
+    fn new(shelves: Shelves) -> Self {
+        Self { shelves, index: Index::default(), unread: HashMap::new(), next: 1, damages: 0 }
+    }
+
+    /// Of several blobs of a channel the newest holds, unless only an older one can be read: a machine that failed may have
+    /// kept of the newest what it says of itself and not its events, and then these are in the journal still.
     fn take_stock(&mut self, inventory: Inventory) {
         self.damages += inventory.damages;
         if inventory.cuts > 0 {
@@ -119,6 +126,7 @@ impl Recovery {
             let places = inventory.damages;
             tracing::error!(places, "shelves are damaged; what was there is not served");
         }
+        let mut several: HashMap<ChannelKey, Vec<Entry>> = HashMap::new();
         for (place, about) in inventory.blobs {
             self.next = self.next.max(about.number + 1);
             let entry = Entry::new(place, &about);
@@ -126,15 +134,55 @@ impl Recovery {
                 Some(known) if (known.number, known.last_seq) > (about.number, about.last_seq) => {
                     Some(entry)
                 }
-                _ => self.index.put(about.key, entry),
+                _ => self.index.put(about.key.clone(), entry),
             };
             if let Some(older) = older {
-                self.shelves.strike(older.place);
+                several.entry(about.key).or_default().push(older);
             }
+        }
+        for (key, older) in several {
+            self.choose(key, older);
         }
     }
 
-    fn forget(&mut self, gone: &GoneRecord) {
+    /// Chooses between the newest blob of a channel and the older ones.
+    fn choose(&mut self, key: ChannelKey, mut older: Vec<Entry>) {
+        let reads = |entry: &Entry| {
+            let read = read_blob(&self.shelves, &key, entry);
+            read.is_ok_and(|(_, whole)| whole.is_ok())
+        };
+        let newest = self.index.get(&key).filter(|newest| !reads(newest));
+        older.sort_by_key(|entry| (entry.number, entry.last_seq));
+        if newest.is_some()
+            && let Some(whole) = older.iter().rposition(reads)
+        {
+            tracing::warn!(channel = %key.id, "the newest blob cannot be read; the one before holds");
+            let whole = older.remove(whole);
+            if let Some(newest) = self.index.put(key.clone(), whole) {
+                older.push(newest.clone());
+                self.unread.insert(key, newest);
+            }
+        }
+        for entry in older {
+            self.shelves.strike(entry.place);
+        }
+    }
+
+    /// The channels of which the journal tells nothing and of which more may have been said than their shelf tells.
+    fn unproved(
+        &self,
+        trust: Trust,
+        is_told: impl Fn(&ChannelKey) -> bool,
+    ) -> Vec<(ChannelKey, Entry)> {
+        let unproved = |(key, entry): &(&ChannelKey, &Entry)| {
+            let runs = entry.running > 0 && trust != Trust::All;
+            (runs || self.unread.contains_key(key)) && !is_told(key)
+        };
+        let unproved = self.index.iter().filter(unproved);
+        unproved.map(|(key, entry)| (key.clone(), entry.clone())).collect()
+    }
+
+    pub(super) fn forget(&mut self, gone: &GoneRecord) {
         let older = self.index.get(&gone.key).is_some_and(|entry| entry.number < gone.number);
         if let Some(entry) = older.then(|| self.index.remove(&gone.key)).flatten() {
             self.shelves.strike(entry.place);
@@ -146,7 +194,12 @@ impl Recovery {
 
     /// Puts a channel of which the journal tells on a shelf.
     fn settle(&mut self, key: ChannelKey, told: Told, trust: Trust) -> io::Result<()> {
-        let shelved = self.index.get(&key).cloned();
+        let mut shelved = self.index.get(&key).cloned();
+        if let Some(entry) = shelved.take_if(|it| !told.continues(it.number, &it.head())) {
+            // Of a channel that was deleted, of which a damaged journal says nothing.
+            self.index.remove(&key);
+            self.shelves.strike(entry.place);
+        }
         let through = shelved.as_ref().map_or(0, |entry| entry.last_seq);
         let news: Vec<Slice> =
             told.slices.into_iter().filter(|it| it.first_seq > through).collect();
@@ -154,12 +207,16 @@ impl Recovery {
             Some(entry) => self.read(&key, entry)?,
             None => (Kept::nothing(told.head.named, told.head.epoch), true),
         };
-        let mut head = match &shelved {
+        let unread = self.unread.remove(&key);
+        let newest = shelved.iter().chain(&unread).max_by_key(|entry| entry.number);
+        let mut head = match newest {
             Some(entry) if entry.number >= told.number => entry.head(),
             _ => told.head,
         };
         let follows = news.first().is_none_or(|slice| slice.first_seq == through + 1);
-        let complete = readable && follows && told.whole;
+        let known = unread.as_ref().map_or(0, |entry| entry.last_seq);
+        let reaches = news.last().map_or(through, |slice| slice.last_seq) >= known;
+        let complete = readable && follows && told.whole && reaches;
         if !complete {
             self.damages += 1;
             tracing::error!(channel = %key.id, "events are missing; what is behind them is cut off");
@@ -177,7 +234,7 @@ impl Recovery {
         if doubted {
             head.succeed(kept.last_seq());
         }
-        if shelved.is_some() && !changed && !doubted {
+        if shelved.is_some() && unread.is_none() && !changed && !doubted {
             return Ok(());
         }
         (kept.named, kept.epoch, kept.past) = (head.named, head.epoch, head.past);
@@ -233,69 +290,4 @@ impl Trust {
             Self::Ends => kept.running == 0 && !named,
         }
     }
-}
-
-/// What the journal tells of one channel.
-struct Told {
-    /// Of its last tenure.
-    number: u64,
-    head: Head,
-    slices: Vec<Slice>,
-    generations: u32,
-    running: u32,
-    /// Nothing is missing in between.
-    whole: bool,
-}
-
-impl Told {
-    fn new(number: u64, head: Head) -> Self {
-        Self { number, head, slices: Vec::new(), generations: 0, running: 0, whole: true }
-    }
-
-    fn add(&mut self, record: EventsRecord) {
-        // What was said later holds: of a channel that was damaged and cut, another tenure has said something else since.
-        while self.slices.last().is_some_and(|it| it.first_seq >= record.slice.first_seq) {
-            self.slices.pop();
-        }
-        let expected = self.slices.last().map_or(record.slice.first_seq, |it| it.last_seq + 1);
-        self.whole &= record.slice.first_seq == expected;
-        if self.whole {
-            (self.generations, self.running) = (record.generations, record.running);
-            self.slices.push(record.slice);
-        }
-    }
-}
-
-/// What the journal tells of all channels, in no order.
-fn told(records: Vec<Record>, recovery: &mut Recovery) -> HashMap<ChannelKey, Told> {
-    let mut tenures: HashMap<u64, ChannelKey> = HashMap::new();
-    let mut all: HashMap<ChannelKey, Told> = HashMap::new();
-    for record in records {
-        match record {
-            Record::Tenure(TenureRecord { number, key, head }) => {
-                recovery.next = recovery.next.max(number + 1);
-                tenures.insert(number, key.clone());
-                let told = all.entry(key).or_insert_with(|| Told::new(number, head.clone()));
-                (told.number, told.head) = (number, head);
-            }
-            Record::Events(events) => {
-                let Some(key) = tenures.get(&events.number) else {
-                    // Each file says of a tenure what it is before what is said in it: of this one nothing can be said.
-                    recovery.damages += 1;
-                    continue;
-                };
-                // All that was kept of the tenures before the one of a blob is in the blob, or was cut off.
-                let shelved = recovery.index.get(key).map_or(0, |entry| entry.number);
-                if let Some(told) = all.get_mut(key).filter(|_| events.number >= shelved) {
-                    told.add(events);
-                }
-            }
-            Record::Gone(gone) => {
-                recovery.next = recovery.next.max(gone.number + 1);
-                all.remove(&gone.key);
-                recovery.forget(&gone);
-            }
-        }
-    }
-    all
 }

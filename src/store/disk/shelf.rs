@@ -5,12 +5,15 @@
 //! At start only what is known of each channel is looked at; where that is damaged, the next that is not is searched for.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -19,6 +22,7 @@ use parking_lot::Mutex;
 
 use super::{
     blob::{About, DEAD, LIVE},
+    files::{create, numbered, path},
     format::{self, Found},
 };
 
@@ -46,6 +50,12 @@ pub(super) struct Shelves {
     /// What holds no more, and is not marked so yet.
     struck: Mutex<Vec<Place>>,
     syncing: Mutex<()>,
+    /// Files are made by one at a time, and never while `shelves` is locked: nobody who only looks waits for the disk.
+    making: Mutex<()>,
+    /// How many bytes all of them have.
+    bytes: AtomicU64,
+    /// Shelves from which something could not be moved: they stay as they are.
+    stuck: Mutex<BTreeSet<u32>>,
 }
 
 struct Shelf {
@@ -79,32 +89,60 @@ impl Shelves {
         }
         // What is torn at the end of the last one is never written over: the next blob begins another.
         let next = shelves.keys().next_back().map_or(1, |last| last + 1);
-        let (dir, struck) = (dir.to_owned(), Mutex::default());
-        let syncing = Mutex::default();
-        let this = Self { dir, bytes_max, shelves: Mutex::new(shelves), struck, syncing };
-        this.shelves.lock().insert(next, begin(&this.dir, next)?);
+        let bytes = shelves.values().map(|shelf: &Shelf| shelf.bytes).sum();
+        let this = Self {
+            dir: dir.to_owned(),
+            bytes_max,
+            shelves: Mutex::new(shelves),
+            struck: Mutex::default(),
+            syncing: Mutex::default(),
+            making: Mutex::default(),
+            bytes: AtomicU64::new(bytes),
+            stuck: Mutex::default(),
+        };
+        this.begin(next)?;
         Ok((this, inventory))
+    }
+
+    /// Begins a shelf, unless there is one of this number or a later one.
+    fn begin(&self, number: u32) -> io::Result<()> {
+        let _turn = self.making.lock();
+        if self.shelves.lock().range(number..).next().is_some() {
+            return Ok(());
+        }
+        let file = Arc::new(create(&self.dir, number, SUFFIX, MAGIC)?);
+        let bytes = MAGIC.len() as u64;
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.shelves.lock().insert(number, Shelf { file, bytes, live: 0, dirty: true });
+        Ok(())
     }
 
     /// Writes a blob. It is safe after the next [`Shelves::sync`].
     pub(super) fn put(&self, blob: &[u8]) -> io::Result<Place> {
-        let mut shelves = self.shelves.lock();
-        let (&last, shelf) = shelves.last_key_value().expect("there is always one");
-        let number = match shelf.bytes >= self.bytes_max {
-            true => {
-                shelves.insert(last + 1, begin(&self.dir, last + 1)?);
-                last + 1
-            }
-            false => last,
+        let (file, place) = loop {
+            let full = match self.reserve(blob.len() as u64) {
+                Ok(reserved) => break reserved,
+                Err(full) => full,
+            };
+            self.begin(full + 1)?;
         };
-        let shelf = shelves.get_mut(&number).expect("it is there");
-        let (file, offset, bytes) = (Arc::clone(&shelf.file), shelf.bytes, blob.len() as u64);
+        file.write_all_at(blob, place.offset)?;
+        self.soil(place.shelf);
+        Ok(place)
+    }
+
+    /// Room for so many bytes on the newest shelf. Err: that one is full.
+    fn reserve(&self, bytes: u64) -> Result<(Arc<File>, Place), u32> {
+        let mut shelves = self.shelves.lock();
+        let (number, shelf) = shelves.iter_mut().next_back().expect("there is always one");
+        if shelf.bytes >= self.bytes_max {
+            return Err(*number);
+        }
+        let place = Place { shelf: *number, offset: shelf.bytes, bytes };
         shelf.bytes += bytes;
         shelf.live += bytes;
-        drop(shelves);
-        file.write_all_at(blob, offset)?;
-        self.soil(number);
-        Ok(Place { shelf: number, offset, bytes })
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok((Arc::clone(&shelf.file), place))
     }
 
     /// A shelf was written to.
@@ -150,6 +188,7 @@ impl Shelves {
         Ok(())
     }
 
+    /// An error is final: whoever asks again is not told what was not made safe.
     fn sync_files(&self) -> io::Result<()> {
         let dirty: Vec<_> = {
             let mut shelves = self.shelves.lock();
@@ -164,39 +203,51 @@ impl Shelves {
     /// Deletes the shelves on which nothing holds. The newest is one of them once it is full: a single blob may be longer than
     /// all the rest of a shelf.
     pub(super) fn clear(&self) -> io::Result<()> {
-        let mut shelves = self.shelves.lock();
-        let (&last, newest) = shelves.last_key_value().expect("there is always one");
-        let last = match newest.live == 0 && newest.bytes >= self.bytes_max {
-            true => {
-                shelves.insert(last + 1, begin(&self.dir, last + 1)?);
-                last + 1
-            }
-            false => last,
+        let full_of_nothing = {
+            let shelves = self.shelves.lock();
+            let (&last, newest) = shelves.last_key_value().expect("there is always one");
+            (newest.live == 0 && newest.bytes >= self.bytes_max).then_some(last)
         };
-        let empty: Vec<u32> = shelves
-            .iter()
-            .filter(|(at, it)| **at != last && it.live == 0)
-            .map(|it| *it.0)
-            .collect();
-        for number in empty {
-            shelves.remove(&number);
-            fs::remove_file(path(&self.dir, number, SUFFIX))?;
+        if let Some(last) = full_of_nothing {
+            self.begin(last + 1)?;
         }
-        Ok(())
+        let empty: Vec<u32> = {
+            let mut shelves = self.shelves.lock();
+            let (&last, _) = shelves.last_key_value().expect("there is always one");
+            let empty = shelves.extract_if(..last, |_, shelf| shelf.live == 0);
+            empty
+                .inspect(|(_, it)| {
+                    self.bytes.fetch_sub(it.bytes, Ordering::Relaxed);
+                })
+                .map(|it| it.0)
+                .collect()
+        };
+        empty.into_iter().try_for_each(|number| {
+            match fs::remove_file(path(&self.dir, number, SUFFIX)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            }
+        })
     }
 
     /// A shelf that is full and of which little holds.
     pub(super) fn sparse(&self) -> Option<u32> {
-        let shelves = self.shelves.lock();
+        let (shelves, stuck) = (self.shelves.lock(), self.stuck.lock());
         let (last, _) = shelves.last_key_value()?;
-        let sparse =
-            |(at, it): &(&u32, &Shelf)| *at != last && it.live > 0 && it.live < it.bytes / 3;
+        let sparse = |(at, it): &(&u32, &Shelf)| {
+            *at != last && it.live > 0 && it.live < it.bytes / 3 && !stuck.contains(at)
+        };
         shelves.iter().find(sparse).map(|(number, _)| *number)
+    }
+
+    /// Something on this shelf cannot be moved: it is not to be tried again.
+    pub(super) fn leave(&self, shelf: u32) {
+        self.stuck.lock().insert(shelf);
     }
 
     /// How many bytes all of them have.
     pub(super) fn bytes(&self) -> u64 {
-        self.shelves.lock().values().map(|shelf| shelf.bytes).sum()
+        self.bytes.load(Ordering::Relaxed)
     }
 
     fn file(&self, number: u32) -> io::Result<Arc<File>> {
@@ -209,11 +260,6 @@ fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the shelf is gone")
 }
 
-fn begin(dir: &Path, number: u32) -> io::Result<Shelf> {
-    let file = create(dir, number, SUFFIX, MAGIC)?;
-    Ok(Shelf { file: Arc::new(file), bytes: MAGIC.len() as u64, live: 0, dirty: true })
-}
-
 /// Notes the blobs of one shelf and says how many bytes of it hold.
 fn look_through(
     file: &File,
@@ -224,6 +270,11 @@ fn look_through(
     let mut window = Window { file, bytes, at: 0, held: Bytes::new() };
     let mut offset = MAGIC.len() as u64;
     let mut live = 0;
+    if bytes < MAGIC.len() as u64 {
+        // The process, or the machine, ended between making it and writing to it.
+        inventory.cuts += u64::from(bytes > 0);
+        return Ok(0);
+    }
     if window.at(0, MAGIC.len())?.get(..MAGIC.len()) != Some(&MAGIC[..]) {
         inventory.damages += 1;
         offset = window.find_blob(0)?;
@@ -307,34 +358,6 @@ impl Window<'_> {
         }
         Ok(self.bytes)
     }
-}
-
-/// The files of this kind in a directory, the oldest first.
-pub(super) fn numbered(dir: &Path, suffix: &str) -> io::Result<Vec<(u32, PathBuf)>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let number = path.file_stem().and_then(|it| it.to_str()).and_then(|it| it.parse().ok());
-        if let (Some(number), true) = (number, path.extension().is_some_and(|it| it == suffix)) {
-            files.push((number, path));
-        }
-    }
-    files.sort_unstable();
-    Ok(files)
-}
-
-/// Where a file of this kind is.
-pub(super) fn path(dir: &Path, number: u32, suffix: &str) -> PathBuf {
-    dir.join(format!("{number:010}.{suffix}"))
-}
-
-/// A new file that begins with `magic`, safe in its directory. What is said there is nobody else's to read.
-pub(super) fn create(dir: &Path, number: u32, suffix: &str, magic: [u8; 8]) -> io::Result<File> {
-    let path = path(dir, number, suffix);
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all_at(&magic, 0)?;
-    File::open(dir)?.sync_all()?;
-    Ok(file)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How long something has been going on with the disk: a disk that does not come back has failed, though it says nothing.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -8,6 +8,13 @@ use tokio::time::Instant;
 /// A write or a sync that takes longer than this has failed. Disks themselves give up after about as long; nobody waits that
 /// long for the end of an answer.
 pub(super) const HANGS_AFTER: Duration = Duration::from_secs(30);
+
+/// What is said of a disk that does not come back.
+pub(super) fn too_long() -> io::Error {
+    let seconds = HANGS_AFTER.as_secs();
+    let long = format!("a read, a write or a sync takes longer than {seconds} s");
+    io::Error::new(io::ErrorKind::TimedOut, long)
+}
 
 /// What one thread does with the disk.
 #[derive(Default)]
