@@ -19,6 +19,7 @@ const later = [
     file: "share/index.js",
     budget: 3_600,
   },
+  { name: "+ the page's news", when: "while it connects", file: "/page.js", budget: 450 },
   { name: "+ fetched tokens", when: "where they are fetched", file: "/renewal.js", budget: 700 },
   {
     name: "+ SSE, long poll",

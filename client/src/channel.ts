@@ -45,9 +45,11 @@ export class Channel implements AsyncIterable<Batch>, AsyncDisposable, Readable<
     this.#owner.detach(this.#feed);
   }
 
-  /** Stops a generation, or all that run. */
-  cancel(generation?: string): Promise<void> {
-    return this.#owner.cancel(this.id, generation);
+  /** Stops a generation, or all that run now: one that begins later goes on, however long this takes to get through. */
+  async cancel(generation?: string): Promise<void> {
+    const running = this.getSnapshot().generations.filter(({ state }) => state === "running");
+    const ids = generation || !running[0] ? [generation] : running.map((one) => one.started?.id);
+    await Promise.all(ids.map((id) => this.#owner.cancel(this.id, id)));
   }
 
   /** Leaves, as `detach`. */

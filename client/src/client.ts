@@ -6,8 +6,8 @@ import type { ClientSnapshot, ConnectOptions, SubscribeOptions } from "./options
 import { Aliases } from "./session/aliases.js";
 import { type Clock, systemClock } from "./session/clock.js";
 import { onWire } from "./session/cursor.js";
+import { isHttp } from "./session/dialling.js";
 import { Feed, type Outcome } from "./session/feed.js";
-import { watchPage } from "./session/page.js";
 import { Recoveries } from "./session/recovery.js";
 import { type Body, Requests } from "./session/requests.js";
 import { Session } from "./session/session.js";
@@ -45,11 +45,14 @@ export class Client implements AsyncDisposable {
   readonly #status: Store<ClientSnapshot>;
   readonly #frameIntervalMs: number | undefined;
   readonly #feeds = new Set<Feed>();
+  /** Those that no token opens until newer ones come. */
+  readonly #locked = new Set<Feed>();
   readonly #aliases = new Aliases();
-  /** The links that have said hello, oldest first: the live one, and one that is to replace it. */
-  #links: readonly number[] = [];
+  /** The link that has said hello last. */
+  #greeted: number | undefined;
   readonly #recoveries = new Recoveries();
-  readonly #unhook: () => void;
+  /** Ends the watch of the page, where there is one. */
+  readonly #page: Promise<(() => void) | undefined>;
   #share: Share | undefined;
   #welcome: Welcome | undefined;
   #droppingMs: number | undefined;
@@ -81,7 +84,8 @@ export class Client implements AsyncDisposable {
         control: (link, control) => this.#control(link, control),
         frame: (link, frame, size, byDatagram) => this.#frame(link, frame, size, byDatagram),
         live: (link) => this.#live(link),
-        lost: (link) => this.#lost(link),
+        hungUp: (link) => this.#hungUp(link),
+        lost: () => this.#lost(),
         changed: () => this.#changed(),
       },
       {
@@ -97,7 +101,9 @@ export class Client implements AsyncDisposable {
       },
     );
     this.#status = new Store(() => this.#snapshot(), this.#frames);
-    this.#unhook = watchPage((event) => this.#session.dispatch(event));
+    this.#page = import("./session/page.js")
+      .then(({ watchPage }) => watchPage((event) => this.#session.dispatch(event)))
+      .catch(() => undefined);
     this.#session.dispatch({ type: "start" });
   }
 
@@ -114,14 +120,17 @@ export class Client implements AsyncDisposable {
     if (error) feed.fail(error);
     else this.#feeds.add(feed);
     // A link to come has it in its hello; one that has said hello gets a message.
-    const link = this.#links.at(-1);
+    const link = this.#session.live ?? this.#greeted;
     if (link) this.#resubscribe(link, feed);
     return new Channel(this, feed);
   }
 
-  /** Stops a generation of the channel, or all that run. Repeated after a drop until it is answered. */
+  /**
+   * Stops a generation of the channel, or all that run. One that is named is stopped again after a drop until that is
+   * answered; all are not, since others may have begun by then: then it rejects with `connection_lost`.
+   */
   async cancel(channel: string, generation = ""): Promise<void> {
-    await this.#ask({ case: "cancel", value: { channel, generation } }, true);
+    await this.#ask({ case: "cancel", value: { channel, generation } }, !!generation);
   }
 
   /** Puts a custom event on a channel that exists; `data` must be JSON. Not repeated after a drop. */
@@ -167,8 +176,8 @@ export class Client implements AsyncDisposable {
   /** Ends the session and every channel of it; other tabs go on. */
   close(): void {
     this.#session.dispatch({ type: "close" });
-    this.#tokens.close();
-    this.#unhook();
+    this.#tokens.ask("close")?.catch(() => undefined);
+    this.#page.then((unwatch) => unwatch?.());
   }
 
   /** Ends the session, as `close`. */
@@ -182,19 +191,26 @@ export class Client implements AsyncDisposable {
 
   /** Tells a running session; the next one has them in its hello. */
   #show(tokens: readonly string[]): void {
-    this.#session.say(this.#session.live, { case: "addTokens", value: { tokens } });
+    const { live } = this.#session;
+    this.#session.say(live, { case: "addTokens", value: { tokens } });
+    if (live === undefined) return;
+    for (const feed of this.#locked) if (!feed.over) this.#resubscribe(live, feed);
+    this.#locked.clear();
   }
 
   #hello(link: number): Hello {
-    // The others were attempts that came to nothing.
-    this.#links = [...this.#links.filter((one) => one === this.#session.live), link];
+    this.#greeted = link;
+    this.#locked.clear();
+    const { live } = this.#session;
+    // Beside a live link they stay there until this one is welcomed; but over HTTP only reading proves that it carries.
+    const moves = !live || isHttp(this.#session.kindOf(link));
     return {
       protocol: PROTOCOL,
       client: CLIENT_NAME,
       maxStreams: 0,
       frameIntervalMs: this.#frameIntervalMs,
       tokens: this.#tokens.all,
-      subscriptions: [...this.#feeds].map((feed) => this.#attach(link, feed)),
+      subscriptions: moves ? [...this.#feeds].map((feed) => this.#attach(link, feed)) : [],
     };
   }
 
@@ -245,11 +261,9 @@ export class Client implements AsyncDisposable {
   #follow(link: number, feed: Feed, outcome: Outcome): void {
     if (outcome === "again") this.#resubscribe(link, feed);
     else if (outcome === "renew") {
-      const again = (): void => {
-        if (this.#session.live === link && !feed.over) this.#resubscribe(link, feed);
-      };
-      // Where none can be fetched now, that is tried again, and a hello takes the feed along.
-      this.#tokens.renew().then(again, () => undefined);
+      // Subscribed again with those that come; where none can be fetched now, that is tried again.
+      this.#locked.add(feed);
+      this.#tokens.ask("renew")?.catch(() => undefined);
     } else if (outcome === "over") {
       this.#feeds.delete(feed);
       // The end may overtake Subscribed, which may still tell the epoch: the alias is kept for it.
@@ -263,13 +277,24 @@ export class Client implements AsyncDisposable {
   }
 
   #live(link: number): void {
-    this.#links = [link];
+    this.#moveTo(link, (place) => place !== link);
+    // What was asked on the link before gets no answer.
+    this.#requests.disconnected();
     this.#requests.connected((body, request) => this.#session.say(link, body, request));
     if (this.#feeds.size === 0) this.#backAgain();
   }
 
-  #lost(link: number): void {
-    this.#links = this.#links.filter((one) => one !== link);
+  /** An attempt came to nothing: what was attached there goes back. */
+  #hungUp(link: number): void {
+    const { live } = this.#session;
+    if (live && live !== link) this.#moveTo(live, (place) => place === link);
+  }
+
+  #moveTo(link: number, from: (place: number | undefined) => boolean): void {
+    for (const feed of this.#feeds) if (from(feed.place?.link)) this.#resubscribe(link, feed);
+  }
+
+  #lost(): void {
     this.#requests.disconnected();
     this.#welcome = undefined;
     const dropping = this.#droppingMs;
@@ -279,7 +304,7 @@ export class Client implements AsyncDisposable {
   }
 
   #backAgain(): void {
-    const kind = this.#session.kindOf(this.#links.at(-1) ?? 0);
+    const kind = this.#session.kindOf(this.#session.live ?? this.#greeted ?? 0);
     if (this.#recoveries.back(this.#clock.now(), kind)) this.#status.touch();
   }
 
@@ -295,7 +320,6 @@ export class Client implements AsyncDisposable {
       else feed.fail(error);
     }
     this.#feeds.clear();
-    this.#links = [];
   }
 
   /** Why the session is over, if it is. */
@@ -317,6 +341,7 @@ export class Client implements AsyncDisposable {
       rttMs,
       welcome: this.#welcome,
       recoveries: this.#recoveries.all,
+      failure: this.#session.failure,
       error: error?.code === "closed" ? undefined : error,
     };
   }

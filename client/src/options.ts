@@ -62,6 +62,11 @@ export interface ClientSnapshot {
   readonly welcome: Welcome | undefined;
   /** The last ones, oldest first. */
   readonly recoveries: readonly Recovery[];
+  /**
+   * While not live: why the last attempt to connect came to nothing, or the connection before was lost, as far as that is
+   * known. What a fetch of tokens threw is here, too.
+   */
+  readonly failure: unknown;
   /** Why the session is over, unless it was closed by `Client.close`. */
   readonly error: TokenwayError | undefined;
 }

@@ -48,7 +48,18 @@ export class Frames {
   #run(): void {
     const due = this.#due;
     this.#due = new Set();
-    for (const work of due) work();
+    for (const work of due) safely(work);
+  }
+}
+
+/** What an app's listener throws is told as its own, and keeps no other from being called. */
+function safely(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 
@@ -81,6 +92,6 @@ export class Store<T> implements Readable<T> {
 
   readonly #commit = (): void => {
     this.#value = this.#make();
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) safely(listener);
   };
 }

@@ -32,7 +32,10 @@ beforeEach(() => {
 
 afterEach(() => vi.unstubAllGlobals());
 
-function world(tokens: NonNullable<ConnectOptions["tokens"]> = [], clock = new ManualClock()) {
+async function world(
+  tokens: NonNullable<ConnectOptions["tokens"]> = [],
+  clock = new ManualClock(),
+) {
   const random = seeded(1);
   const gateway = new FakeGateway(random);
   const network = new MemoryNetwork(clock, random, gateway.accept);
@@ -46,6 +49,8 @@ function world(tokens: NonNullable<ConnectOptions["tokens"]> = [], clock = new M
     }
   };
   const state = () => client.status.getSnapshot().state;
+  // What watches the page is loaded meanwhile.
+  await vi.dynamicImportSettled();
   return { clock, gateway, network, client, run, state };
 }
 
@@ -56,8 +61,8 @@ describe("a page", () => {
   it.each([
     ["frozen", () => page.document, "freeze", "resume"],
     ["put into the back/forward cache", () => page, "pagehide", "pageshow"],
-  ] as const)("that is %s lets go, and is back at once with nothing lost", (_, target, away, back) => {
-    const { gateway, client, clock, run, state } = world();
+  ] as const)("that is %s lets go, and is back at once with nothing lost", async (_, target, away, back) => {
+    const { gateway, client, clock, run, state } = await world();
     const log = gateway.channel("c");
     log.say("before ");
     const channel = client.subscribe("c");
@@ -80,8 +85,8 @@ describe("a page", () => {
     expect(recovery?.recoveryMs).toBeLessThan(100);
   });
 
-  it("that is offline does not hurry, and is back within a round trip of being online", () => {
-    const { gateway, network, client, run, state } = world();
+  it("that is offline does not hurry, and is back within a round trip of being online", async () => {
+    const { gateway, network, client, run, state } = await world();
     const log = gateway.channel("c");
     const channel = client.subscribe("c");
     run(200);
@@ -103,8 +108,8 @@ describe("a page", () => {
     expect(gateway.hellos.length).toBe(hellos + 1);
   });
 
-  it("that is told of being offline pings, and finds a dead path sooner than the next heartbeat", () => {
-    const { gateway, network, client, run, state } = world();
+  it("that is told of being offline pings, and finds a dead path sooner than the next heartbeat", async () => {
+    const { gateway, network, client, run, state } = await world();
     gateway.channel("c");
     client.subscribe("c");
     run(1_000);
@@ -115,8 +120,8 @@ describe("a page", () => {
     expect(state()).not.toBe("live");
   });
 
-  it("on another kind of network opens a second connection before it leaves the first", () => {
-    const { gateway, client, run, state } = world();
+  it("on another kind of network opens a second connection before it leaves the first", async () => {
+    const { gateway, client, run, state } = await world();
     const log = gateway.channel("c");
     const channel = client.subscribe("c");
     run(200);
@@ -139,8 +144,8 @@ describe("a page", () => {
     expect(channel.metrics()).toMatchObject({ duplicates: 0, gaps: 0 });
   });
 
-  it("that is hidden is not judged, and pings first when it is seen", () => {
-    const { gateway, network, client, run, state } = world();
+  it("that is hidden is not judged, and pings first when it is seen", async () => {
+    const { gateway, network, client, run, state } = await world();
     gateway.channel("c");
     client.subscribe("c");
     run(500);
@@ -157,8 +162,8 @@ describe("a page", () => {
     expect(state()).toBe("connecting");
   });
 
-  it("is left alone once the client is closed", () => {
-    const { client, run, state } = world();
+  it("is left alone once the client is closed", async () => {
+    const { client, run, state } = await world();
     run(100);
     client.close();
     page.tell(page, "pagehide");
@@ -183,7 +188,7 @@ describe("tokens", () => {
     let count = 0;
     const clock = new ManualClock();
     const tokens = async () => [jwt(`${++count}`, clock.wall() / 1_000 + 120)];
-    const { gateway, network, run, state } = world(tokens, clock);
+    const { gateway, network, run, state } = await world(tokens, clock);
     await settle();
     run(100);
     expect(state()).toBe("live");
@@ -199,10 +204,58 @@ describe("tokens", () => {
     expect(gateway.tokens.at(-1)).toBe(gateway.tokens[1]);
   });
 
+  it("that come late open the channels that were closed for want of them", async () => {
+    let count = 0;
+    const clock = new ManualClock();
+    const { gateway, client, run } = await world(async () => {
+      if (++count === 2) throw new Error("503");
+      return [`token ${count}`];
+    }, clock);
+    const log = gateway.channel("c");
+    await settle();
+    const channel = client.subscribe("c");
+    log.say("one ");
+    run(100);
+    gateway.forbid("c");
+    run(50);
+    await settle();
+    log.say("two");
+    run(100);
+    expect(textOf(channel)).toBe("one ");
+    for (let at = 0; at < 40; at++) {
+      run(100);
+      await settle();
+    }
+    expect(count).toBe(3);
+    expect(textOf(channel)).toBe("one two");
+  });
+
+  it("that hold need no fetch for the way back, though one hangs", async () => {
+    let count = 0;
+    const clock = new ManualClock();
+    const seconds = Math.floor(clock.wall() / 1_000);
+    const { client, network, run, state } = await world(() => {
+      if (++count > 1) return new Promise(() => undefined);
+      return [jwt("only", seconds + 100)];
+    }, clock);
+    await settle();
+    run(100);
+    // A fifth of their time is left: others are being fetched.
+    run(81_000);
+    expect(count).toBe(2);
+    network.cut();
+    for (let at = 0; at < 10; at++) {
+      run(50);
+      await settle();
+    }
+    expect(state()).toBe("live");
+    expect(client.status.getSnapshot().recoveries.at(-1)?.recoveryMs).toBeLessThan(500);
+  });
+
   it("that the gateway does not take any more are fetched again, and the channel goes on", async () => {
     let count = 0;
     const clock = new ManualClock();
-    const { gateway, client, run } = world(() => [`token ${++count}`], clock);
+    const { gateway, client, run } = await world(() => [`token ${++count}`], clock);
     const log = gateway.channel("c");
     await settle();
     const channel = client.subscribe("c");
@@ -240,7 +293,7 @@ describe("tokens", () => {
 
   it("that cannot be fetched keep the client trying, and it is live once they can", async () => {
     let up = false;
-    const { run, state } = world(() => {
+    const { run, state } = await world(() => {
       if (!up) throw new Error("the app's server is down");
       return ["token"];
     });

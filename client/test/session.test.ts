@@ -1,9 +1,10 @@
 // The whole client over the memory transport, in time that is turned by hand, against the fake gateway's logs.
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type Batch, type Channel, connect } from "../src/index.js";
 import { MemoryNetwork } from "../src/transport/memory.js";
+import { Acks } from "../src/wire/acks.js";
 import { ManualClock, seeded } from "./support/clock.js";
 import { FakeGateway, type Log } from "./support/gateway.js";
 
@@ -325,6 +326,146 @@ describe("a client", () => {
     expect(client.status.getSnapshot().recoveries).toEqual([]);
   });
 
+  it("shows what the old link brings for as long as the new one is not welcomed", () => {
+    const { gateway, client, run } = world();
+    const log = gateway.channel("c");
+    const channel = client.subscribe("c");
+    run(200);
+    gateway.welcomes = false;
+    gateway.tell({ case: "goAway", value: { graceMs: 60_000 } });
+    run(100);
+    // It goes to the new link, and to the old one once that comes to nothing.
+    const other = gateway.channel("other");
+    other.say("there");
+    const later = client.subscribe("other");
+    for (let at = 0; at < 60; at++) {
+      log.say(`${at} `);
+      run(100);
+      expect(textOf(channel)).toBe(log.text());
+    }
+    expect(gateway.hellos.length).toBeGreaterThan(3);
+    expect(textOf(later)).toBe("there");
+    expect(client.status.getSnapshot().state).toBe("live");
+    gateway.welcomes = true;
+    run(2_000);
+    log.say("!");
+    run(100);
+    expect(textOf(channel)).toBe(log.text());
+    expect(channel.metrics()).toMatchObject({ gaps: 0, snapshots: 0 });
+    expect(client.status.getSnapshot().recoveries).toEqual([]);
+  });
+
+  it("repeats a cancel that the old link has swallowed", async () => {
+    const { gateway, client, network, run } = world();
+    gateway.channel("c");
+    run(100);
+    network.weather.silent = true;
+    const cancelled = client.cancel("c", "gen_a");
+    const published = expect(client.publish("c", { type: "note", data: 1 })).rejects.toMatchObject({
+      code: "connection_lost",
+    });
+    run(50);
+    network.weather.silent = false;
+    gateway.tell({ case: "goAway", value: { graceMs: 1_000 } });
+    run(200);
+    expect(gateway.cancelled).toEqual(["c"]);
+    await cancelled;
+    await published;
+  });
+
+  it("stops what runs and not what begins later, where a stop of all gets through late", async () => {
+    const { gateway, client, network, run } = world();
+    const log = gateway.channel("c");
+    log.begin("gen_a");
+    const channel = client.subscribe("c");
+    run(200);
+    network.weather.silent = true;
+    const asked: (string | undefined)[] = [];
+    const cancel = client.cancel.bind(client);
+    client.cancel = (id, generation) => {
+      asked.push(generation);
+      return cancel(id, generation);
+    };
+    const cancelled = channel.cancel();
+    run(1_600);
+    network.weather.silent = false;
+    run(800);
+    await cancelled;
+    expect(asked).toEqual(["gen_a"]);
+  });
+
+  it("calls every listener, whatever one of them throws", () => {
+    const thrown: unknown[] = [];
+    const queued = vi.spyOn(globalThis, "queueMicrotask").mockImplementation((work) => {
+      try {
+        work();
+      } catch (error) {
+        thrown.push(error);
+      }
+    });
+    const { gateway, client, run } = world();
+    const channels = ["a", "b"].map((id) => {
+      gateway.channel(id).say("text");
+      return client.subscribe(id);
+    });
+    const called: string[] = [];
+    for (const channel of channels) {
+      channel.subscribe(() => {
+        called.push(channel.id);
+        throw new Error(`of ${channel.id}`);
+      });
+      channel.subscribe(() => called.push(`${channel.id} again`));
+    }
+    run(100);
+    queued.mockRestore();
+    expect(new Set(called)).toEqual(new Set(["a", "a again", "b", "b again"]));
+    expect(channels.map(textOf)).toEqual(["text", "text"]);
+    expect(thrown.map(String)).toContain("Error: of a");
+  });
+
+  it("says why it does not connect", async () => {
+    const { client, network, run } = world();
+    run(100);
+    expect(client.status.getSnapshot().failure).toBeUndefined();
+    network.weather.refusing = true;
+    network.cut();
+    run(200);
+    expect(client.status.getSnapshot()).toMatchObject({ failure: "refused" });
+    network.weather.refusing = false;
+    run(1_000);
+    expect(client.status.getSnapshot()).toMatchObject({ state: "live", failure: undefined });
+    const clock = new ManualClock();
+    const down = connect({
+      info: INFO,
+      transports: [network.transport],
+      clock,
+      schedule: (work) => work(),
+      tokens: async () => {
+        throw new Error("no tokens today");
+      },
+    });
+    await vi.dynamicImportSettled();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(down.status.getSnapshot().failure).toMatchObject({ message: "no tokens today" });
+  });
+
+  it("acknowledges nothing of a channel that has ended", () => {
+    const { gateway, client, network, run } = world();
+    const ids = Array.from({ length: 50 }, (_, at) => `c${at}`);
+    for (const id of ids) {
+      const log = gateway.channel(id);
+      log.say("all there is");
+      log.closed = true;
+      client.subscribe(id, { delivery: "datagram" });
+    }
+    run(1_000);
+    const sent = vi.spyOn(Acks, "encode");
+    run(3_000);
+    expect(network.weather.silent).toBe(false);
+    expect(sent).not.toHaveBeenCalled();
+    sent.mockRestore();
+  });
+
   it("fails a channel that does not exist, and only that one", async () => {
     const { gateway, client, run } = world();
     const log = gateway.channel("here");
@@ -368,7 +509,9 @@ describe("a client", () => {
     gateway.channel("c");
     run(100);
     network.weather.silent = true;
-    const cancelled = client.cancel("c");
+    const cancelled = client.cancel("c", "gen_a");
+    // One that begins later must not be stopped by a word that was said before it.
+    const all = expect(client.cancel("c")).rejects.toMatchObject({ code: "connection_lost" });
     const published = client.publish("c", { type: "note", data: { a: 1 } });
     const lost = expect(published).rejects.toMatchObject({
       code: "connection_lost",
@@ -378,11 +521,13 @@ describe("a client", () => {
     network.weather.silent = false;
     run(800);
     await cancelled;
+    await all;
     await lost;
     expect(gateway.cancelled).toEqual(["c"]);
     const again = client.publish("c", { type: "note", data: { a: 1 } });
     run(100);
-    expect(await again).toMatchObject({ channel: "c", seq: 1 });
+    // After what the stop has said.
+    expect(await again).toMatchObject({ channel: "c", seq: 2 });
   });
 
   it("stops for good when the gateway says so, and goes on when it says retry", async () => {

@@ -6,9 +6,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { Acks } from "../src/wire/acks.js";
 import { Frame } from "../src/wire/frame.js";
 import type { Message } from "../src/wire/schema.js";
-import { Acks, ClientMessage, ServerMessage } from "../src/wire/session.js";
+import { ClientMessage, ServerMessage } from "../src/wire/session.js";
 
 const folder = join(dirname(fileURLToPath(import.meta.url)), "../../proto/vectors");
 

@@ -36,6 +36,7 @@ providers:
   sim: {{ dialect: simulator, tokens_per_second: 400 }}
 models:
   "*": {{ targets: [ {{ provider: sim }} ] }}
+channels: {{ retention: {{ after_end: 24h }} }}
 store: {{ engine: disk, path: "{}" }}
 "#,
         store.display()

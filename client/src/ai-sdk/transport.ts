@@ -5,7 +5,7 @@
 // one piece, `stop` cancels the generation, and closing a tab stops nothing.
 
 import type { ChatTransport, UIMessage, UIMessageChunk } from "ai";
-import type { Channel, Client } from "tokenway";
+import type { Channel, Client, GenerationSnapshot } from "tokenway";
 import { Chunks } from "./chunks.js";
 
 /** Where a generation can be found: what `prefer: respond-async` answers. */
@@ -69,13 +69,27 @@ export class TokenwayChatTransport<UI_MESSAGE extends UIMessage = UIMessage>
   ): Promise<ReadableStream<UIMessageChunk> | null> {
     const { client, channel = (id: string) => id } = this.#options;
     const { chatId, abortSignal } = options;
-    resumed(client).set(chatId, (resumed(client).get(chatId) ?? 0) + 1);
+    const count = (resumed(client).get(chatId) ?? 0) + 1;
+    resumed(client).set(chatId, count);
     const following = client.subscribe(channel(chatId), { from: "snapshot" });
-    await told(following, abortSignal);
-    const { status, error, generations } = following.getSnapshot();
+    const known = told(following).then(() => following.getSnapshot());
+    await Promise.race([known, whenAborted(abortSignal)]);
+    if (abortSignal?.aborted) {
+      // The user's stop, unless the SDK only begins the next resume: what runs is stopped once it is known.
+      known
+        .then(({ generations }) => {
+          const running = runningOf(generations);
+          if (resumed(client).get(chatId) === count && running)
+            return client.cancel(following.id, running);
+        })
+        .catch(() => undefined)
+        .finally(() => following.detach());
+      return null;
+    }
+    const { status, error, generations } = await known;
     if (status === "failed" && error && !NOTHING_THERE.includes(error.code)) throw error;
-    const generation = generations.findLast((one) => one.state === "running")?.started?.id;
-    if (generation === undefined || abortSignal?.aborted) {
+    const generation = runningOf(generations);
+    if (generation === undefined) {
       following.detach();
       return null;
     }
@@ -114,6 +128,11 @@ function resumed(client: Client): Map<string, number> {
   return counts;
 }
 
+/** The id of the newest generation that runs. */
+function runningOf(generations: readonly GenerationSnapshot[]): string | undefined {
+  return generations.findLast((one) => one.state === "running")?.started?.id;
+}
+
 function plain(headers: HeadersInit | undefined): Record<string, string> {
   return Object.fromEntries(new Headers(headers));
 }
@@ -126,17 +145,16 @@ function whenAborted(signal: AbortSignal | undefined): Promise<void> {
 }
 
 /** Waits until the gateway has told the channel's state. */
-async function told(channel: Channel, signal: AbortSignal | undefined): Promise<void> {
-  let forget: () => void = () => undefined;
-  const known = new Promise<void>((resolve) => {
+function told(channel: Channel): Promise<void> {
+  return new Promise((resolve) => {
     const look = (): void => {
-      if (channel.getSnapshot().status !== "pending") resolve();
+      if (channel.getSnapshot().status === "pending") return;
+      forget();
+      resolve();
     };
-    forget = channel.subscribe(look);
+    const forget = channel.subscribe(look);
     look();
   });
-  await Promise.race([known, whenAborted(signal)]);
-  forget();
 }
 
 interface Following {

@@ -38,7 +38,7 @@ function world() {
       });
     }
   };
-  return { gateway, client, run };
+  return { gateway, network, client, run };
 }
 
 let renders = 0;
@@ -293,5 +293,68 @@ describe("useConnection", () => {
     act(() => client.dropConnection(5_000));
     await run(32);
     expect(shown()).toEqual(["waiting"]);
+  });
+
+  it("follow a channel again that had ended, once somebody asks", async () => {
+    const { gateway, client, run } = world();
+    const log = gateway.channel("c");
+    log.begin("gen_a");
+    log.say("first");
+    log.end("finished");
+    let retry: () => void = () => undefined;
+    function Retry(): ReactNode {
+      ({ retry } = useChannel("c"));
+      return null;
+    }
+    render(page(client, h(Answer, { channel: "c" }), h(Retry)));
+    await run(200);
+    expect(shown()).toEqual(["finished: first"]);
+    // It is watched, and expires all the same.
+    gateway.evict("c");
+    await run(100);
+    retry();
+    await run(100);
+    expect(shown()).toEqual(["none: "]);
+    const again = gateway.channel("c", "00000002");
+    again.begin("gen_b");
+    again.say("second");
+    // Whoever comes new asks again for all.
+    render(page(client, h(Answer, { channel: "c" })));
+    await run(200);
+    expect(shown()).toEqual(["running: second", "running: second"]);
+  });
+
+  it("suspends for as long as it takes, and leaves nothing behind", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { gateway, client, network, run } = world();
+    gateway.channel("c").say("late");
+    network.weather.silent = true;
+    const fallback = h("i", { role: "status" }, "waiting");
+    const asking = h(Answer, { channel: "c", suspense: true });
+    render(page(client, h(Suspense, { fallback }, asking)));
+    await run(100);
+    expect(shown()).toEqual(["waiting"]);
+    // Whoever suspends may never come back: it is let go of, and asked for again.
+    await act(async () => vi.advanceTimersByTime(31_000));
+    await run(100);
+    network.weather.silent = false;
+    await run(6_000);
+    expect(shown()).toEqual(["running: late"]);
+    vi.useRealTimers();
+  });
+
+  it("stop the generation that they name, known or not", async () => {
+    const { gateway, client, run } = world();
+    gateway.channel("c").begin("gen_a");
+    const asked: (string | undefined)[] = [];
+    client.cancel = async (_, generation) => void asked.push(generation);
+    function Stop(): ReactNode {
+      const { stop } = useGeneration("c", { generation: "gen_b" });
+      return h("button", { onClick: () => void stop(), type: "button" });
+    }
+    render(page(client, h(Stop)));
+    await run(200);
+    act(() => screen.getByRole("button").click());
+    expect(asked).toEqual(["gen_b"]);
   });
 });

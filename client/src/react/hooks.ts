@@ -32,6 +32,8 @@ export interface UseChannel {
   cancel(generation?: string): Promise<void>;
   /** Puts a custom event on it. */
   publish(custom: { type: string; data: unknown }): Promise<Published>;
+  /** Reads it again where it could not be read, or was deleted or has expired: something may have begun there since. */
+  retry(): void;
 }
 
 /**
@@ -50,8 +52,9 @@ export function useChannel(
       snapshot,
       cancel: async (generation) => there(client, channel).cancel(channel ?? "", generation),
       publish: async (custom) => there(client, channel).publish(channel ?? "", custom),
+      retry: looking.retry,
     }),
-    [snapshot, client, channel],
+    [snapshot, client, channel, looking],
   );
 }
 
@@ -122,7 +125,7 @@ export function useGeneration(
     usage: found?.usage,
     error: found?.failed ?? broken,
     snapshot: found,
-    stop: async () => there(client, channel).cancel(channel ?? "", id),
+    stop: async () => there(client, channel).cancel(channel ?? "", generation ?? id),
   };
 }
 
@@ -158,6 +161,6 @@ function useLook<T>(
 }
 
 function there(client: Client | undefined, channel: string | undefined): Client {
-  if (client === undefined || channel === undefined) throw new Error("there is no channel yet");
+  if (client === undefined || channel === undefined) throw new Error("no channel yet");
   return client;
 }

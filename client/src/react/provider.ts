@@ -43,7 +43,7 @@ export function TokenwayProvider({ client, options, children }: TokenwayProvider
 /** The session of this part of the page; undefined on a server, and until a provider's own client is there. */
 export function useTokenway(): Client | undefined {
   const client = useContext(Context);
-  if (client === undefined) throw new Error("there is no <TokenwayProvider> above");
+  if (client === undefined) throw new Error("no <TokenwayProvider> above");
   return client ?? undefined;
 }
 
@@ -54,6 +54,7 @@ const IDLE: ClientSnapshot = {
   welcome: undefined,
   recoveries: [],
   shared: undefined,
+  failure: undefined,
   error: undefined,
 };
 const idle = (): ClientSnapshot => IDLE;

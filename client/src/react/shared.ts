@@ -16,6 +16,8 @@ export interface Looking {
   readonly getServerSnapshot: () => ChannelSnapshot;
   /** Resolves once the gateway has answered; undefined where it has. */
   readonly first: () => Promise<void> | undefined;
+  /** Asks again for a channel that was not there, or is no more. */
+  readonly retry: () => void;
 }
 
 /** A channel that several components may look at. */
@@ -24,8 +26,8 @@ class SharedChannel implements Looking {
   readonly #id: string;
   readonly #from: From;
   readonly #forget: () => void;
+  readonly #listeners = new Set<() => void>();
   #channel: Channel | undefined;
-  #viewers = 0;
   #leaving: ReturnType<typeof setTimeout> | undefined;
   #first: Promise<void> | undefined;
 
@@ -36,22 +38,26 @@ class SharedChannel implements Looking {
     this.#forget = forget;
   }
 
-  /** The subscription, begun if it is not there yet. */
-  get channel(): Channel {
-    this.#channel ??= this.#client.subscribe(this.#id, { from: this.#from });
-    return this.#channel;
+  #begin(): Channel {
+    const channel = this.#client.subscribe(this.#id, { from: this.#from });
+    channel.subscribe(() => {
+      // One that another has taken the place of has nothing more to say.
+      if (this.#channel === channel) for (const listener of this.#listeners) listener();
+    });
+    this.#first = undefined;
+    this.#channel = channel;
+    return channel;
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
     clearTimeout(this.#leaving);
     // What could not be read then, such as a chat that had not begun, is asked for again by whoever comes new.
-    if (this.#viewers === 0 && this.getSnapshot().status === "failed") this.#channel = undefined;
-    this.#viewers += 1;
-    const unsubscribe = this.channel.subscribe(listener);
+    this.retry();
+    if (!this.#channel) this.#begin();
+    this.#listeners.add(listener);
     return () => {
-      unsubscribe();
-      this.#viewers -= 1;
-      if (this.#viewers === 0) this.#leave();
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#leave();
     };
   };
 
@@ -60,27 +66,33 @@ class SharedChannel implements Looking {
 
   readonly getServerSnapshot = (): ChannelSnapshot => pending(this.#id);
 
+  readonly retry = (): void => {
+    const { status, end } = this.getSnapshot();
+    // A new one has something to say, if only that it cannot be read. Deleted or evicted.
+    if (status === "failed" || end?.endsWith("ted")) this.#begin();
+  };
+
   readonly first = (): Promise<void> | undefined => {
-    if (this.channel.getSnapshot().status !== "pending") return undefined;
+    const channel = this.#channel ?? this.#begin();
+    if (channel.getSnapshot().status !== "pending") return undefined;
     this.#first ??= new Promise((resolve) => {
-      const forget = this.channel.subscribe(() => {
-        if (this.channel.getSnapshot().status === "pending") return;
+      const forget = channel.subscribe(() => {
+        if (channel.getSnapshot().status === "pending") return;
         forget();
         resolve();
       });
     });
     // Whoever suspends may never come back.
-    if (this.#viewers === 0) this.#leave(30 * KEEP_MS);
+    if (this.#listeners.size === 0) this.#leave(30 * KEEP_MS);
     return this.#first;
   };
 
   #leave(afterMs = KEEP_MS): void {
     clearTimeout(this.#leaving);
     this.#leaving = setTimeout(() => {
-      if (this.#viewers > 0) return;
+      if (this.#listeners.size > 0) return;
       this.#channel?.detach();
       this.#channel = undefined;
-      this.#first = undefined;
       this.#forget();
     }, afterMs);
   }
@@ -116,6 +128,7 @@ export function nowhere(channel = ""): Looking {
     getSnapshot,
     getServerSnapshot: getSnapshot,
     first: () => undefined,
+    retry: () => undefined,
   };
 }
 

@@ -3,12 +3,12 @@
 // The watchdog counts from an unanswered ping or from the last thing heard, whichever is later; only while the page is
 // visible (hidden pages have slow clocks); and a thread that slept gives the path a new chance before it is judged.
 
-import { ASLEEP_MS, type Heartbeat, WATCHDOG_MS } from "./model.js";
+import { ASLEEP_MS, type Heartbeat, NEVER, WATCHDOG_MS } from "./model.js";
 import type { Turn } from "./turn.js";
 
 /** When the silence has lasted too long. */
 function barksAt({ pings: [oldest], heardAt, interval, suspect }: Heartbeat): number {
-  if (!oldest || suspect) return Number.POSITIVE_INFINITY;
+  if (!oldest || suspect) return NEVER;
   return Math.max(oldest[1], heardAt) + Math.max(WATCHDOG_MS, 1.5 * interval);
 }
 

@@ -1,5 +1,6 @@
 // The session's decisions about attempts to connect: when to dial, what an attempt becomes, what follows its end. Pure.
 
+import type { TransportKind } from "../transport/transport.js";
 import { restMs, type Situation, slotMs } from "./backoff.js";
 import {
   type Episode,
@@ -20,7 +21,8 @@ export function dial(turn: Turn, { since, unanswered }: Episode = begins(turn.no
   const { next: id, winner: first, strikes, phase } = model;
   const known = situation(turn, { since, unanswered });
   const slot = slotMs(known, random);
-  const alone = first && known.elapsedMs < LOYAL_MS;
+  // What a page before has learnt may be of another network.
+  const alone = first && known.learnedMs !== undefined && known.elapsedMs < LOYAL_MS;
   // Once loyalty has run out, the others must still have a part of the slot.
   const headStart = first ? Math.min(HEAD_START_MS, slot / 3) : HEAD_START_MS;
   const kinds = Object.keys(strikes) as (keyof typeof strikes)[];
@@ -51,13 +53,17 @@ function situation({ model, now }: Turn, { since, unanswered }: Episode): Situat
   return { elapsedMs: Math.max(0, now - since), unanswered, learnedMs, online };
 }
 
+/** Whether each subscription is a request of its own there. */
+export const isHttp = (kind: TransportKind | undefined): boolean =>
+  kind === "sse" || kind === "longpoll";
+
 /** A carrier has opened: hello. */
 export function opened(turn: Turn, event: Extract<SessionEvent, { type: "opened" }>): void {
   const { model, now } = turn;
   const { attempt, kind } = event;
   const { pending } = model;
   if (pending?.id !== attempt) return;
-  const patience = kind === "sse" || kind === "longpoll" ? WELCOME_HTTP_MS : WELCOME_MS;
+  const patience = isHttp(kind) ? WELCOME_HTTP_MS : WELCOME_MS;
   const deadline = Math.max(pending.deadline, now + patience);
   turn.know({ pending: { ...pending, deadline, opened: kind } });
   turn.say({ type: "hello", attempt });

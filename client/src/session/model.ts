@@ -18,6 +18,8 @@ export const WELCOME_HTTP_MS = 3_000;
 export const SLOT_OLD_MS = 100;
 /** A carrier that opened and was never welcomed so many times in a row is tried last on this network. */
 export const STRIKES_MAX = 2;
+/** Where nothing is due. */
+export const NEVER = Number.POSITIVE_INFINITY;
 /** A timer later than this tells of a thread that slept. */
 export const ASLEEP_MS = 250;
 

@@ -83,6 +83,87 @@ describe("tokens that are fetched", () => {
   });
 });
 
+describe("a renewal that meets a bad world", () => {
+  it("gives up on a fetch that hangs, and tries again", async () => {
+    const clock = new ManualClock();
+    let asked = 0;
+    const hangs = () => {
+      asked += 1;
+      return new Promise<never>(() => undefined);
+    };
+    const one = new Renewal(
+      hangs,
+      clock,
+      () => 0.5,
+      () => undefined,
+    );
+    const late = expect(one.fresh()).rejects.toThrow("no tokens within 10000 ms");
+    await settle();
+    clock.advance(10_001);
+    await late;
+    clock.advance(2_000);
+    await settle();
+    expect(asked).toBe(2);
+    one.close();
+  });
+
+  it("does not ask every second where the clock is ahead of the tokens", async () => {
+    const clock = new ManualClock();
+    let asked = 0;
+    const stale = () => {
+      asked += 1;
+      return [jwt("old", Math.floor(clock.wall() / 1_000) - 60)];
+    };
+    const one = new Renewal(
+      stale,
+      clock,
+      () => 0.5,
+      () => undefined,
+    );
+    await one.fresh();
+    for (let ms = 0; ms < 60_000; ms += 250) {
+      clock.advance(250);
+      await settle();
+    }
+    expect(asked).toBeLessThanOrEqual(3);
+    one.close();
+  });
+
+  it("waits for others where those that are known were refused", async () => {
+    const clock = new ManualClock();
+    let give: (tokens: string[]) => void = () => undefined;
+    let asked = 0;
+    const fetch = () => {
+      asked += 1;
+      return new Promise<string[]>((resolve) => {
+        give = resolve;
+      });
+    };
+    const one = new Renewal(
+      fetch,
+      clock,
+      () => 0.5,
+      () => undefined,
+    );
+    const first = one.fresh();
+    await settle();
+    give(["a"]);
+    await first;
+    const refused = one.renew();
+    let fresh = false;
+    void one.fresh().then(() => {
+      fresh = true;
+    });
+    await settle();
+    expect([asked, fresh]).toEqual([2, false]);
+    give(["b"]);
+    await refused;
+    await settle();
+    expect(fresh).toBe(true);
+    one.close();
+  });
+});
+
 describe("a keyring", () => {
   it("gives what it was given, and takes more", () => {
     const ring = new Keyring(
@@ -91,14 +172,14 @@ describe("a keyring", () => {
       () => 0.5,
       () => undefined,
     );
-    expect(ring.fresh()).toBeUndefined();
+    expect(ring.ask("fresh")).toBeUndefined();
     expect(ring.all).toEqual(["a", "b"]);
     ring.add(["c", "a"]);
     expect(ring.all).toEqual(["a", "b", "c"]);
-    expect([ring.renewable, ring.spoil()]).toEqual([false, false]);
+    expect(ring.renewable).toBe(false);
   });
 
-  it("believes a few times that others can help, and not for ever", async () => {
+  it("asks where they come from", async () => {
     let count = 0;
     const clock = new ManualClock();
     const ring = new Keyring(
@@ -107,13 +188,11 @@ describe("a keyring", () => {
       () => 0.5,
       () => undefined,
     );
-    await ring.fresh();
+    expect(ring.renewable).toBe(true);
+    await ring.ask("fresh");
+    await ring.ask("fresh");
     expect(ring.all).toEqual(["1"]);
-    for (let at = 2; at <= 6; at++) {
-      expect(ring.spoil()).toBe(true);
-      await ring.fresh();
-      expect(ring.all.at(-1)).toBe(`${at}`);
-    }
-    expect(ring.spoil()).toBe(false);
+    await ring.ask("renew");
+    expect(ring.all).toEqual(["1", "2"]);
   });
 });

@@ -10,6 +10,8 @@ const MARGIN_MS = 30_000;
 /** How long to rest after a fetch that failed, at first and at most. */
 const RETRY_MS = 1_000;
 const RETRY_MS_MAX = 30_000;
+/** How long a fetch may take. */
+const ANSWER_MS = 10_000;
 /** A timer of a browser cannot be longer. */
 const WAIT_MS_MAX = 2 ** 31 - 1;
 
@@ -30,8 +32,8 @@ export class Renewal {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #fetched: (tokens: readonly string[]) => void;
-  /** When to fetch again, by the wall; undefined before the first time. */
-  #dueAt: number | undefined;
+  /** When those that are known end, by the wall; undefined before the first time. */
+  #endsAt: number | undefined;
   #fetching: Promise<void> | undefined;
   #failures = 0;
   #callOff: (() => void) | undefined;
@@ -50,14 +52,20 @@ export class Renewal {
     this.#fetched = fetched;
   }
 
-  /** Resolves once there are tokens that hold. */
+  /** Resolves once there are tokens that hold: those that are known will do while they last, whatever becomes of a fetch. */
   fresh(): Promise<void> {
-    const fresh = this.#dueAt !== undefined && this.#clock.wall() < this.#dueAt && !this.#fetching;
-    return fresh ? Promise.resolve() : this.renew();
+    const hold = this.#endsAt !== undefined && this.#clock.wall() < this.#endsAt;
+    return hold ? Promise.resolve() : this.#refetch();
+  }
+
+  /** Fetches others in the place of those that are known, since these are refused. */
+  renew(): Promise<void> {
+    this.#endsAt = undefined;
+    return this.#refetch();
   }
 
   /** Fetches them, once for all who ask at the same time. */
-  renew(): Promise<void> {
+  #refetch(): Promise<void> {
     this.#fetching ??= this.#renew().finally(() => {
       this.#fetching = undefined;
     });
@@ -72,10 +80,15 @@ export class Renewal {
 
   async #renew(): Promise<void> {
     try {
-      const tokens = await this.#fetch();
+      const tokens = await this.#inTime();
       this.#failures = 0;
-      this.#dueAt = this.#clock.wall() + this.#holdsMs(tokens);
-      this.#again(this.#dueAt - this.#clock.wall());
+      const now = this.#clock.wall();
+      const ends = tokens.map((token) => expiryOf(token) ?? Number.POSITIVE_INFINITY);
+      const left = Math.min(...ends) - now;
+      // New ones that look expired: this clock is wrong, and the gateway will say when they do not hold.
+      const holds = left > 0;
+      this.#endsAt = holds ? now + left : now + RETRY_MS_MAX;
+      this.#again(holds ? left - Math.min(MARGIN_MS, left / 5) : RETRY_MS_MAX);
       this.#fetched(tokens);
     } catch (error) {
       const cap = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** this.#failures++);
@@ -84,18 +97,20 @@ export class Renewal {
     }
   }
 
-  /** For how long all of them hold, less the margin. */
-  #holdsMs(tokens: readonly string[]): number {
-    const now = this.#clock.wall();
-    const ends = tokens.map((token) => (expiryOf(token) ?? Number.POSITIVE_INFINITY) - now);
-    const left = Math.min(...ends);
-    return left - Math.min(MARGIN_MS, left / 5);
+  /** A fetch on a network that is gone may never come back. */
+  #inTime(): Promise<readonly string[]> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(new Error(`no tokens within ${ANSWER_MS} ms`));
+      const callOff = this.#clock.after(ANSWER_MS, late);
+      const fetched = (async () => this.#fetch())();
+      fetched.then(resolve, reject).finally(callOff);
+    });
   }
 
   #again(ms: number): void {
     this.#callOff?.();
     if (this.#closed || ms === Number.POSITIVE_INFINITY) return;
     const wait = Math.min(Math.max(RETRY_MS, ms), WAIT_MS_MAX);
-    this.#callOff = this.#clock.after(wait, () => void this.renew().catch(() => undefined));
+    this.#callOff = this.#clock.after(wait, () => void this.#refetch().catch(() => undefined));
   }
 }

@@ -47,7 +47,7 @@ export class Requests {
     for (const [request, one] of this.#waiting) {
       if (one.sent && !one.idempotent) {
         this.#waiting.delete(request);
-        one.reject(new ConnectionError("connection_lost", "lost before the answer"));
+        one.reject(new ConnectionError("connection_lost", "lost unanswered"));
       }
       one.sent = false;
     }

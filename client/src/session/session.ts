@@ -1,6 +1,6 @@
 // Carries out what state.ts decides: dials, writes, reads, sets timers. Decides nothing itself.
 
-import { renews } from "../errors.js";
+import { refusalOf, renews } from "../errors.js";
 import type { InfoSource } from "../transport/info.js";
 import type { ConnectInfo, Sink, Transport } from "../transport/transport.js";
 import { Frame } from "../wire/frame.js";
@@ -9,7 +9,7 @@ import { ClientMessage, type Control, type Hello, ServerMessage } from "../wire/
 import type { Clock } from "./clock.js";
 import { lackOf } from "./lack.js";
 import { recall, remember } from "./memory.js";
-import { type Command, initial, type Model, type SessionEvent } from "./model.js";
+import { type Command, initial, type Model, NEVER, type SessionEvent } from "./model.js";
 import { type Race, race } from "./race.js";
 import { step, wakeAt } from "./state.js";
 import type { Keyring } from "./tokens.js";
@@ -23,8 +23,10 @@ export interface SessionHost {
   frame(link: number, frame: Frame, size: number, byDatagram: boolean): void;
   /** The link was welcomed and is the one to speak on. */
   live(link: number): void;
+  /** An attempt that had said hello, perhaps, came to nothing. */
+  hungUp(link: number): void;
   /** The link that was live is not any more. */
-  lost(link: number): void;
+  lost(): void;
   /** The model changed. */
   changed(): void;
 }
@@ -44,6 +46,10 @@ export interface SessionWorld {
 /** So many attempts in a row without a welcome make the session ask again where the gateway is. */
 const ASK_AGAIN_AFTER = 3;
 
+/** If tokens that are new are refused again and again, each within this time, asking for others does not help. */
+const SPOILS_MAX = 5;
+const SPOILS_MS = 60_000;
+
 /** One session and all its connections. */
 export class Session {
   readonly #host: SessionHost;
@@ -52,7 +58,11 @@ export class Session {
   #model: Model;
   #callOff: (() => void) | undefined;
   #wakesAt: number | undefined;
+  /** Why the last attempt came to nothing, or the last connection was lost; undefined once welcomed. */
+  failure: unknown;
   #dials = 0;
+  #spoils = 0;
+  #spoiltAt = 0;
   #requests = 0;
 
   constructor(host: SessionHost, world: SessionWorld) {
@@ -92,7 +102,7 @@ export class Session {
     this.#model = model;
     // Lost is told before the commands: a hello of the next link must find the last one gone.
     const [was, is] = [liveOf(before), liveOf(model)];
-    if (was !== undefined && is === undefined) this.#host.lost(was);
+    if (was !== undefined && is === undefined) this.#host.lost();
     for (const command of commands) this.#carryOut(command);
     if (is !== undefined && is !== was) {
       this.#dials = 0;
@@ -133,6 +143,7 @@ export class Session {
   #hangUp(link: number): void {
     this.#links.get(link)?.close();
     this.#links.delete(link);
+    this.#host.hungUp(link);
   }
 
   #dial(command: Extract<Command, { type: "dial" }>): void {
@@ -147,16 +158,19 @@ export class Session {
     };
     // Where nothing can be dialled with, no answer of the gateway's would help.
     if (this.#lacks(attempt, undefined)) return;
-    const gone = (): void => this.dispatch({ type: "gone", attempt });
+    const gone = (cause: unknown): void => {
+      this.failure = cause;
+      this.dispatch({ type: "gone", attempt });
+    };
     try {
-      const [where, fresh] = [info(this.#dials > ASK_AGAIN_AFTER), tokens.fresh()];
+      const [where, fresh] = [info(this.#dials > ASK_AGAIN_AFTER), tokens.ask("fresh")];
       if (where instanceof Promise || fresh) {
         Promise.all([where, fresh])
           .then(([known]) => begin(known))
           .catch(gone);
       } else begin(where);
-    } catch {
-      this.#soon(gone);
+    } catch (error) {
+      this.#soon(() => gone(error));
     }
   }
 
@@ -170,7 +184,8 @@ export class Session {
   }
 
   #sink(attempt: number): Sink {
-    const closed = (): void => {
+    const closed = (cause: unknown): void => {
+      this.failure = cause;
       this.#hangUp(attempt);
       this.dispatch({ type: "gone", attempt });
     };
@@ -182,7 +197,7 @@ export class Session {
         } catch (error) {
           if (!(error instanceof WireError)) throw error;
           // What cannot be understood may have been an event: only a new link makes up for it.
-          closed();
+          closed(error);
         }
       };
     const take = (frame: Frame, bytes: Uint8Array, byDatagram: boolean): void => {
@@ -211,6 +226,7 @@ export class Session {
         const { kind, dialledAt = 0 } = this.#links.get(attempt) ?? {};
         if (!kind) return;
         const { heartbeatMs } = body.value;
+        this.failure = undefined;
         this.dispatch({ type: "welcomed", attempt, kind, dialledAt, heartbeatMs });
         break;
       }
@@ -222,8 +238,13 @@ export class Session {
         return;
       case "closing": {
         const { code, message, retry } = body.value;
-        const again = retry || (renews(code) && this.#world.tokens.spoil());
-        this.dispatch({ type: "closing", attempt, code, message, retry: again });
+        const { tokens, clock } = this.#world;
+        if (clock.now() > this.#spoiltAt + SPOILS_MS) this.#spoils = 0;
+        this.#spoiltAt = clock.now();
+        const renewed = renews(code) && tokens.renewable && this.#spoils++ < SPOILS_MAX;
+        if (renewed) tokens.ask("renew")?.catch(() => undefined);
+        this.failure = refusalOf(code, message);
+        this.dispatch({ type: "closing", attempt, code, message, retry: retry || renewed });
         return;
       }
       default:
@@ -246,7 +267,7 @@ export class Session {
     this.#callOff?.();
     this.#wakesAt = at;
     this.#callOff = undefined;
-    if (at === Number.POSITIVE_INFINITY) return;
+    if (at === NEVER) return;
     const { clock } = this.#world;
     this.#callOff = clock.after(Math.max(0, at - clock.now()), () => {
       this.#callOff = undefined;

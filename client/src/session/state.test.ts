@@ -48,6 +48,33 @@ describe("the session's decisions", () => {
     });
   });
 
+  it("races all carriers where only a page before knows which one worked", () => {
+    const model: Model = { ...initial, winner: "webtransport" };
+    const { commands } = step(model, start, 0, 0.5);
+    expect(commands).toEqual([
+      { type: "dial", attempt: 1, first: "webtransport", last: [], othersAfterMs: 400 },
+    ]);
+  });
+
+  it("rests no longer once somebody looks", () => {
+    const visible = (seen: boolean): SessionEvent => ({ type: "visible", visible: seen });
+    const lost = play(
+      ...live,
+      [1_000, visible(false)],
+      [2_000, { type: "online", online: false }],
+      [2_001, gone(1)],
+    );
+    const { model } = step(lost.model, gone(lost.model.pending?.id ?? 0), 2_002, 0.5);
+    expect(model.phase).toMatchObject({ name: "waiting", held: false });
+    const seen = step(model, visible(true), 2_500, 0.5);
+    expect(seen.model.phase.name).toBe("connecting");
+    expect(seen.commands).toMatchObject([{ type: "dial", first: "webtransport" }]);
+    // What it knows of the network holds: it may be the same one.
+    expect(seen.model.winner).toBe("webtransport");
+    const away = step(model, visible(false), 2_500, 0.5);
+    expect(away.commands).toEqual([]);
+  });
+
   it("dials at once after a loss, with the carrier that worked and no other", () => {
     const { commands } = play(...live, [1_000, gone(1)]);
     const dial = {

@@ -18,16 +18,15 @@
 
 import { beatOn, beatsAt, pardon, ping, ponged } from "./beating.js";
 import { begins, dial, expired, gone, opened, welcomed } from "./dialling.js";
-import { type Model, type SessionEvent, SLOT_OLD_MS, type Step } from "./model.js";
+import { type Model, NEVER, type SessionEvent, SLOT_OLD_MS, type Step } from "./model.js";
 import { Turn } from "./turn.js";
 
 /** When a tick is due; infinity where nothing is. */
 export function wakeAt({ phase, pending, visible }: Model): number {
-  const never = Number.POSITIVE_INFINITY;
   return Math.min(
-    pending?.deadline ?? never,
-    phase.name === "waiting" ? phase.until : never,
-    phase.name === "live" ? beatsAt(phase.beat, visible) : never,
+    pending?.deadline ?? NEVER,
+    phase.name === "waiting" ? phase.until : NEVER,
+    phase.name === "live" ? beatsAt(phase.beat, visible) : NEVER,
   );
 }
 
@@ -85,7 +84,10 @@ function take(turn: Turn, event: SessionEvent): void {
       turn.know({ visible: event.visible });
       pardon(turn);
       // Ping first, and judge only by what comes of it.
-      if (event.visible) ping(turn);
+      if (event.visible) {
+        atOnce(turn);
+        ping(turn);
+      }
       break;
     case "online":
       turn.know({ online: event.online });
@@ -124,13 +126,17 @@ function leave(turn: Turn, link: number): void {
   gone(turn, link);
 }
 
-/** Perhaps another network: what is known of the last one does not hold, and nothing is to be waited for. */
+/** Perhaps another network: what is known of the last one does not hold. */
 function anew(turn: Turn): void {
   turn.know({ winner: undefined, strikes: {} });
+  atOnce(turn);
+}
+
+/** Somebody waits: no rest, and no attempt that waits on timers of the last network. */
+function atOnce(turn: Turn): void {
   const { model, now } = turn;
   const { phase, pending } = model;
   if (phase.name === "waiting" && !phase.held) dial(turn, phase);
-  // An attempt that is older than a moment waits on timers of the last network.
   if (phase.name === "connecting" && pending && now - pending.startedAt > SLOT_OLD_MS) dial(turn);
 }
 

@@ -9,15 +9,12 @@ export type Tokens = readonly string[] | (() => readonly string[] | Promise<read
 
 /** A session holds no more of them. */
 const TOKENS_MAX = 64;
-/** If tokens that are new are refused again and again, asking for others does not help. */
-export const SPOILS_MAX = 5;
 
 /** One client's tokens. */
 export class Keyring {
   readonly #renewal: Promise<Renewal> | undefined;
-  /** The newest last. */
-  #all: readonly string[] = [];
-  #spoils = SPOILS_MAX;
+  /** All that there are, the newest last. */
+  all: readonly string[] = [];
 
   /** `renewed` is told of what a running session does not have yet. */
   constructor(
@@ -26,7 +23,7 @@ export class Keyring {
     random: () => number,
     renewed: (tokens: readonly string[]) => void,
   ) {
-    if (typeof source !== "function") this.#all = source;
+    if (typeof source !== "function") this.all = source;
     else {
       const fetched = (tokens: readonly string[]): void => {
         this.add(tokens);
@@ -45,34 +42,13 @@ export class Keyring {
     return !!this.#renewal;
   }
 
-  /** All that there are, the newest last. */
-  get all(): readonly string[] {
-    return this.#all;
-  }
-
-  /** For a hello: fetched first, if those that are known are missing or out of date. */
-  fresh(): Promise<unknown> | undefined {
-    return this.#renewal?.then((renewal) => renewal.fresh());
-  }
-
   /** Beside the others. */
   add(tokens: readonly string[]): void {
-    this.#all = [...new Set([...this.#all, ...tokens])].slice(-TOKENS_MAX);
+    this.all = [...new Set([...this.all, ...tokens])].slice(-TOKENS_MAX);
   }
 
-  /** The gateway does not take them any more. Whether asking again can help. */
-  spoil(): boolean {
-    this.renew().catch(() => undefined);
-    return this.renewable && this.#spoils-- > 0;
-  }
-
-  /** Fetches them again. */
-  async renew(): Promise<void> {
-    await (await this.#renewal)?.renew();
-  }
-
-  /** Asks no more. */
-  close(): void {
-    this.#renewal?.then((renewal) => renewal.close());
+  /** Asks for tokens that hold, for others than those that are known, or no more. */
+  ask(what: "fresh" | "renew" | "close"): Promise<unknown> | undefined {
+    return this.#renewal?.then((renewal) => renewal[what]());
   }
 }

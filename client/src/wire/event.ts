@@ -93,7 +93,7 @@ export const ChoiceFinished = message({ reason, nativeReason: optional(string(2)
 /** One of several choices ended. */
 export type ChoiceFinished = Infer<typeof ChoiceFinished>;
 
-export const Finished = message({ reason, nativeReason: optional(string(2)) });
+export const Finished = ChoiceFinished;
 /** The generation ended well. */
 export type Finished = Infer<typeof Finished>;
 

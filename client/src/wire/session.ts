@@ -51,8 +51,8 @@ export const Cancel = message({ channel: string(1), generation: string(2) });
 export const Publish = message({ channel: string(1), custom: nested(2, Custom) });
 export const AddTokens = message({ tokens: repeated(string(1)) });
 export const Ping = message({ nonce: uint64(1) });
-export const Pong = message({ nonce: uint64(1) });
-export const Done = message({});
+export const Pong = Ping;
+export const Done = Nothing;
 
 export const Hello = message({
   protocol: uint32(1),
@@ -109,12 +109,6 @@ export const GoAway = message({ graceMs: uint32(1) });
 export const Closing = message({ code: string(1), message: string(2), retry: bool(3) });
 /** The session's last message. */
 export type Closing = Infer<typeof Closing>;
-
-/** A datagram from the client: what it has, without a hole, of its datagram subscriptions. */
-export const Acks = message({
-  acks: repeated(nested(1, message({ alias: uint32(1), seq: uint64(2) }))),
-});
-export type Acks = Infer<typeof Acks>;
 
 export const ClientMessage = message({
   request: uint64(1),

@@ -2,11 +2,11 @@
 // are judged by, so it shares the codec with the client and nothing else.
 
 import type { MemoryLink, MemoryPeer } from "../../src/transport/memory.js";
+import { Acks } from "../../src/wire/acks.js";
 import { ChannelEvent, Failed, Finished } from "../../src/wire/event.js";
 import { type End, Frame, GenerationState, Snapshot } from "../../src/wire/frame.js";
 import { delimit } from "../../src/wire/framing.js";
 import {
-  Acks,
   ClientMessage,
   Closing,
   type Control,
@@ -153,6 +153,8 @@ export class FakeGateway {
   /** Connections so far. */
   dials = 0;
   answersPings = true;
+  /** Whether hello is answered. */
+  welcomes = true;
   /** Whether datagrams are granted to who asks for them. */
   datagrams = true;
   readonly #random: () => number;
@@ -170,6 +172,12 @@ export class FakeGateway {
   /** No token allows the channel any more: its subscriptions end. */
   forbid(id: string): void {
     for (const session of this.#sessions) session.forbid(id);
+  }
+
+  /** The channel expires. */
+  evict(id: string): void {
+    for (const session of this.#sessions) session.forbid(id, "evicted");
+    this.logs.delete(id);
   }
 
   channel(id: string, epoch = "00000001"): Log {
@@ -239,6 +247,7 @@ class FakeSession {
       case "hello":
         this.#gateway.hellos.push(body.value.subscriptions.length);
         this.#gateway.tokens.push(...body.value.tokens);
+        if (!this.#gateway.welcomes) break;
         this.answer(request, {
           case: "welcome",
           value: Welcome.create({ session: "s", heartbeatMs: 250 }),
@@ -281,11 +290,11 @@ class FakeSession {
     }
   }
 
-  forbid(id: string): void {
+  forbid(id: string, reason: End["reason"] = "forbidden"): void {
     for (const [alias, reader] of this.#readers) {
       if (reader.log.id !== id) continue;
       this.#readers.delete(alias);
-      this.#end(reader, "forbidden");
+      this.#end(reader, reason);
     }
   }
 

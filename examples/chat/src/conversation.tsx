@@ -1,6 +1,6 @@
 // A conversation is a channel: questions are custom events on it, answers are its generations.
 
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect } from "react";
 import { useChannel, useGeneration } from "tokenway/react";
 import { Composer } from "./composer";
 import { Markdown } from "./markdown";
@@ -25,9 +25,14 @@ interface ConversationProps {
 }
 
 export function Conversation({ channel, asked, onAsk }: ConversationProps): ReactNode {
-  const { snapshot } = useChannel(channel);
+  const { snapshot, retry } = useChannel(channel);
   const { state, stop } = useGeneration(channel);
   const questions = snapshot.customs.flatMap(({ type, data }) => (type === "question" ? [data as Question] : []));
+  // The channel may have expired while the page was open: what was asked just now has made it anew.
+  const begun = asked?.generation;
+  useEffect(() => {
+    if (begun) retry();
+  }, [begun, retry]);
   const isThere = questions.some(({ generation }) => generation === asked?.generation);
   return (
     <>

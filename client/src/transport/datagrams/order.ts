@@ -2,10 +2,11 @@
 // Loaded with the carriers that have them.
 
 import type { Clock } from "../../session/clock.js";
+import { Acks } from "../../wire/acks.js";
 import { peek } from "../../wire/alias.js";
 import { Frame } from "../../wire/frame.js";
 import { Deframer } from "../../wire/framing.js";
-import { Acks, ClientMessage, ServerMessage, type Subscribe } from "../../wire/session.js";
+import { ClientMessage, ServerMessage, type Subscribe } from "../../wire/session.js";
 import type { Connection, Sink } from "../transport.js";
 import { Lane } from "./lane.js";
 
@@ -51,9 +52,20 @@ export function inOrder(
 
   const take = (bytes: Uint8Array, byDatagram: boolean): void => {
     const lane = lanes.get(peek(bytes).alias);
-    if (lane) lane.take(Frame.decode(bytes), bytes, byDatagram);
-    else sink.frame(bytes);
-    if (lane?.contiguous === undefined) return;
+    if (!lane) {
+      sink.frame(bytes);
+      return;
+    }
+    const frame = Frame.decode(bytes);
+    lane.take(frame, bytes, byDatagram);
+    if (frame.news?.case === "end") {
+      // Nothing comes after it that could be acknowledged.
+      lanes.delete(frame.alias);
+      owed.delete(lane);
+    } else if (lane.contiguous !== undefined) owe(lane);
+  };
+
+  const owe = (lane: Lane): void => {
     owed.add(lane);
     const wait = ackedAt + ACK_MS - clock.now();
     // Timers of hidden pages are slow; what arrives is not.
