@@ -337,6 +337,8 @@ proptest! {
         let file = fs::File::options().write(true).open(of.get(&files)).expect("it is there");
         let length = file.metadata().expect("it is there").len();
         file.set_len((keeps * length as f64) as u64).expect("it is cut");
-        runtime().block_on(check(&open(dir.path()), &left.said))?;
+        // What was published on the last one was safe before it was shown: no machine that fails takes that away.
+        let (_, said) = left.said.split_last().expect("some");
+        runtime().block_on(check(&open(dir.path()), said))?;
     }
 }
