@@ -151,6 +151,9 @@ def test_a_snippet_runs(snippet: Snippet, open_url: str, keyed_url: str, keyed_c
             # What is made up: an epoch, and keys.
             text = re.sub(r"\b9f3a6c1e\b", epoch(open_url), text).replace("=…", "=sk-of-nobody")
             run(["bash", "-c", PRELUDE + text], tmp_path, TOKENWAY_URL=open_url)
+        case "text":
+            # What a program has shown; `test_top` captures it again.
+            assert "tokens per second" in text and "CHANNEL " in text
         case other:
             pytest.fail(f"nobody runs `{other}`")
 
