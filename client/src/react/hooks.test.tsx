@@ -294,7 +294,9 @@ describe("useConnection", () => {
     await run(32);
     expect(shown()).toEqual(["waiting"]);
   });
+});
 
+describe("components", () => {
   it("follow a channel again that had ended, once somebody asks", async () => {
     const { gateway, client, run } = world();
     const log = gateway.channel("c");
@@ -324,7 +326,7 @@ describe("useConnection", () => {
     expect(shown()).toEqual(["running: second", "running: second"]);
   });
 
-  it("suspends for as long as it takes, and leaves nothing behind", async () => {
+  it("suspend for as long as it takes", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const { gateway, client, network, run } = world();
     gateway.channel("c").say("late");

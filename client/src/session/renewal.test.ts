@@ -85,18 +85,11 @@ describe("tokens that are fetched", () => {
 
 describe("a renewal that meets a bad world", () => {
   it("gives up on a fetch that hangs, and tries again", async () => {
-    const clock = new ManualClock();
     let asked = 0;
-    const hangs = () => {
+    const { clock, one } = renewal(() => {
       asked += 1;
       return new Promise<never>(() => undefined);
-    };
-    const one = new Renewal(
-      hangs,
-      clock,
-      () => 0.5,
-      () => undefined,
-    );
+    });
     const late = expect(one.fresh()).rejects.toThrow("no tokens within 10000 ms");
     await settle();
     clock.advance(10_001);
@@ -108,18 +101,11 @@ describe("a renewal that meets a bad world", () => {
   });
 
   it("does not ask every second where the clock is ahead of the tokens", async () => {
-    const clock = new ManualClock();
     let asked = 0;
-    const stale = () => {
+    const { clock, one, seconds } = renewal(() => {
       asked += 1;
-      return [jwt("old", Math.floor(clock.wall() / 1_000) - 60)];
-    };
-    const one = new Renewal(
-      stale,
-      clock,
-      () => 0.5,
-      () => undefined,
-    );
+      return [jwt("old", Math.floor(seconds()) - 60)];
+    });
     await one.fresh();
     for (let ms = 0; ms < 60_000; ms += 250) {
       clock.advance(250);
@@ -130,21 +116,14 @@ describe("a renewal that meets a bad world", () => {
   });
 
   it("waits for others where those that are known were refused", async () => {
-    const clock = new ManualClock();
     let give: (tokens: string[]) => void = () => undefined;
     let asked = 0;
-    const fetch = () => {
+    const { one } = renewal(() => {
       asked += 1;
       return new Promise<string[]>((resolve) => {
         give = resolve;
       });
-    };
-    const one = new Renewal(
-      fetch,
-      clock,
-      () => 0.5,
-      () => undefined,
-    );
+    });
     const first = one.fresh();
     await settle();
     give(["a"]);

@@ -9,7 +9,7 @@
 //   live         gone, or watchdog         connecting
 //                goAway, network           live, and a second attempt that replaces it once welcomed
 //                drop                      waiting
-//   waiting      its time is over, online, network   connecting
+//   waiting      its time is over, online, network, visible   connecting
 //   asleep       wake                      connecting
 //   any          sleep                     asleep
 //   any          close, closing for good   closed

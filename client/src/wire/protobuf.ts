@@ -20,46 +20,54 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const latin = new TextDecoder("latin1");
 
-/** Appends values. What a client says is short: one byte after the other will do. */
+/** Appends values to a buffer that grows. */
 export class Writer {
-  readonly #bytes: number[] = [];
+  #buffer = new Uint8Array(64);
+  #length = 0;
 
   /** What was written. */
   finish(): Uint8Array {
-    return new Uint8Array(this.#bytes);
+    return this.#buffer.slice(0, this.#length);
   }
 
   varint(value: number): void {
     if (!Number.isSafeInteger(value) || value < 0) {
       throw new WireError(BAD_NUMBER);
     }
+    this.#reserve(10);
     let rest = value;
     // Division, not a shift: shifts cut a number to 32 bits.
     while (rest >= 0x80) {
-      this.#bytes.push((rest % 0x80) | 0x80);
+      this.#buffer[this.#length++] = (rest % 0x80) | 0x80;
       rest = Math.floor(rest / 0x80);
     }
-    this.#bytes.push(rest);
+    this.#buffer[this.#length++] = rest;
   }
 
   double(value: number): void {
-    const view = new DataView(new ArrayBuffer(8));
-    view.setFloat64(0, value, true);
-    this.#append(new Uint8Array(view.buffer));
+    this.#reserve(8);
+    new DataView(this.#buffer.buffer).setFloat64(this.#length, value, true);
+    this.#length += 8;
   }
 
   /** The bytes after their length. */
   bytes(value: Uint8Array): void {
     this.varint(value.length);
-    this.#append(value);
+    this.#reserve(value.length);
+    this.#buffer.set(value, this.#length);
+    this.#length += value.length;
   }
 
   string(value: string): void {
     this.bytes(encoder.encode(value));
   }
 
-  #append(bytes: Uint8Array): void {
-    for (const byte of bytes) this.#bytes.push(byte);
+  #reserve(extra: number): void {
+    const needed = this.#length + extra;
+    if (needed <= this.#buffer.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
+    grown.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = grown;
   }
 }
 

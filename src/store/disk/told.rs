@@ -29,10 +29,7 @@ impl Told {
     /// Whether it goes on with a channel of which this was said before, or later: one that was deleted and made anew has
     /// nothing in common with the one before.
     pub(super) fn continues(&self, number: u64, head: &Head) -> bool {
-        match number < self.number {
-            true => self.head.comes_after(head),
-            false => true,
-        }
+        number >= self.number || self.head.comes_after(head)
     }
 
     fn begin(&mut self, number: u64, head: Head) {
