@@ -48,6 +48,11 @@ impl Key {
         }
     }
 
+    /// Whether it is the same key under the same name, whatever it may do.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.owner == other.owner && bool::from(self.hash.ct_eq(&other.hash))
+    }
+
     /// Whether it is limited to some models.
     pub fn is_for_some_models(&self) -> bool {
         self.models.is_some()

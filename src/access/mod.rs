@@ -7,6 +7,7 @@
 
 mod crypto;
 mod guard;
+mod in_force;
 mod keys;
 mod limits;
 mod proxies;
@@ -15,14 +16,17 @@ mod rights;
 mod token;
 
 pub use guard::{Denied, Guard, Origin};
+pub use in_force::InForce;
 pub use keys::Key;
 pub use limits::{
     Asked, Exceeded, Limited, Meter, Money, NoSeat, Place, Running, Seat, Seats, Spent, Standing,
     Turn, Who, Window,
 };
+pub use proxies::counted;
 pub use refusals::Refusal;
 pub use rights::{
     Action, Actions, BadPattern, Caller, Forbidden, Grant, PATTERNS_MAX, Pattern, Permission,
+    Voucher,
 };
 pub use token::{BadToken, CannotMint, Minted, TOKEN_BYTES_MAX, TTL_MAX, TTL_MIN, Wish};
 
@@ -33,15 +37,16 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use crate::{config, ident::Owner};
+use in_force::Known;
 use keys::Keys;
 use token::Tokens;
 
 /// The configured keys, and what vouches for channel tokens.
 #[derive(Debug)]
 pub struct Access {
-    keys: Keys,
+    known: Arc<Known>,
+    in_force: InForce,
     admin: Option<config::KeyHash>,
-    tokens: Tokens,
     trusted_proxies: Vec<IpNet>,
 }
 
@@ -76,37 +81,53 @@ pub enum Unauthorized {
 impl Access {
     /// What a config says. Without keys the gateway is open.
     pub fn new(config: &config::Access) -> Self {
-        Self::of(Keys::new(&config.keys), config)
+        let known = Known { keys: Keys::new(&config.keys), tokens: Tokens::new(config) };
+        let known = Arc::new(known);
+        let in_force = InForce::new(Arc::clone(&known));
+        Self::of(known, in_force, config)
     }
 
     /// The same gateway's after its config has changed: a key that keeps its name keeps what runs and was spent on its
-    /// account.
+    /// account. Sessions are still let in by the old one, until [`Access::come_into_force`].
     pub fn renewed(&self, config: &config::Access) -> Self {
-        Self::of(self.keys.renewed(&config.keys), config)
+        let keys = self.known.keys.renewed(&config.keys);
+        let known = Arc::new(Known { keys, tokens: Tokens::new(config) });
+        Self::of(known, self.in_force.clone(), config)
     }
 
-    fn of(keys: Keys, config: &config::Access) -> Self {
+    fn of(known: Arc<Known>, in_force: InForce, config: &config::Access) -> Self {
         let trusted_proxies = config.trusted_proxies.clone();
-        Self { keys, admin: config.admin_key, tokens: Tokens::new(config), trusted_proxies }
+        Self { known, in_force, admin: config.admin_key, trusted_proxies }
     }
 
-    /// Whose address counts: that of whoever is connected, or the one that a trusted proxy gives in `x-forwarded-for`.
+    /// From now on sessions that the gateway's earlier configs let in are judged by this one.
+    pub fn come_into_force(&self) {
+        self.in_force.replace(Arc::clone(&self.known));
+    }
+
+    /// What holds now, whichever config that will be.
+    pub fn in_force(&self) -> &InForce {
+        &self.in_force
+    }
+
+    /// Whose address counts: that of whoever is connected, or the one that a trusted proxy gives in `x-forwarded-for`; of
+    /// IPv6, the network.
     pub fn client_address<'a>(
         &self,
         peer: IpAddr,
         forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
     ) -> IpAddr {
-        proxies::client(peer, forwarded_for, &self.trusted_proxies)
+        counted(proxies::client(peer, forwarded_for, &self.trusted_proxies))
     }
 
     /// All keys.
     pub fn keys(&self) -> &[Arc<Key>] {
-        self.keys.all()
+        self.known.keys.all()
     }
 
     /// Whether everybody who can reach the gateway is let in.
     pub fn is_open(&self) -> bool {
-        self.keys.is_empty()
+        self.known.keys.is_empty()
     }
 
     /// Whether who shows these keys may see what operators see. Where the gateway is open, everybody may.
@@ -118,11 +139,8 @@ impl Access {
             return Ok(());
         }
         let admin = self.admin.as_ref().ok_or(NoOperator::Shut)?;
-        let is_it = |text: &str| {
-            bool::from(config::KeyHash::of(text).bytes().ct_eq(admin.bytes().as_slice()))
-        };
         // All are looked at, each to its end.
-        match shown.into_iter().fold(false, |found, text| found | is_it(text)) {
+        match shown.into_iter().fold(false, |found, text| found | is_hash_of(admin, text)) {
             true => Ok(()),
             false => Err(NoOperator::Key),
         }
@@ -136,10 +154,10 @@ impl Access {
     ) -> Result<Caller, Unauthorized> {
         let mut refused = Unauthorized::Nothing;
         for text in shown {
-            if let Some(key) = self.keys.find(text) {
+            if let Some(key) = self.known.keys.find(text) {
                 return Ok(Caller::Key(key));
             }
-            match self.tokens.verify(text, now_ms) {
+            match self.known.tokens.verify(text, now_ms) {
                 Ok(grant) => return Ok(Caller::Token(Arc::new(grant))),
                 // A token says best what is wrong with it; what is none was meant for a key.
                 Err(BadToken::NotAToken) if refused == Unauthorized::Nothing => {
@@ -152,14 +170,16 @@ impl Access {
         Err(refused)
     }
 
-    /// Whether this is one of the keys, or a token of theirs.
+    /// Whether this is, or was, something that the gateway itself gave out: one of its keys, the operators' too, or a
+    /// token that is signed by one of its signers, whether or not it still holds.
     pub fn knows(&self, text: &str, now_ms: u64) -> bool {
-        self.keys.find(text).is_some() || self.tokens.verify(text, now_ms).is_ok()
+        let is_admin = self.admin.is_some_and(|admin| is_hash_of(&admin, text));
+        is_admin || self.known.keys.find(text).is_some() || self.known.tokens.knows(text, now_ms)
     }
 
     /// What a channel token grants.
     pub fn verify(&self, token: &str, now_ms: u64) -> Result<Grant, BadToken> {
-        self.tokens.verify(token, now_ms)
+        self.known.tokens.verify(token, now_ms)
     }
 
     /// A channel token of `owner`'s, valid for `ttl` from now.
@@ -170,11 +190,16 @@ impl Access {
         ttl: Duration,
         now_ms: u64,
     ) -> Result<Minted, CannotMint> {
-        self.tokens.mint(owner, wish, ttl, now_ms)
+        self.known.tokens.mint(owner, wish, ttl, now_ms)
     }
 
     /// Whether tokens can be minted here at all, rather than by the apps themselves.
     pub fn mints(&self) -> bool {
-        self.tokens.mints()
+        self.known.tokens.mints()
     }
+}
+
+/// In a time that tells nothing about the key.
+fn is_hash_of(hash: &config::KeyHash, text: &str) -> bool {
+    config::KeyHash::of(text).bytes().ct_eq(hash.bytes().as_slice()).into()
 }

@@ -1,8 +1,11 @@
-//! Whose address counts where a proxy stands in between.
+//! Whose address counts: where a proxy stands in between, and where one has many.
 
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
+
+/// The part of an IPv6 address that its holder chooses.
+const HOST_BITS: u32 = 64;
 
 /// The address that is counted for whoever is connected from `peer`. A proxy of the operator's is believed what it says in
 /// `x-forwarded-for`, and so is the one before it; anybody could write the rest.
@@ -23,6 +26,18 @@ pub(super) fn client<'a>(
     client
 }
 
+/// Whom an address is counted for. An IPv6 subscriber has a network of 64 bits at least (RFC 6177), and so any number of
+/// addresses.
+pub fn counted(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let network = u128::from(address) >> HOST_BITS << HOST_BITS;
+            IpAddr::V6(network.into())
+        }
+    }
+}
+
 /// With or without a port, in brackets or not: proxies differ.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
@@ -38,6 +53,20 @@ mod tests {
         let proxies = ["10.0.0.0/8", "fd00::/8"].map(|it| it.parse().expect("a network"));
         let peer = peer.parse().expect("an address");
         client(peer, forwarded_for.iter().copied(), &proxies).to_string()
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_one() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::9", "2001:db8:1:2::"),
+            ("2001:db8:1:3::9", "2001:db8:1:3::"),
+        ] {
+            let address = address.parse().expect("an address");
+            assert_eq!(counted(address).to_string(), expected, "{address}");
+        }
     }
 
     #[test]

@@ -147,7 +147,13 @@ pub struct Grant {
     pub client: Option<String>,
     /// The only generation that it may stop.
     pub generation: Option<GenerationId>,
+    /// Who vouched for it.
+    pub voucher: Voucher,
 }
+
+/// Who signed a token, told from all other signers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Voucher(pub(super) [u8; 32]);
 
 impl Grant {
     /// Whether it says so, if it has not expired.
@@ -297,6 +303,7 @@ mod tests {
             expires_ms: 7,
             client: None,
             generation: Some(GenerationId::claimed("gen_1")),
+            voucher: Voucher::default(),
         };
         let caller = Caller::Token(Arc::new(grant));
         let permitted = caller.may(Action::Read, id("chat-1")).expect("granted");

@@ -16,9 +16,10 @@ use jsonwebtoken::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::{Actions, Grant, PATTERNS_MAX, Pattern, crypto};
+use super::{Actions, Grant, PATTERNS_MAX, Pattern, Voucher, crypto};
 use crate::{
     config::{self, PublicKey},
     ident::{GenerationId, Owner},
@@ -171,6 +172,7 @@ struct Signer {
     id: Option<String>,
     /// The only owner that it may speak for; `None`: all.
     owner: Option<Owner>,
+    voucher: Voucher,
 }
 
 impl std::fmt::Debug for Tokens {
@@ -188,6 +190,7 @@ impl Tokens {
             key: DecodingKey::from_secret(secret),
             id: None,
             owner: None,
+            voucher: voucher(&[b"secret", secret]),
         });
         let by_keys = config.keys.iter().flat_map(|key| {
             let owner = Owner::new(&key.name);
@@ -254,7 +257,22 @@ impl Tokens {
         }
         let (claims, signer) = self.signed(token)?;
         let owner = self.owner(signer, claims.owner.as_deref())?;
-        claims.grant(owner, now_ms)
+        claims.grant(owner, signer.voucher, now_ms)
+    }
+
+    /// Whether a grant's signer is still there, and still speaks for its owner.
+    pub(super) fn vouches(&self, grant: &Grant) -> bool {
+        let speaks = |signer: &Signer| {
+            signer.voucher == grant.voucher
+                && signer.owner.as_ref().is_none_or(|owner| *owner == grant.owner)
+        };
+        self.owners.contains(&grant.owner) && self.signers.iter().any(speaks)
+    }
+
+    /// Whether one of the signers signed this, whatever it says.
+    pub(super) fn knows(&self, text: &str, now_ms: u64) -> bool {
+        use BadToken::{Algorithm, NotAToken, Signature, TooLong};
+        !matches!(self.verify(text, now_ms), Err(NotAToken | TooLong | Algorithm | Signature))
     }
 
     /// What is said, and by whom: nothing in it is looked at before its signature holds.
@@ -314,19 +332,30 @@ impl Tokens {
 
 impl Signer {
     fn of_key(config: &config::TokenKey, owner: Owner) -> Self {
-        let (algorithm, key) = match &config.key {
-            PublicKey::Ed25519(key) => (Algorithm::EdDSA, DecodingKey::from_ed_der(key)),
-            PublicKey::Rsa(der) => (Algorithm::RS256, DecodingKey::from_rsa_der(der)),
+        let (algorithm, key, voucher) = match &config.key {
+            PublicKey::Ed25519(key) => {
+                (Algorithm::EdDSA, DecodingKey::from_ed_der(key), voucher(&[b"ed25519", key]))
+            }
+            PublicKey::Rsa(der) => {
+                (Algorithm::RS256, DecodingKey::from_rsa_der(der), voucher(&[b"rsa", der]))
+            }
             PublicKey::RsaComponents { n, e } => {
-                (Algorithm::RS256, DecodingKey::from_rsa_raw_components(n, e))
+                let key = DecodingKey::from_rsa_raw_components(n, e);
+                (Algorithm::RS256, key, voucher(&[b"rsa", n, e]))
             }
         };
-        Self { algorithm, key, id: config.id.clone(), owner: Some(owner) }
+        Self { algorithm, key, id: config.id.clone(), owner: Some(owner), voucher }
     }
 }
 
+/// A signer's, by its kind and key.
+fn voucher(parts: &[&[u8]]) -> Voucher {
+    let hashes = parts.iter().map(Sha256::digest);
+    Voucher(hashes.fold(Sha256::new(), |all, one| all.chain_update(one)).finalize().into())
+}
+
 impl Claims {
-    fn grant(self, owner: Owner, now_ms: u64) -> Result<Grant, BadToken> {
+    fn grant(self, owner: Owner, voucher: Voucher, now_ms: u64) -> Result<Grant, BadToken> {
         let expires_ms = millis(&self.exp).ok_or(BadToken::Claims("`exp` is no time"))?;
         if expires_ms <= now_ms {
             return Err(BadToken::Expired);
@@ -364,6 +393,7 @@ impl Claims {
             expires_ms,
             client: self.client,
             generation: self.generation.as_deref().map(GenerationId::claimed),
+            voucher,
         })
     }
 }

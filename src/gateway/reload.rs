@@ -135,6 +135,7 @@ impl Reload {
         }
         self.lasting.channels.retain(super::retention(&config));
         self.lasting.seats.limit(config.limits.clone());
+        parts.access.come_into_force();
         self.current.replace(app.renewed(parts));
         self.config = config;
         match later.is_empty() {

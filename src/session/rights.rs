@@ -1,12 +1,14 @@
 //! What a session's client may do, and until when: an owner's whole reach, or what its channel tokens grant. No I/O.
+//!
+//! What is asked anew is judged by the keys and signers that the gateway has by then; what is open goes on to its time.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::refusals::Refusal;
 use crate::{
-    access::{Access, Action, BadToken, Caller, Grant, Unauthorized},
+    access::{Access, Action, BadToken, Caller, Grant, InForce, Unauthorized},
     clock,
     ident::{ChannelId, ChannelKey, Owner},
 };
@@ -21,8 +23,10 @@ pub const LAPSE_WAIT: Duration = Duration::from_secs(10);
 pub struct Rights {
     /// Everything that this owner may.
     whole: Option<Owner>,
-    /// Where further tokens are looked at.
-    access: Option<Arc<Access>>,
+    /// By what it may: a key, or because the gateway is open.
+    by: Option<Caller>,
+    /// Where further tokens are looked at, and whether what was shown still counts.
+    access: Option<InForce>,
     held: Vec<Held>,
     /// When the last token expires, or expired.
     last_end: Instant,
@@ -57,17 +61,17 @@ impl From<Owner> for Rights {
 impl Rights {
     fn none() -> Self {
         let (held, last_end) = (Vec::new(), Instant::now());
-        Self { whole: None, access: None, held, last_end, refused: None }
+        Self { whole: None, by: None, access: None, held, last_end, refused: None }
     }
 
     /// Those of whoever connects; with keys and without a token yet, those that its tokens will give it.
-    pub fn of(caller: Result<Caller, Unauthorized>, access: &Arc<Access>) -> Self {
-        let mut rights = Self { access: Some(Arc::clone(access)), ..Self::none() };
+    pub fn of(caller: Result<Caller, Unauthorized>, access: &Access) -> Self {
+        let mut rights = Self { access: Some(access.in_force().clone()), ..Self::none() };
         match caller {
-            Ok(Caller::Anybody) => rights.whole = Some(Owner::default()),
-            Ok(Caller::Key(key)) => rights.whole = Some(key.owner.clone()),
-            Ok(Caller::Token(grant)) => {
-                rights.hold(Grant::clone(&grant));
+            Ok(Caller::Token(grant)) => rights.hold(Grant::clone(&grant)),
+            Ok(caller) => {
+                rights.whole = Some(caller.owner());
+                rights.by = Some(caller);
             }
             Err(Unauthorized::Nothing) => {}
             Err(error) => rights.refused = Some(error.to_string()),
@@ -137,9 +141,12 @@ impl Rights {
         id: &ChannelId,
         now: Instant,
     ) -> Vec<(&Owner, Option<&Grant>)> {
-        let whole = self.whole.iter().map(|owner| (owner, None));
-        let held =
-            self.held.iter().filter(|held| held.until > now && held.grant.allows(action, id));
+        let counts = |by: &Caller| self.access.as_ref().is_none_or(|access| access.admits(by));
+        let vouched = |grant: &Grant| self.access.as_ref().is_none_or(|it| it.vouches(grant));
+        let whole = self.whole.iter().filter(|_| self.by.as_ref().is_none_or(counts));
+        let whole = whole.map(|owner| (owner, None));
+        let held = self.held.iter().filter(|held| held.until > now);
+        let held = held.filter(|held| held.grant.allows(action, id) && vouched(&held.grant));
         whole.chain(held.map(|held| (&held.grant.owner, Some(&held.grant)))).collect()
     }
 

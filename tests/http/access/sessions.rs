@@ -27,13 +27,13 @@ use super::{OTHER, WEB, keyed, keyed_with, spoken_on, token};
 use crate::{gateway::Tokenway, soon};
 
 /// A session over WebSocket.
-struct Session {
+pub(super) struct Session {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     framing: Framing,
 }
 
 impl Session {
-    async fn connect(gateway: &Tokenway, query: &str, tokens: &[&str]) -> Self {
+    pub(super) async fn connect(gateway: &Tokenway, query: &str, tokens: &[&str]) -> Self {
         let url = format!("ws://{}/v1/connect{query}", gateway.addr);
         let mut request = url.into_client_request().expect("a URL");
         let protocol = "tokenway.v1".parse().expect("a header value");
@@ -46,7 +46,7 @@ impl Session {
         session
     }
 
-    async fn say(&mut self, body: Request) {
+    pub(super) async fn say(&mut self, body: Request) {
         let message = proto::ClientMessage { request: 7, body: Some(body) };
         let mut run = BytesMut::new();
         message.encode_length_delimited(&mut run).expect("a BytesMut grows");
@@ -70,7 +70,7 @@ impl Session {
     }
 
     /// The next answer; frames are passed over.
-    async fn answer(&mut self) -> Answer {
+    pub(super) async fn answer(&mut self) -> Answer {
         loop {
             match self.next().await.expect("the session goes on") {
                 Body::Control(control) => return control.body.expect("an answer"),
@@ -79,7 +79,7 @@ impl Session {
         }
     }
 
-    async fn subscribe(&mut self, alias: u32, channel: &str) -> Result<(), String> {
+    pub(super) async fn subscribe(&mut self, alias: u32, channel: &str) -> Result<(), String> {
         let subscribe = proto::Subscribe { alias, channel: channel.into(), ..Default::default() };
         self.say(Request::Subscribe(subscribe)).await;
         match self.answer().await {
