@@ -67,6 +67,7 @@ impl State {
             hashes: keeper.hashes().into(),
             secret: keeper.secret().clone(),
             node: "node-1".into(),
+            counted: std::convert::identity,
         }
     }
 }

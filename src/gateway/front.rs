@@ -36,7 +36,12 @@ use tokio_util::{
 };
 use tower_service::Service;
 
-use crate::{access::Refusal, api::Peer, config::Limits, telemetry::Metrics};
+use crate::{
+    access::{Refusal, counted},
+    api::Peer,
+    config::Limits,
+    telemetry::Metrics,
+};
 
 /// So many bytes tell HTTP/1 from HTTP/2, and no request has fewer. Until they have come, the HTTP library has no clock.
 const OPENING_BYTES: usize = 24;
@@ -155,7 +160,7 @@ impl Front {
         while let Some((stream, address)) =
             draining.run_until_cancelled(Listener::accept(&mut self.listener)).await
         {
-            match Room::take(&self.room, address.ip()) {
+            match Room::take(&self.room, counted(address.ip())) {
                 Some(taken) => self.welcome(stream, address, taken, &router, &draining),
                 // Closed at once: whoever waits in a queue takes the room of others.
                 None => Refusal::Connection.count(&self.metrics),

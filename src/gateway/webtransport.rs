@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{StartError, current::Current, tls::Tls};
 use crate::{
-    access::{Access, Caller, Refusal, Unauthorized},
+    access::{Access, Caller, Refusal, Unauthorized, counted},
     api::{self, WebTransportInfo},
     clock,
     config::Listen,
@@ -155,7 +155,7 @@ impl Inside {
             Ok(_) => {
                 let caller = caller(&app.access, request);
                 let key = caller.as_ref().ok().and_then(Caller::app);
-                match app.seats.session(request.remote.ip(), key) {
+                match app.seats.session(counted(request.remote.ip()), key) {
                     Ok(seat) => {
                         let rights = Rights::of(caller, &app.access);
                         app.sessions.start(transport, rights, Some(seat));
@@ -209,6 +209,7 @@ fn settings(
         hashes,
         secret: keeper.secret().clone(),
         node: "tokenway".to_owned(),
+        counted,
     }
 }
 

@@ -2,23 +2,39 @@
 
 use std::{
     future::Future,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use prost::Message as _;
 use serde_json::json;
 use tokenway::{
     native::Target,
-    transport::webtransport::{Dialled, Message, dial},
+    transport::webtransport::{Dialled, Message, Trust, dial},
     wire::proto::{
         self, client_message::Body as Request, control::Body as Answer, server_message::Body,
     },
+};
+use wtransport::{
+    quinn,
+    tls::{Sha256Digest, client},
 };
 
 use crate::{Table, tokens::good};
 
 /// How long an answer may take: longer than a client without hello is waited for.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How many shake hands and say nothing more: more than there is room for in all.
+const SILENT: usize = 300;
+
+/// Where they come from.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// How long somebody else may take to come in meanwhile. Without a bound for one address it is 10 s.
+const COME_IN: Duration = Duration::from_secs(3);
 
 /// How many connect, say hello and are gone without a goodbye.
 const FLEETING: usize = 100;
@@ -55,6 +71,31 @@ async fn told(dialled: &mut Dialled, welcome: bool) -> String {
             _ => {}
         }
     }
+}
+
+/// Shakes hands with the gateway many times from one address. Gives those that it took, which are there until dropped.
+async fn shaken(gateway: SocketAddr, trust: &Trust) -> Vec<quinn::Connection> {
+    let Trust::Hashes(hashes) = trust else { panic!("a certificate for development") };
+    let hashes = hashes.iter().copied().map(Sha256Digest::new);
+    let verifier = Arc::new(client::ServerHashVerification::new(hashes));
+    let roots = Arc::new(rustls::RootCertStore::empty());
+    let tls = client::build_default_tls_config(roots, Some(verifier));
+    let config =
+        wtransport::ClientConfig::builder().with_bind_default().with_custom_tls(tls).build();
+    let endpoint = quinn::Endpoint::client((ELSEWHERE, 0).into()).expect("a socket");
+    let knocks = (0..SILENT).map(|_| {
+        endpoint
+            .connect_with(config.quic_config().clone(), gateway, "localhost")
+            .expect("it begins")
+    });
+    let knocks: FuturesUnordered<_> = knocks.collect();
+    // Those that are not heard knock until they are.
+    let (mut shaken, mut knocks) = (Vec::new(), knocks);
+    let quiet = Duration::from_millis(500);
+    while let Ok(Some(one)) = tokio::time::timeout(quiet, knocks.next()).await {
+        shaken.extend(one);
+    }
+    shaken
 }
 
 async fn in_time(said: impl Future<Output = String>) -> String {
@@ -135,6 +176,17 @@ pub(crate) fn try_all(table: &mut Table<'_>) {
         table.gateway.renew();
         table.note(format!("WebTransport, {input}"), expected, exchange(&url, said, false));
     }
+    let silent = runtime.block_on(shaken(table.gateway.udp, &trust));
+    let begun = Instant::now();
+    let got = exchange(&url, greeted(vec![]), true);
+    let got = if begun.elapsed() < COME_IN { got } else { "kept waiting".to_owned() };
+    let (count, took) = (silent.len(), begun.elapsed().as_millis());
+    table.note(
+        format!("WebTransport, {SILENT} shake hands and say nothing"),
+        "welcome",
+        format!("{got}: {count} got in, another in {took} ms"),
+    );
+    drop(silent);
     let begun = Instant::now();
     for _ in 0..FLEETING {
         exchange(&url, greeted(vec![]), true);

@@ -249,6 +249,7 @@ mod tests {
             hashes: keeper.hashes().into(),
             secret: keeper.secret().clone(),
             node: "node-1".into(),
+            counted: std::convert::identity,
         })
         .expect("loopback");
         let url = format!("https://127.0.0.1:{}/v1/connect", server.local_addr().port());

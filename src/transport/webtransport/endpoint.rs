@@ -1,20 +1,25 @@
-//! The listening side: handshakes, bounded, until a client has opened its control stream.
+//! The listening side: a socket, a certificate that can be changed, and the sessions that come in.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use wtransport::{
     ServerConfig,
     config::QuicTransportConfig,
-    endpoint::IncomingSessionFuture,
     quinn::{self, TokioRuntime, VarInt},
 };
 
 use super::{
-    Certificate, DeploymentSecret, Hash, WebTransport, keys,
+    Certificate, DeploymentSecret, Hash, WebTransport,
+    handshakes::Handshakes,
+    keys,
     socket::{Plug, Socket},
 };
 
@@ -37,20 +42,8 @@ const CLIENT_BIDI_STREAMS: u32 = 4;
 /// Unidirectional streams a client may have open: HTTP/3's own three, and some slack.
 const CLIENT_UNI_STREAMS: u32 = 8;
 
-/// Handshakes in flight; beyond them new clients wait in the library's own bounded queue.
-const HANDSHAKES_MAX: usize = 256;
-
-/// From so many handshakes in flight on, clients must first prove their address.
-const HANDSHAKES_UNPROVEN_MAX: usize = 64;
-
 /// Incoming connections that wait for their handshake to begin.
 const INCOMING_MAX: usize = 1_024;
-
-/// From the first packet to an open control stream.
-const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
-
-/// Where sessions are.
-const PATH: &str = "/v1/connect";
 
 /// How to listen.
 #[derive(Debug)]
@@ -65,6 +58,8 @@ pub struct Settings {
     pub secret: DeploymentSecret,
     /// This gateway's name within its deployment.
     pub node: String,
+    /// For whom an address counts.
+    pub counted: fn(IpAddr) -> IpAddr,
 }
 
 /// What a client asked for before it said hello.
@@ -105,18 +100,16 @@ pub struct Endpoint {
     quic: quinn::Endpoint,
     address: SocketAddr,
     hashes: Mutex<Vec<Hash>>,
-    handshakes: tokio::sync::Mutex<FuturesUnordered<BoxFuture<'static, Option<Accepted>>>>,
+    handshakes: tokio::sync::Mutex<Handshakes>,
     receive_buffer: Option<usize>,
     plug: Arc<Plug>,
     released: oneshot::Receiver<()>,
 }
 
-type Accepted = (WebTransport, Request);
-
 impl Endpoint {
     /// Listens. Sessions come from [`Endpoint::accept`].
     pub fn bind(settings: Settings) -> Result<Self, CannotListen> {
-        let Settings { address, certificate, hashes, secret, node } = settings;
+        let Settings { address, certificate, hashes, secret, node, counted } = settings;
         let cannot = |error| CannotListen { address, error };
         let (socket, plug, released) = Socket::bind(address).map_err(cannot)?;
         let receive_buffer = socket.receive_buffer();
@@ -134,7 +127,7 @@ impl Endpoint {
             quic,
             address,
             hashes: Mutex::new(hashes),
-            handshakes: tokio::sync::Mutex::default(),
+            handshakes: tokio::sync::Mutex::new(Handshakes::new(counted)),
             receive_buffer,
             plug,
             released,
@@ -161,19 +154,11 @@ impl Endpoint {
     pub async fn accept(&self) -> Option<(WebTransport, Request)> {
         let mut handshakes = self.handshakes.lock().await;
         loop {
-            let room = handshakes.len() < HANDSHAKES_MAX;
             tokio::select! {
-                incoming = self.quic.accept(), if room => {
-                    let incoming = incoming?;
-                    let proven = incoming.remote_address_validated();
-                    if handshakes.len() >= HANDSHAKES_UNPROVEN_MAX && !proven {
-                        // It fails only where the address is proven already.
-                        let _ = incoming.retry();
-                    } else {
-                        handshakes.push(Box::pin(handshake(incoming)));
-                    }
+                incoming = self.quic.accept(), if handshakes.have_room() => {
+                    handshakes.begin(incoming?);
                 }
-                Some(accepted) = handshakes.next(), if !handshakes.is_empty() => {
+                accepted = handshakes.next(), if !handshakes.is_empty() => {
                     if let Some(accepted) = accepted {
                         return Some(accepted);
                     }
@@ -231,45 +216,6 @@ fn transport_config() -> QuicTransportConfig {
         .max_concurrent_bidi_streams(CLIENT_BIDI_STREAMS.into())
         .max_concurrent_uni_streams(CLIENT_UNI_STREAMS.into());
     config
-}
-
-async fn handshake(incoming: quinn::Incoming) -> Option<Accepted> {
-    let remote = incoming.remote_address();
-    match tokio::time::timeout(HANDSHAKE_WAIT, establish(incoming)).await {
-        Ok(Ok(accepted)) => accepted,
-        Ok(Err(error)) => {
-            tracing::debug!(%remote, %error, "a WebTransport handshake failed");
-            None
-        }
-        Err(_) => {
-            tracing::debug!(%remote, "a WebTransport handshake took too long");
-            None
-        }
-    }
-}
-
-/// From the first packet to an open control stream. Whoever knocks at another path is sent away.
-async fn establish(
-    incoming: quinn::Incoming,
-) -> Result<Option<Accepted>, wtransport::error::ConnectionError> {
-    let session = IncomingSessionFuture::with_quic_incoming(incoming).await?;
-    let (path, query) = match session.path().split_once('?') {
-        Some((path, query)) => (path, Some(query.to_owned())),
-        None => (session.path(), None),
-    };
-    if path != PATH {
-        session.not_found().await;
-        return Ok(None);
-    }
-    let request = Request {
-        origin: session.origin().map(str::to_owned),
-        authority: session.authority().to_owned(),
-        query,
-        remote: session.remote_address(),
-    };
-    let connection = session.accept().await?;
-    let (send, receive) = connection.accept_bi().await?;
-    Ok(Some((WebTransport::new(connection, send, receive), request)))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! WebTransport: the carrier that browsers are meant to use.
 //!
-//! The only place that names the QUIC library. `endpoint` listens, `connection` carries one session, `dial` is the
-//! client's side, `identity` keeps certificates and secrets, `keys` makes a restarted gateway recognisable, `socket` lets
-//! a test pull the plug.
+//! The only place that names the QUIC library. `endpoint` listens, `handshakes` lets clients in, `connection`
+//! carries one session, `dial` is the client's side, `identity` keeps certificates and secrets, `keys` makes a restarted
+//! gateway recognisable, `socket` lets a test pull the plug.
 
 mod connection;
 mod dial;
 mod endpoint;
+mod handshakes;
 mod identity;
 mod keys;
 mod socket;
