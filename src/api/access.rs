@@ -14,6 +14,7 @@ use crate::{
         self, Action, Denied, Forbidden, Guard, NoOperator, Permission, Refusal, Unauthorized,
     },
     clock,
+    dialect::AppDialect,
     generation::OnDisconnect,
     ident::{ChannelId, ChannelKey, Owner},
     provider::Provider,
@@ -47,7 +48,7 @@ const PLAIN: [HeaderName; 3] = [
 ];
 
 /// Parameters of the query that hold one, where headers cannot be set, and as Google's SDKs send theirs.
-const PARAMETERS: [&str; 2] = ["token", "key"];
+pub(super) const PARAMETERS: [&str; 2] = ["token", "key"];
 
 /// On whose behalf a request is made.
 #[derive(Clone, Debug)]
@@ -131,6 +132,19 @@ impl FromRequestParts<App> for Connecting {
     }
 }
 
+/// Keeps out whoever comes by another name or from another page. Outermost: a stranger is not even told what it might ask.
+pub(super) async fn screen(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    match names(&app.guard, headers, uri) {
+        Ok(()) => next.run(request).await,
+        Err(denied) => refuse(
+            &app,
+            llm::is_llm_call(method, uri.path()).then(|| llm::dialect_of(uri.path(), headers)),
+            denied.into(),
+        ),
+    }
+}
+
 /// Lets a request in, or answers 401 or 403.
 pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
@@ -154,17 +168,7 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
             }
             next.run(request).await
         }
-        Err(problem) => {
-            match problem.status {
-                StatusCode::UNAUTHORIZED => Refusal::Unauthorized.count(&app.telemetry.metrics),
-                StatusCode::FORBIDDEN => Refusal::Forbidden.count(&app.telemetry.metrics),
-                _ => {}
-            }
-            match is_llm {
-                true => llm::refuse(dialect, problem),
-                false => problem.into_response(),
-            }
-        }
+        Err(problem) => refuse(&app, is_llm.then_some(dialect), problem),
     };
     if let Some(key) = key {
         limits::tell(response.headers_mut(), dialect, &key.meter.standing());
@@ -172,15 +176,29 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     response
 }
 
+/// A refusal, counted, in the dialect of an app's call.
+fn refuse(app: &App, dialect: Option<AppDialect>, problem: Problem) -> Response {
+    match problem.status {
+        StatusCode::UNAUTHORIZED => Refusal::Unauthorized.count(&app.telemetry.metrics),
+        StatusCode::FORBIDDEN => Refusal::Forbidden.count(&app.telemetry.metrics),
+        _ => {}
+    }
+    match dialect {
+        Some(dialect) => llm::refuse(dialect, problem),
+        None => problem.into_response(),
+    }
+}
+
 /// Who the caller is; nobody in particular where nobody is asked.
 fn admit(app: &App, request: &Request, is_llm: bool) -> Result<Option<Caller>, Problem> {
     let (path, headers) = (request.uri().path(), request.headers());
-    let body = match is_llm && *request.method() == Method::POST {
-        true if llm::is_generation(path) => Posted::Generation,
-        true => Posted::Passing,
-        false => Posted::Nothing,
-    };
-    check(&app.guard, headers, request.uri(), body)?;
+    if is_llm && *request.method() == Method::POST {
+        let content_type = text(headers, &header::CONTENT_TYPE);
+        match llm::is_generation(path) {
+            true => app.guard.content_type(content_type)?,
+            false => app.guard.passing_content_type(content_type)?,
+        }
+    }
     if app.access.is_open() {
         return Ok(Some(Caller::new(access::Caller::Anybody)));
     }
@@ -212,11 +230,14 @@ fn authenticate(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<access::Cal
 }
 
 /// Takes a key that a request brings along to a provider that may have it: one that is neither a key nor a token of this
-/// gateway. Looked for only where there is such a provider, since tokens are verified for it.
+/// gateway, nor was one. Looked for only where there is such a provider, since tokens are verified for it.
 pub(super) fn bring(app: &App, provider: &Provider, from: &HeaderMap, to: &mut HeaderMap) {
     let Some(place) = provider.caller_key() else { return };
     let is_foreign = |text: &String| !text.is_empty() && !app.access.knows(text, clock::now_ms());
-    if let Some(key) = shown(from, None).into_iter().find(is_foreign) {
+    let mut from = from.clone();
+    // Meant for the gateway, whatever it holds.
+    from.remove(headers::TOKEN);
+    if let Some(key) = shown(&from, None).into_iter().find(is_foreign) {
         place.put(to, &key);
     }
 }
@@ -243,28 +264,21 @@ pub(crate) fn shown_in_query(query: Option<&str>) -> Vec<String> {
     values.map(|(_, value)| value.into_owned()).take(PARAMETERS.len()).collect()
 }
 
-/// What an app posts for a provider.
-#[derive(Clone, Copy)]
-enum Posted {
-    Nothing,
-    Generation,
-    Passing,
-}
-
-fn check(guard: &Guard, headers: &HeaderMap, uri: &Uri, body: Posted) -> Result<(), Denied> {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+/// The host and the origin that a request names.
+fn names(guard: &Guard, headers: &HeaderMap, uri: &Uri) -> Result<(), Denied> {
     let authority = uri.authority().map(|authority| authority.as_str());
-    let host = text(header::HOST).or(authority).unwrap_or_default();
+    let host = text(headers, &header::HOST).or(authority).unwrap_or_default();
     guard.host(host)?;
-    guard.origin(text(header::ORIGIN), host)?;
-    match body {
-        Posted::Generation => guard.content_type(text(header::CONTENT_TYPE)),
-        Posted::Passing => guard.passing_content_type(text(header::CONTENT_TYPE)),
-        Posted::Nothing => Ok(()),
-    }
+    guard.origin(text(headers, &header::ORIGIN), host)?;
+    Ok(())
 }
 
-fn forbidden(message: impl Into<String>) -> Problem {
+/// A header; one that is no text is none of those that are let in.
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
+}
+
+pub(super) fn forbidden(message: impl Into<String>) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "forbidden", message)
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     App,
-    access::Caller,
+    access::{Caller, PARAMETERS},
     extract::Whole,
     llm,
     passthrough::{Carried, Passing},
@@ -57,9 +57,10 @@ pub(super) async fn find(
             let body = renamed_within(&body, &model, &target.model).unwrap_or(body);
             let path = format!("{before}{}:{verb}", gemini::resource(&target.model));
             let path = path_at(&provider, &path, &parts.uri);
-            return Ok(Passing { provider, path, parts, body: Carried::Whole(body) });
+            let (body, price) = (Carried::Whole(body), target.price);
+            return Ok(Passing { provider, path, parts, body, price });
         }
-    } else if request.method() == Method::POST && NAMING.contains(&&*path) && is_json(&request) {
+    } else if request.method() == Method::POST && names_model(&path) && is_json(&request) {
         let (parts, body) = read(app, request).await?;
         let named = Named::read(body.clone());
         match &named {
@@ -70,18 +71,25 @@ pub(super) async fn find(
             Some(named) => routed(app, dialect, named.model(), &parts.uri)?,
             None => None,
         };
-        let (provider, body) = match (routed, named) {
-            (Some((provider, target)), Some(named)) => (provider, named.renamed(&target.model)),
-            _ => (default(app, dialect, &parts.method, &path)?, body),
+        let (provider, body, price) = match (routed, named) {
+            (Some((provider, target)), Some(named)) => {
+                (provider, named.renamed(&target.model), target.price)
+            }
+            _ => (default(app, dialect, &parts.method, &path)?, body, None),
         };
         let path = path_at(&provider, &path, &parts.uri);
-        return Ok(Passing { provider, path, parts, body: Carried::Whole(body) });
+        return Ok(Passing { provider, path, parts, body: Carried::Whole(body), price });
     }
     caller.may_use_any()?;
     let (parts, body) = request.into_parts();
     let provider = default(app, dialect, &parts.method, &path)?;
     let path = path_at(&provider, &path, &parts.uri);
-    Ok(Passing { provider, path, parts, body: Carried::AsItComes(body) })
+    Ok(Passing { provider, path, parts, body: Carried::AsItComes(body), price: None })
+}
+
+/// Whether a route's JSON body names a model.
+pub(super) fn names_model(path: &str) -> bool {
+    NAMING.contains(&path)
 }
 
 async fn read(app: &App, request: Request) -> Result<(Parts, Bytes), Problem> {
@@ -178,10 +186,13 @@ fn path_at(provider: &Provider, path: &str, uri: &Uri) -> String {
     }
 }
 
-/// Google's APIs take a key or a token in the query.
+/// Google's APIs take a key or a token in the query, and so does the gateway.
 fn is_key(parameter: &str) -> bool {
-    let name = parameter.split('=').next().unwrap_or_default();
-    ["key", "access_token", "oauth_token"].contains(&name)
+    let name = llm::decoded(parameter.split('=').next().unwrap_or_default());
+    PARAMETERS
+        .iter()
+        .chain(&["access_token", "oauth_token"])
+        .any(|it| it.eq_ignore_ascii_case(&name))
 }
 
 /// What stands before the model in a path, the model, and what is asked of it.
@@ -219,6 +230,18 @@ fn rename(object: &mut Value, model: &str, target: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_in_the_query_is_found_however_it_is_written() {
+        for parameter in
+            ["key=k", "token=t", "%6bey=k", "t%6Fken=t", "Key=k", "key", "access_token=x"]
+        {
+            assert!(is_key(parameter), "{parameter}");
+        }
+        for parameter in ["alt=sse", "pageToken=1", "keys=2", "=key"] {
+            assert!(!is_key(parameter), "{parameter}");
+        }
+    }
 
     #[test]
     fn a_model_is_found_in_googles_paths() {

@@ -51,8 +51,9 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// The caller's own: who it is, where it comes from, what it wants of the gateway.
-const STAYS_HERE: [&str; 16] = [
+/// The caller's own: who it is, where it comes from, what it wants of the gateway. And what would make another call of it
+/// than the one that was let in.
+const STAYS_HERE: [&str; 19] = [
     "accept-encoding",
     "api-key",
     "authorization",
@@ -68,6 +69,9 @@ const STAYS_HERE: [&str; 16] = [
     "via",
     "x-api-key",
     "x-goog-api-key",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
     "x-real-ip",
 ];
 const STAYS_HERE_PREFIXES: [&str; 3] = ["sec-", "tokenway-", "x-forwarded-"];

@@ -66,27 +66,34 @@ impl Account for OnAccount {
 
 /// Finds a place for a generation, or says why there is none now.
 pub(super) fn open(app: &App, caller: &Caller, call: &Call) -> Result<Box<dyn Account>, Problem> {
-    let full = |message: &str| {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
-        Problem { retry_after: Some(ASK_AGAIN_S), ..problem }
-    };
     if app.channels.are_full() {
         Refusal::Overloaded.count(&app.telemetry.metrics);
         return Err(full(
             "the channels' logs take all the memory that they may (limits.logs); try again soon",
         ));
     }
-    let turn = app.seats.generation().ok_or_else(|| {
-        full("as many generations run as may (limits.generations); try again soon")
-    })?;
-    let running = match caller.who.access_key() {
-        Some(key) => {
-            let asked = expected(call, key.meter.needs_estimate());
-            Some(key.meter.begin(asked).map_err(|exceeded| exceeded_at(app, &exceeded))?)
-        }
-        None => None,
-    };
-    Ok(Box::new(OnAccount { running, _turn: turn }))
+    let turn = turn(app)?;
+    let running = caller.who.access_key().map(|key| {
+        let asked = expected(call, key.meter.needs_estimate());
+        begin(app, key, asked)
+    });
+    Ok(Box::new(OnAccount { running: running.transpose()?, _turn: turn }))
+}
+
+/// A place among all that run.
+pub(super) fn turn(app: &App) -> Result<Turn, Problem> {
+    let full = || full("as many generations run as may (limits.generations); try again soon");
+    app.seats.generation().ok_or_else(full)
+}
+
+/// A place on a key's account.
+pub(super) fn begin(app: &App, key: &access::Key, asked: Asked) -> Result<Running, Problem> {
+    key.meter.begin(asked).map_err(|exceeded| exceeded_at(app, &exceeded))
+}
+
+fn full(message: &str) -> Problem {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
+    Problem { retry_after: Some(ASK_AGAIN_S), ..problem }
 }
 
 /// A viewer's seats among all sessions, until it is dropped.
@@ -193,6 +200,26 @@ pub(super) fn tell(headers: &mut HeaderMap, dialect: AppDialect, standing: &Stan
     }
 }
 
+/// The names of all that is told.
+pub(super) fn told() -> impl Iterator<Item = HeaderName> {
+    [
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-reset-requests",
+        "x-ratelimit-limit-tokens",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-reset-tokens",
+        "anthropic-ratelimit-requests-limit",
+        "anthropic-ratelimit-requests-remaining",
+        "anthropic-ratelimit-requests-reset",
+        "anthropic-ratelimit-tokens-limit",
+        "anthropic-ratelimit-tokens-remaining",
+        "anthropic-ratelimit-tokens-reset",
+    ]
+    .into_iter()
+    .map(HeaderName::from_static)
+}
+
 /// As OpenAI writes durations: `6m0s`, `1s`, `20ms`.
 fn by_go(duration: Duration) -> String {
     let millis = duration.as_millis();
@@ -221,7 +248,7 @@ mod tests {
     #[test]
     fn each_dialect_is_told_by_its_own_names() {
         let window = Window { limit: 60, left: 12, full_in: Duration::from_millis(48_000) };
-        let standing = Standing { requests: Some(window), tokens: None };
+        let standing = Standing { requests: Some(window), tokens: Some(window) };
         let told = |dialect| {
             let mut headers = HeaderMap::new();
             tell(&mut headers, dialect, &standing);
@@ -231,6 +258,10 @@ mod tests {
         assert_eq!(openai["x-ratelimit-limit-requests"], "60");
         assert_eq!(openai["x-ratelimit-remaining-requests"], "12");
         assert_eq!(openai["x-ratelimit-reset-requests"], "48s");
+        let exposed: Vec<_> = super::told().collect();
+        for names in [openai.keys(), told(AppDialect::Anthropic).keys()] {
+            names.for_each(|name| assert!(exposed.contains(name), "{name}"));
+        }
         let anthropic = told(AppDialect::Anthropic);
         assert_eq!(anthropic["anthropic-ratelimit-requests-remaining"], "12");
         let reset = anthropic["anthropic-ratelimit-requests-reset"].to_str().expect("text");

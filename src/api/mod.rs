@@ -21,6 +21,7 @@ mod llm;
 mod models;
 mod operator;
 mod ops;
+mod paid;
 mod passthrough;
 mod poll;
 mod problem;
@@ -43,7 +44,7 @@ use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderValue, request::Parts as RequestParts},
+    http::{HeaderValue, header, request::Parts as RequestParts},
     middleware,
     routing::{any, get, post},
 };
@@ -206,10 +207,11 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(app.limits.body))
         .layer(RequestBodyTimeoutLayer::new(app.limits.body_timeout))
-        .layer(cors)
         .layer(middleware::from_fn_with_state(app.clone(), ops::count))
-        // Outermost: a stranger is not even told what it might ask.
         .layer(middleware::from_fn_with_state(app.clone(), access::guard))
+        // A page that may ask can read why it is refused, and when to come again.
+        .layer(cors)
+        .layer(middleware::from_fn_with_state(app.clone(), access::screen))
         .with_state(app)
 }
 
@@ -236,12 +238,14 @@ fn cors(guard: &Guard) -> CorsLayer {
         headers::ATTEMPTS,
         headers::DROPPED,
         headers::TRACEPARENT,
+        header::RETRY_AFTER,
     ];
+    let exposed = exposed.into_iter().chain(limits::told());
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allowed))
         // Whatever is asked for: SDKs send headers of their own, and routes that pass have methods of their own.
         .allow_methods(AllowMethods::mirror_request())
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(exposed)
+        .expose_headers(exposed.collect::<Vec<_>>())
         .max_age(Duration::from_secs(600))
 }

@@ -1,6 +1,7 @@
 //! Every other route for apps goes to a provider as it is, so that nothing breaks when the base URL changes.
 //!
-//! Which provider is `by_model`'s to say. No channel, no events: these calls are not generations. The body streams both
+//! Which provider is `by_model`'s to say, and what it takes of a key's limits `paid`'s. No channel, no events: these
+//! calls are not generations. The body streams both
 //! ways, but for one that names a model, and for a refusal's, which is looked through for the provider's key.
 
 use std::sync::{Arc, OnceLock};
@@ -17,13 +18,14 @@ use futures_util::{StreamExt, stream::BoxStream};
 use super::{
     App,
     access::{self, Caller},
-    by_model, extract, headers, llm,
+    by_model, extract, headers, llm, paid,
     problem::Problem,
 };
 use crate::{
     access::Unauthorized,
     dialect::AppDialect,
     provider::{self, Provider},
+    route::Price,
 };
 
 /// The longest refusal that is passed on.
@@ -48,8 +50,11 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
     // The guard has seen to it that there is one.
     let caller = request.extensions().get::<Caller>().cloned();
     let caller = caller.ok_or(Unauthorized::Nothing)?;
-    let Passing { provider, path, parts, body } =
-        by_model::find(app, &caller, dialect, request).await?;
+    let called = request.uri().path().to_owned();
+    paid::plainly(request.method(), &called)?;
+    let passing = by_model::find(app, &caller, dialect, request).await?;
+    let mut paying = paid::pay(app, &caller, &called, &passing)?;
+    let Passing { provider, path, parts, body, .. } = passing;
     let mut headers = headers::upstream(&parts.headers);
     access::bring(app, &provider, &parts.headers, &mut headers);
     if let (Carried::AsItComes(_), Some(length)) =
@@ -82,7 +87,13 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
         fault.get().cloned().unwrap_or_else(broken)
     })?;
     let body = match answer.status.is_success() {
-        true => Body::from_stream(answer.body),
+        true => {
+            if let Some(paying) = &mut paying {
+                paying.taken();
+            }
+            // Its place is held to the end of the answer.
+            Body::from_stream(answer.body.inspect(move |_| _ = &paying))
+        }
         // Providers repeat keys in what they say of them.
         false => provider.scrub(whole(answer.body).await?).into(),
     };
@@ -121,6 +132,8 @@ pub(super) struct Passing {
     pub(super) path: String,
     pub(super) parts: Parts,
     pub(super) body: Carried,
+    /// What its model's tokens cost, if that is known.
+    pub(super) price: Option<Price>,
 }
 
 /// A body on its way through.

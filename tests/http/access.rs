@@ -3,6 +3,7 @@
 mod everybody;
 mod keys;
 mod limits;
+mod paid;
 mod reload;
 mod sessions;
 mod tokens;

@@ -1,10 +1,11 @@
 //! Keys: whoever shows none is refused in its own dialect, and two that name the same channel never meet.
 
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenway::config::{Endpoint, OnDisconnect};
 
-use super::{OTHER, WEB, keyed, keyed_with, spoken_on, status, token};
+use super::{ADMIN, OTHER, SECRET, WEB, keyed, keyed_with, spoken_on, status, token};
 use crate::gateway::{asked, body, header, refusal, send, sent, stream_of};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,6 +242,22 @@ async fn a_callers_own_key_goes_only_where_the_operator_lets_it() {
             "{path}"
         );
         assert!(!provider.head.contains(WEB) && !provider.head.contains("sk-upstream-secret"));
+        provider.answer("200 OK", "content-type: application/json\r\n", "{}").await;
+        assert_eq!(call.await.expect("a response").status(), 200);
+    }
+    // What the gateway itself gave out does not, whether or not it holds.
+    let stale = encode(
+        &Header::new(Algorithm::HS256),
+        &json!({ "owner": "web", "channels": "*", "allow": ["read"], "exp": 1_000_000_000 }),
+        &EncodingKey::from_secret(SECRET.as_bytes()),
+    );
+    let stale = stale.expect("a token");
+    for shown in [stale.as_str(), ADMIN] {
+        let call = gateway.chat(asked(false)).header("x-api-key", WEB);
+        let call = sent(call.bearer_auth(shown));
+        let provider = upstream.call().await;
+        assert_eq!(provider.header("authorization"), Some("Bearer sk-upstream-secret"));
+        assert!(!provider.head.contains(shown));
         provider.answer("200 OK", "content-type: application/json\r\n", "{}").await;
         assert_eq!(call.await.expect("a response").status(), 200);
     }
