@@ -265,9 +265,9 @@ impl Call {
         self.attempts.first().map_or(&[], |attempt| &attempt.request.body)
     }
 
-    /// What it costs there, if that is known.
-    pub(super) fn price(&self) -> Option<Price> {
-        self.attempts.first().and_then(|attempt| attempt.price)
+    /// What it costs where it may go, as far as that is known.
+    pub(super) fn prices(&self) -> impl Iterator<Item = Price> {
+        self.attempts.iter().filter_map(|attempt| attempt.price)
     }
 
     /// What a target was not told of this call, by its place among the attempts.

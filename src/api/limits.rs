@@ -56,10 +56,10 @@ struct OnAccount {
 }
 
 impl Account for OnAccount {
-    fn used(&mut self, usage: &Usage) {
+    fn used(&mut self, usage: &Usage, cost: f64) {
         if let Some(running) = &mut self.running {
             let tokens = usage.input.saturating_add(usage.output);
-            running.used(Asked { tokens, cost: usage.cost.unwrap_or_default() });
+            running.used(Asked { tokens, cost });
         }
     }
 }
@@ -158,17 +158,19 @@ fn exceeded_at(app: &App, exceeded: &Exceeded) -> Problem {
     Problem { retry_after: Some(exceeded.retry_after()), ..problem }
 }
 
-/// What a call is expected to take: its text, and as much of an answer as it allows.
+/// What a call is expected to take: its text, and as much of each answer as it allows, where that costs most.
 fn expected(call: &Call, needed: bool) -> Asked {
     if !needed {
         return Asked::default();
     }
     let input = estimated_input(call.body());
     // One that cannot be read here is refused where it goes, or carried as it is.
-    let max = call.request.call().ok().and_then(|call| call.max_output);
-    let output = max.unwrap_or(OUTPUT_TOKENS);
+    let read = call.request.call().ok();
+    let max = read.as_ref().and_then(|call| call.max_output).unwrap_or(OUTPUT_TOKENS);
+    let choices = read.and_then(|call| call.choices).unwrap_or(1).max(1);
+    let output = max.saturating_mul(choices.into());
     let usage = Usage { input, output, ..Usage::default() };
-    let cost = call.price().map_or(0.0, |price| price.cost(&usage));
+    let cost = call.prices().map(|price| price.cost(&usage)).fold(0.0, f64::max);
     Asked { tokens: input.saturating_add(output), cost }
 }
 

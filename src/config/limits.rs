@@ -46,9 +46,14 @@ pub struct KeyLimits {
 }
 
 impl KeyLimits {
+    /// Whether what a call costs matters.
+    pub fn needs_prices(&self) -> bool {
+        self.budget != BudgetLimits::default()
+    }
+
     /// Whether what a call will take has to be estimated.
     pub fn needs_estimate(&self) -> bool {
-        self.tokens_per_minute.is_some() || self.budget != BudgetLimits::default()
+        self.tokens_per_minute.is_some() || self.needs_prices()
     }
 }
 

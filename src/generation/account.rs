@@ -6,8 +6,9 @@ use super::tally::{BYTES_PER_TOKEN, text_bytes};
 
 /// Somebody's account. It is dropped when the generation has ended, just before anybody is told so, or with its task.
 pub trait Account: Send {
-    /// What the generation has used so far, all its calls together. The last word holds.
-    fn used(&mut self, usage: &Usage);
+    /// What the generation has used so far, all its calls together, and what that cost, as far as prices are known. The last
+    /// word holds.
+    fn used(&mut self, usage: &Usage, cost: f64);
 }
 
 /// About how many tokens a body asks to be read.

@@ -22,6 +22,8 @@ const WORD_BYTES_MAX: usize = 512;
 pub(super) struct Tally {
     /// Attempts that are over.
     before: Option<Usage>,
+    /// What those cost of which a price is known.
+    paid: f64,
     current: Current,
 }
 
@@ -69,8 +71,16 @@ impl Tally {
         }
     }
 
+    /// What all calls cost, this one included, as far as it is known: one whose price is not known makes the others no
+    /// cheaper.
+    pub(super) fn cost(&self, estimate: bool) -> f64 {
+        let current = self.current.usage(estimate || self.before.is_some(), estimate);
+        self.paid + current.and_then(|usage| usage.cost).unwrap_or_default()
+    }
+
     fn close(&mut self) {
         let Some(usage) = std::mem::take(&mut self.current).usage(true, true) else { return };
+        self.paid += usage.cost.unwrap_or_default();
         self.before = Some(match &self.before {
             Some(before) => sum(before, &usage),
             None => usage,
@@ -181,5 +191,25 @@ mod tests {
         tally.given(usage(20, 7));
         let sum = Usage { input: 30, output: 10, estimated: true, ..Usage::default() };
         assert_eq!(tally.total(false), Some(sum));
+    }
+
+    #[test]
+    fn a_call_without_a_price_makes_the_others_no_cheaper() {
+        let rate = crate::config::Rate(1_000_000_000);
+        let price = Price {
+            input: rate,
+            cached_input: rate,
+            cache_write: rate,
+            output: rate,
+            reasoning: rate,
+        };
+        let mut tally = Tally::default();
+        tally.begin(Some(price), b"{}");
+        tally.given(usage(100, 50));
+        assert_eq!(tally.cost(false), 0.15);
+        tally.begin(None, b"{}");
+        tally.given(usage(10, 10));
+        assert_eq!(tally.total(false).expect("usage").cost, None, "all of it is not known");
+        assert_eq!(tally.cost(false), 0.15, "and what is known is paid");
     }
 }

@@ -329,7 +329,7 @@ impl Voice {
         if let Some(account) = &mut self.account {
             for event in events {
                 if let Kind::Usage(usage) = &event.kind {
-                    account.used(usage);
+                    account.used(usage, self.tally.cost(failure_in(events).is_some()));
                 }
             }
         }

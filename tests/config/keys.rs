@@ -48,6 +48,40 @@ fn a_key_comes_from_the_environment_a_file_or_its_hash() {
 }
 
 #[test]
+fn a_budget_that_models_without_a_price_get_around_is_said() {
+    let notes = |models: &str, prices: &str, key: &str| {
+        let text = format!(
+            "version: 1\nproviders: {{ up: {{ dialect: simulator }} }}\nmodels: {{ {models} }}\n\
+             prices: {{ {prices} }}\n\
+             access: {{ token_secret: 0123456789abcdef0123456789abcdef, keys: [{{ name: web, key: {KEY}, {key} }}] }}\n"
+        );
+        let config = Config::parse("gateway.yaml", &text, &Environment::default());
+        config.unwrap_or_else(|error| panic!("{error}")).notes
+    };
+    let [one, two, all] = [
+        "one: { targets: [{ provider: up }] }",
+        "two: { targets: [{ provider: up, model: x }] }",
+        "\"*\": { targets: [{ provider: up }] }",
+    ];
+    let both = format!("{one}, {two}");
+    let price = "{ input: 1, output: 1 }";
+    let budget = "limits: { budget: { day: 1 } }";
+    let told = notes(&both, &format!("one: {price}"), budget);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("`web` has a budget that `two` cost"), "{told:?}");
+    let priced = format!("one: {price}, up/x: {price}");
+    for (models, prices, key) in [
+        (&*both, &*priced, budget),
+        (&*both, "", "limits: { concurrent: 1 }"),
+        (&*both, &*format!("one: {price}"), "models: [one], limits: { budget: { day: 1 } }"),
+        (all, &*format!("up/x: {price}"), budget),
+    ] {
+        assert!(notes(models, prices, key).is_empty(), "{models} {prices} {key}");
+    }
+    assert!(notes(all, "", budget)[0].contains("`*`"));
+}
+
+#[test]
 fn weak_secrets_are_said_and_taken() {
     let keys = "keys: [{ name: web, key: short }], token_secret: brief, admin_key: curt";
     let notes = with(keys, &[]).expect("a config").notes;

@@ -3,6 +3,7 @@
 
 mod access;
 mod bedrock;
+mod budgets;
 mod channels;
 mod doors;
 mod limits;
@@ -76,10 +77,12 @@ impl Resolver<'_> {
             .map(|(name, model)| self.model(name, model, &names, channels.on_disconnect))
             .collect();
         let prices = file.prices.0.iter();
-        let prices = prices.map(|(name, price)| self.price(name, price, &names, &models)).collect();
+        let prices: Vec<_> =
+            prices.map(|(name, price)| self.price(name, price, &names, &models)).collect();
         let access = self.access(&file.access, &models);
         let mut notes: Vec<_> = proxy_note(&providers, self.environment).into_iter().collect();
         notes.append(&mut self.notes);
+        notes.extend(budgets::notes(&access.keys, &models, &prices));
         Config {
             listen: self.listen(&file.listen, file.access.keys.is_empty()),
             tls: self.tls(&file.tls),

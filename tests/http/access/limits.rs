@@ -232,6 +232,42 @@ async fn a_budget_ends_with_the_day_and_an_sdk_is_told_not_to_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_budget_holds_when_all_come_at_once_and_ask_for_several_answers() {
+    const ANSWERS: usize = 4;
+    let (gateway, upstream) = keyed_with(|config| {
+        config.prices.push(super::paid::priced("fast"));
+        config.access.keys[0].limits.budget = BudgetLimits { day: Some(1.0), month: None };
+    })
+    .await;
+    // 4 answers of 50 tokens and a short text: a bit over 0.2 each, so that four go and a fifth does not.
+    let call = json!({ "model": "fast", "max_tokens": 50, "n": ANSWERS,
+                       "messages": [{ "role": "user", "content": "Hi" }] });
+    let calls: Vec<_> =
+        (0..12).map(|_| sent(gateway.chat(call.clone()).bearer_auth(WEB))).collect();
+    let usage =
+        json!({ "prompt_tokens": 4, "completion_tokens": 50 * ANSWERS, "total_tokens": 204 });
+    let choice = json!({ "index": 0, "message": { "role": "assistant", "content": "Hi" }, "finish_reason": "stop" });
+    let answer =
+        json!({ "id": "c", "object": "chat.completion", "choices": [choice], "usage": usage });
+    for _ in 0..4 {
+        let provider = upstream.call().await;
+        provider.answer("200 OK", "content-type: application/json\r\n", &answer.to_string()).await;
+    }
+    let mut told = Vec::new();
+    for call in calls {
+        told.push(call.await.expect("an answer").status().as_u16());
+    }
+    told.sort_unstable();
+    assert_eq!(told, [[200; 4].as_slice(), &[429; 8]].concat());
+    assert_eq!(
+        status(gateway.chat(call).bearer_auth(WEB)).await,
+        429,
+        "and what was spent stays so"
+    );
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_aborted_requests_leak_nothing() {
     const ABORTED: u64 = 10_000;
     const PLACES: u32 = 6;

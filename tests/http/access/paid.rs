@@ -14,7 +14,7 @@ use crate::{
 const JSON: &str = "content-type: application/json\r\n";
 
 /// A thousand for a million: each token costs a thousandth.
-fn priced(model: &str) -> (String, Price) {
+pub(super) fn priced(model: &str) -> (String, Price) {
     let rate = Rate(1_000_000_000);
     let price =
         Price { input: rate, cached_input: rate, cache_write: rate, output: rate, reasoning: rate };
