@@ -19,6 +19,7 @@ pub mod sequence;
 pub mod snapshot;
 pub mod ident;
 pub mod clock;
+mod files;
 pub mod wire;
 
 // Ingest: one task for each generation.

@@ -12,7 +12,7 @@ use std::{
 struct Rule(&'static str, &'static [&'static str], &'static str);
 
 /// Anyone may name these: they know nothing of ours.
-const AMBIENT: [&str; 2] = ["clock", "telemetry"];
+const AMBIENT: [&str; 3] = ["clock", "files", "telemetry"];
 const WORDS: [&str; 4] = ["event", "ident", "sequence", "snapshot"];
 const EVERYTHING: &[&str] = &["*"];
 
@@ -23,6 +23,7 @@ const RULES: &[Rule] = &[
     Rule("snapshot", &WORDS, "a word knows only words"),
     Rule("wire", &WORDS, "the words as bytes, for whoever sends or stores them"),
     Rule("clock", &[], "time is the same for everyone"),
+    Rule("files", &[], "how a file is replaced, whatever is in it"),
     Rule("telemetry", &WORDS, "anyone reports to it, so it knows only the words"),
     Rule("provider", &[], "moves bytes to and from a model; what they mean is the dialect's"),
     Rule(

@@ -13,9 +13,11 @@ use std::{
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use time::{Date, Month};
-use tokio::io::AsyncWriteExt;
 
-use crate::access::{Access, Money, Spent};
+use crate::{
+    access::{Access, Money, Spent},
+    files,
+};
 
 const FILE: &str = "budgets.json";
 
@@ -71,7 +73,7 @@ impl Ledger {
     /// Writes what was spent since, if anything was. What cannot be written is tried again next time.
     pub(super) async fn save(&self, access: &Access) {
         let Some(text) = self.changed(access) else { return };
-        let written = replace(&self.file, &text).await;
+        let written = files::replace(&self.file, &text).await;
         self.kept.lock().written = written.is_ok();
         if let Err(error) = written {
             let file = self.file.display();
@@ -98,15 +100,6 @@ impl Ledger {
         kept.written = written;
         (!written).then(|| serde_json::to_vec_pretty(&kept.entries).unwrap_or_default())
     }
-}
-
-/// Whole, or not at all.
-async fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
-    let draft = file.with_extension("draft");
-    let mut out = tokio::fs::File::create(&draft).await?;
-    out.write_all(text).await?;
-    out.sync_data().await?;
-    tokio::fs::rename(&draft, file).await
 }
 
 impl Entry {

@@ -3,6 +3,8 @@
 //! A thread writes, so that a slow disk or a full pipe holds up no generation; what waits for it is bounded in bytes, and a
 //! line beyond that is dropped and counted. Prompts and answers are in it only if the operator asks for them.
 
+#[cfg(unix)]
+use std::os::unix::fs::OpenOptionsExt;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
@@ -169,7 +171,12 @@ impl Output {
         match sink {
             Sink::Stdout => Ok(Self::Stdout),
             Sink::File(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(path)?;
+                let mut options = OpenOptions::new();
+                options.create(true).append(true);
+                // It may hold prompts. Whoever lets others read it makes the file before.
+                #[cfg(unix)]
+                options.mode(0o600);
+                let file = options.open(path)?;
                 Ok(Self::File { path: path.clone(), file })
             }
         }

@@ -10,9 +10,11 @@ use std::{
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncWriteExt;
 
-use crate::config::{Acme, TlsFiles};
+use crate::{
+    config::{Acme, TlsFiles},
+    files,
+};
 
 /// Where it is kept.
 pub(super) struct Kept {
@@ -95,20 +97,8 @@ fn print(names: &[String]) -> String {
 
 /// Whole, or not at all, for the owner's eyes only.
 async fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    let draft = path.with_extension("draft");
-    let written = async {
-        // What a crash left behind.
-        let _ = tokio::fs::remove_file(&draft).await;
-        let mut options = tokio::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        options.mode(0o600);
-        let mut file = options.open(&draft).await?;
-        file.write_all(bytes).await?;
-        file.sync_all().await?;
-        tokio::fs::rename(&draft, path).await
-    };
-    written.await.map_err(|error| format!("{}: {error}", path.display()))
+    let written = files::replace(path, bytes).await;
+    written.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::io::AsyncWriteExt;
 use wtransport::{Identity, tls::self_signed::time::OffsetDateTime};
 
 use super::DeploymentSecret;
+use crate::files;
 
 /// A certificate's SHA-256, which a page may give in place of an authority.
 pub type Hash = [u8; 32];
@@ -204,18 +204,7 @@ async fn keep_secret(directory: &Path) -> Result<DeploymentSecret, CannotKeep> {
 
 /// Writes a file that only its owner can read, whole or not at all.
 async fn write_private(path: &Path, bytes: &[u8]) -> Result<(), CannotKeep> {
-    let cannot = |error| CannotKeep { path: path.to_owned(), error };
-    let draft = path.with_extension("draft");
-    // What a crash left behind.
-    let _ = tokio::fs::remove_file(&draft).await;
-    let mut options = tokio::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    let mut file = options.open(&draft).await.map_err(cannot)?;
-    file.write_all(bytes).await.map_err(cannot)?;
-    file.sync_all().await.map_err(cannot)?;
-    tokio::fs::rename(&draft, path).await.map_err(cannot)
+    files::replace(path, bytes).await.map_err(|error| CannotKeep { path: path.to_owned(), error })
 }
 
 #[cfg(test)]
