@@ -98,13 +98,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Whether what holds for connections is the same.
-    pub fn same_for_connections(&self, other: &Self) -> bool {
-        let of = |limits: &Self| {
-            let Self { connections, connections_per_address, headers, header_timeout, .. } = limits;
-            (*connections, *connections_per_address, *headers, *header_timeout)
-        };
-        of(self) == of(other)
+    /// The same, with what another one says of connections.
+    pub fn with_connections_of(&self, other: &Self) -> Self {
+        let Self { connections, connections_per_address, headers, header_timeout, .. } = *other;
+        Self { connections, connections_per_address, headers, header_timeout, ..self.clone() }
     }
 }
 

@@ -235,8 +235,14 @@ impl Gateway {
         let metrics = lasting.telemetry.metrics.clone();
         let (front, connections) = front(http, tls, &config.limits, metrics);
         let server = front.serve(current.router(), draining.clone());
-        let reloads =
-            Reload { source, config, current, lasting: Arc::clone(&lasting), now: reload };
+        let reloads = Reload {
+            source,
+            written: config.clone(),
+            config,
+            current,
+            lasting: Arc::clone(&lasting),
+            now: reload,
+        };
         tasks.spawn(reloads.run(closing.clone()));
         let server = tasks.spawn(server);
 

@@ -46,7 +46,9 @@ impl Source {
 /// What keeps a gateway up to date.
 pub(super) struct Reload {
     pub(super) source: Option<Source>,
-    /// What is served by now.
+    /// What was taken up last, as it is written.
+    pub(super) written: Config,
+    /// What is served by now: the same, but for what waits for a restart.
     pub(super) config: Config,
     pub(super) current: Current,
     pub(super) lasting: Arc<Lasting>,
@@ -101,7 +103,7 @@ impl Reload {
     async fn read_config(&mut self) {
         let Some(source) = &self.source else { return };
         let taken = match source.load() {
-            Ok(config) if config == self.config => return,
+            Ok(config) if config == self.written => return,
             Ok(config) => self.take(config).await,
             Err(error) => Err(error.to_string()),
         };
@@ -115,7 +117,9 @@ impl Reload {
         self.lasting.telemetry.metrics.config_reloads.with([outcome]).inc();
     }
 
-    async fn take(&mut self, config: Config) -> Result<(), String> {
+    async fn take(&mut self, written: Config) -> Result<(), String> {
+        let mut config = written.clone();
+        let later = wait_for_restart(&mut config, &self.config);
         // First whatever can fail.
         if let Some(address) = exposed(&config, &self.lasting.bound) {
             return Err(format!(
@@ -127,7 +131,6 @@ impl Reload {
             (Some(files), Some(before)) if files != before => Some(tls::load(files).await?),
             _ => None,
         };
-        let later = needs_restart(&self.config, &config);
         let app = self.current.app();
         let parts = parts(&config, &self.lasting, Some((&self.config, &app)));
         if let (Some(tls), Some(certificate)) = (&self.lasting.tls, certificate) {
@@ -137,7 +140,7 @@ impl Reload {
         self.lasting.seats.limit(config.limits.clone());
         parts.access.come_into_force();
         self.current.replace(app.renewed(parts));
-        self.config = config;
+        (self.written, self.config) = (written, config);
         match later.is_empty() {
             true => tracing::info!("the changed config is taken up"),
             false => tracing::warn!(
@@ -179,30 +182,67 @@ fn exposed(config: &Config, bound: &[SocketAddr]) -> Option<SocketAddr> {
     bound.iter().copied().find(|address| open && !address.ip().is_loopback())
 }
 
-/// The keys that differ and cannot be changed under way.
-fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
-    let differs = [
-        ("listen", before.listen != after.listen),
-        ("tls", before.tls != after.tls && !(files(before).is_some() && files(after).is_some())),
-        ("store", before.store != after.store),
-        ("telemetry", before.telemetry != after.telemetry),
-        ("limits of connections", !before.limits.same_for_connections(&after.limits)),
-    ];
-    differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+/// Sets what cannot be changed under way to what runs, and names it.
+fn wait_for_restart(config: &mut Config, running: &Config) -> Vec<&'static str> {
+    let mut later = Vec::new();
+    fn keep<T: Clone + PartialEq>(written: &mut T, runs: &T) -> bool {
+        let differs = written != runs;
+        if differs {
+            written.clone_from(runs);
+        }
+        differs
+    }
+    let mut keeps = |key, differs: bool| later.extend(differs.then_some(key));
+    keeps("listen", keep(&mut config.listen, &running.listen));
+    // One operator's certificate takes another's place.
+    let both_files = files(config).is_some() && files(running).is_some();
+    keeps("tls", !both_files && keep(&mut config.tls, &running.tls));
+    keeps("store", keep(&mut config.store, &running.store));
+    keeps("telemetry", keep(&mut config.telemetry, &running.telemetry));
+    let limits = config.limits.with_connections_of(&running.limits);
+    keeps("limits of connections", keep(&mut config.limits, &limits));
+    later
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Tls;
 
     #[test]
-    fn what_a_restart_is_needed_for_is_named() {
-        let before = Config::demo();
-        let mut after = before.clone();
-        after.channels.sse_ids = false;
-        assert_eq!(needs_restart(&before, &after), Vec::<&str>::new());
-        after.listen.http.set_port(1);
-        assert_eq!(needs_restart(&before, &after), ["listen"]);
+    fn what_a_restart_is_needed_for_is_named_and_goes_on_as_it_runs() {
+        let running = Config::demo();
+        let mut written = running.clone();
+        written.channels.sse_ids = false;
+        let mut config = written.clone();
+        assert_eq!(wait_for_restart(&mut config, &running), Vec::<&str>::new());
+        assert_eq!(config, written);
+        written.listen.http.set_port(1);
+        written.limits.headers = 1;
+        written.limits.body = 1;
+        let mut config = written.clone();
+        assert_eq!(wait_for_restart(&mut config, &running), ["listen", "limits of connections"]);
+        assert_eq!((&config.listen, config.limits.body), (&running.listen, 1));
+        assert_eq!(config.limits.headers, running.limits.headers);
+        // It still waits when something else changes, and not when it is taken back.
+        let mut config = written.clone();
+        assert_eq!(wait_for_restart(&mut config, &running).len(), 2);
+        written.listen = running.listen.clone();
+        written.limits.headers = running.limits.headers;
+        assert!(wait_for_restart(&mut written, &running).is_empty());
+    }
+
+    #[test]
+    fn a_certificate_of_files_takes_the_place_of_another_and_of_nothing_else() {
+        let file = |name: &str| Tls::Files(TlsFiles { cert: name.into(), key: "key.pem".into() });
+        let with = |tls| Config { tls, ..Config::demo() };
+        let running = with(Some(file("one.pem")));
+        let mut config = with(Some(file("two.pem")));
+        assert!(wait_for_restart(&mut config, &running).is_empty());
+        assert_eq!(config.tls, Some(file("two.pem")));
+        let running = with(None);
+        assert_eq!(wait_for_restart(&mut config, &running), ["tls"]);
+        assert_eq!(config.tls, None);
     }
 
     #[test]
