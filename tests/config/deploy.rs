@@ -59,6 +59,19 @@ fn kubernetes_runs_a_config_that_holds_with_its_ports_and_probes() {
         let get = &container[probe]["httpGet"];
         assert_eq!((&get["path"], &get["scheme"]), (&path.into(), &"HTTPS".into()), "{probe}");
     }
+    // Each name is for one address: one cannot point at two.
+    let public = &config.listen.public;
+    let host =
+        |url: &Option<reqwest::Url>| url.as_ref().and_then(|url| url.host_str().map(str::to_owned));
+    assert!(host(&public.http).is_some() && host(&public.http) != host(&public.webtransport));
+    for at in [0, 1] {
+        assert_eq!(of("Service", at)["spec"]["type"], "LoadBalancer");
+    }
+    // What was spent outlives the pod.
+    let state =
+        pod["volumes"].as_array().and_then(|all| all.iter().find(|it| it["name"] == "state"));
+    let claim = state.map(|it| &it["persistentVolumeClaim"]["claimName"]).expect("a volume");
+    assert_eq!(claim, &of("PersistentVolumeClaim", 0)["metadata"]["name"]);
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
     // The drain's 10 s, the 2 s for responses, and the 5 s for the load balancer before them.
