@@ -22,6 +22,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
+    access::BodyRoom,
     dialect::{AppDialect, Dialect, Named, gemini},
     provider::Provider,
     route::Target,
@@ -53,15 +54,15 @@ pub(super) async fn find(
     if let Some((before, model, verb)) = in_path(&path) {
         caller.may_use(&model)?;
         if let Some((provider, target)) = routed(app, dialect, &model, request.uri())? {
-            let (parts, body) = read(app, request).await?;
+            let (parts, body, room) = read(app, request).await?;
             let body = renamed_within(&body, &model, &target.model).unwrap_or(body);
             let path = format!("{before}{}:{verb}", gemini::resource(&target.model));
             let path = path_at(&provider, &path, &parts.uri);
-            let (body, price) = (Carried::Whole(body), target.price);
+            let (body, price) = (Carried::Whole(body, room), target.price);
             return Ok(Passing { provider, path, parts, body, price });
         }
     } else if request.method() == Method::POST && names_model(&path) && is_json(&request) {
-        let (parts, body) = read(app, request).await?;
+        let (parts, body, room) = read(app, request).await?;
         let named = Named::read(body.clone());
         match &named {
             Some(named) => caller.may_use(named.model())?,
@@ -78,7 +79,7 @@ pub(super) async fn find(
             _ => (default(app, dialect, &parts.method, &path)?, body, None),
         };
         let path = path_at(&provider, &path, &parts.uri);
-        return Ok(Passing { provider, path, parts, body: Carried::Whole(body), price });
+        return Ok(Passing { provider, path, parts, body: Carried::Whole(body, room), price });
     }
     caller.may_use_any()?;
     let (parts, body) = request.into_parts();
@@ -92,10 +93,11 @@ pub(super) fn names_model(path: &str) -> bool {
     NAMING.contains(&path)
 }
 
-async fn read(app: &App, request: Request) -> Result<(Parts, Bytes), Problem> {
+async fn read(app: &App, request: Request) -> Result<(Parts, Bytes, BodyRoom), Problem> {
     let (parts, body) = request.into_parts();
-    let Whole(body) = Whole::from_request(Request::from_parts(parts.clone(), body), app).await?;
-    Ok((parts, body))
+    let Whole(body, room) =
+        Whole::from_request(Request::from_parts(parts.clone(), body), app).await?;
+    Ok((parts, body, room))
 }
 
 fn is_json(request: &Request) -> bool {

@@ -19,6 +19,7 @@ use super::{
     responses::Turn,
 };
 use crate::{
+    access::BodyRoom,
     channel::{AppendError, Channel},
     dialect::{AppDialect, AppRequest, Asked, BadRequest, Dialect, Streaming, Upstream},
     generation::{Account, Attempt, Launched, OnBreak, OnDisconnect, Order},
@@ -36,12 +37,15 @@ pub(super) struct Asking {
     pub(super) asked: Asked,
     /// What is remembered of it, where it is a response.
     pub(super) turn: Option<Turn>,
+    /// Its body's part of the memory that all bodies may take: kept until its generation has ended.
+    pub(super) body_room: Option<Arc<BodyRoom>>,
 }
 
 impl Asking {
     /// An app's call in a dialect that remembers nothing.
-    pub(super) fn new(request: AppRequest, form: Form) -> Self {
-        Self { asked: request.asked(), request, form, turn: None }
+    pub(super) fn new(request: AppRequest, form: Form, room: BodyRoom) -> Self {
+        let body_room = Some(Arc::new(room));
+        Self { asked: request.asked(), request, form, turn: None, body_room }
     }
 }
 
@@ -65,6 +69,7 @@ pub(super) struct Call {
     trace: Option<TraceContext>,
     /// What each of them is not told.
     omissions: Vec<Vec<String>>,
+    pub(super) body_room: Option<Arc<BodyRoom>>,
 }
 
 /// A call that runs.
@@ -96,7 +101,7 @@ pub(super) fn understand(
     app: &App,
     caller: &Caller,
     headers: &HeaderMap,
-    Asking { request, form, asked, turn }: Asking,
+    Asking { request, form, asked, turn, body_room }: Asking,
 ) -> Result<Call, Problem> {
     caller.may_use(request.model())?;
     let plan = app.routes.plan(request.model(), rand::random()).map_err(|error| {
@@ -127,6 +132,7 @@ pub(super) fn understand(
         attempts,
         trace,
         omissions,
+        body_room,
     })
 }
 

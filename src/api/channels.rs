@@ -78,7 +78,7 @@ pub(super) async fn publish(
     caller: Caller,
     remote: Remote,
     ChannelPath(id): ChannelPath,
-    Whole(body): Whole,
+    Whole(body, _room): Whole,
 ) -> Result<Response, Problem> {
     let permitted = caller.may(Action::Publish, id)?;
     limits::publish(&app, &caller, remote)?;
@@ -107,7 +107,7 @@ pub(super) async fn cancel(
     State(app): State<App>,
     caller: Caller,
     ChannelPath(id): ChannelPath,
-    Whole(body): Whole,
+    Whole(body, _room): Whole,
 ) -> Result<Response, Problem> {
     let permitted = caller.may(Action::Cancel, id.clone())?;
     let Cancellation { generation } =

@@ -50,7 +50,7 @@ pub(super) async fn count_messages(
     let (parts, body) = request.into_parts();
     let whole = Request::from_parts(parts.clone(), body);
     let body = match Whole::from_request(whole, &app).await {
-        Ok(Whole(body)) => body,
+        Ok(Whole(body, _)) => body,
         Err(problem) => return llm::refuse(AppDialect::Anthropic, problem),
     };
     let model = Named::read(body.clone());
@@ -77,9 +77,9 @@ async fn open(
     read: impl FnOnce(Bytes) -> Result<AppRequest, BadRequest>,
 ) -> Response {
     let form = Form::events(dialect, app.settings.sse_ids);
-    let asking = body.and_then(|Whole(body)| {
+    let asking = body.and_then(|Whole(body, room)| {
         let request = read(body).map_err(|error| misunderstood(&error))?;
-        Ok(Asking::new(request, form))
+        Ok(Asking::new(request, form, room))
     });
     call::take(app, caller, headers, dialect, asking).await
 }
@@ -106,17 +106,17 @@ pub(super) async fn gemini(
         false => (Form::events(AppDialect::Gemini, app.settings.sse_ids), gemini::AppFraming::Sse),
     };
     let headers = request.headers().clone();
-    let asking = Whole::from_request(request, &app).await.and_then(|Whole(body)| {
+    let asking = Whole::from_request(request, &app).await.and_then(|Whole(body, room)| {
         let request = gemini::Request::read(&model, streams, body);
         let request = request.map_err(|error| misunderstood(&error))?.framed(framing);
-        Ok(Asking::new(AppRequest::Gemini(request), form))
+        Ok(Asking::new(AppRequest::Gemini(request), form, room))
     });
     call::take(&app, &caller, &headers, AppDialect::Gemini, asking).await
 }
 
 /// `:countTokens` of a model whose providers count in no such way: an estimate.
 async fn count(app: &App, caller: &Caller, model: &str, request: Request) -> Response {
-    let counted = Whole::from_request(request, app).await.and_then(|Whole(body)| {
+    let counted = Whole::from_request(request, app).await.and_then(|Whole(body, _room)| {
         caller.may_use(model)?;
         let call = gemini::Request::read(model, false, body).and_then(|request| request.call());
         Ok(gemini::count_tokens(&call.map_err(|error| misunderstood(&error))?))

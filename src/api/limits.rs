@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,7 +16,8 @@ use time::OffsetDateTime;
 use super::{App, access::Caller, call::Call, problem::Problem};
 use crate::{
     access::{
-        self, Asked, Exceeded, NoSeat, Place, Refusal, Running, Seat, Standing, Turn, Who, Window,
+        self, Asked, BodyRoom, Exceeded, NoSeat, Place, Refusal, Running, Seat, Standing, Turn,
+        Who, Window,
     },
     clock,
     dialect::AppDialect,
@@ -53,6 +55,7 @@ impl FromRequestParts<App> for Remote {
 struct OnAccount {
     running: Option<Running>,
     _turn: Turn,
+    _body: Option<Arc<BodyRoom>>,
 }
 
 impl Account for OnAccount {
@@ -77,7 +80,8 @@ pub(super) fn open(app: &App, caller: &Caller, call: &Call) -> Result<Box<dyn Ac
         let asked = expected(call, key.meter.needs_estimate());
         begin(app, key, asked)
     });
-    Ok(Box::new(OnAccount { running: running.transpose()?, _turn: turn }))
+    let running = running.transpose()?;
+    Ok(Box::new(OnAccount { running, _turn: turn, _body: call.body_room.clone() }))
 }
 
 /// A place among all that run.
@@ -91,7 +95,8 @@ pub(super) fn begin(app: &App, key: &access::Key, asked: Asked) -> Result<Runnin
     key.meter.begin(asked).map_err(|exceeded| exceeded_at(app, &exceeded))
 }
 
-fn full(message: &str) -> Problem {
+/// The gateway as a whole is full.
+pub(super) fn full(message: &str) -> Problem {
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
     Problem { retry_after: Some(ASK_AGAIN_S), ..problem }
 }

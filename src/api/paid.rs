@@ -73,7 +73,7 @@ pub(super) fn pay(
     let key = caller.who.access_key();
     let asked = match (key.is_some_and(|key| key.meter.needs_estimate()), takes, &passing.body) {
         (false, ..) => Asked::default(),
-        (true, Takes::Input, Carried::Whole(body)) => {
+        (true, Takes::Input, Carried::Whole(body, _)) => {
             let input = estimated_input(body);
             let usage = Usage { input, ..Usage::default() };
             let cost = passing.price.map_or(0.0, |price| price.cost(&usage));

@@ -22,7 +22,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    access::Unauthorized,
+    access::{BodyRoom, Unauthorized},
     dialect::AppDialect,
     provider::{self, Provider},
     route::Price,
@@ -38,6 +38,9 @@ pub(super) async fn pass(State(app): State<App>, request: Request) -> Response {
         return llm::no_such_route(request).await;
     }
     let dialect = llm::dialect_of(path, request.headers());
+    if let Some(problem) = llm::misplaced(method, path) {
+        return llm::refuse(dialect, problem);
+    }
     let forwarded = forward(&app, dialect, request).await;
     forwarded.unwrap_or_else(|problem| llm::refuse(dialect, problem))
 }
@@ -72,7 +75,7 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
     };
     let fault = Arc::new(OnceLock::new());
     let answer = match body {
-        Carried::Whole(body) => {
+        Carried::Whole(body, _room) => {
             call.body = body;
             provider.call(call).await
         }
@@ -139,7 +142,7 @@ pub(super) struct Passing {
 /// A body on its way through.
 pub(super) enum Carried {
     /// It was read, for the model's name.
-    Whole(Bytes),
+    Whole(Bytes, BodyRoom),
     /// It was not.
     AsItComes(Body),
 }

@@ -55,7 +55,7 @@ enum Ttl {
 pub(super) async fn mint(
     State(app): State<App>,
     caller: Caller,
-    Whole(body): Whole,
+    Whole(body, _room): Whole,
 ) -> Result<Json<Value>, Problem> {
     caller.who.may_as_owner()?;
     let Asked { channel, ttl, allow, client, generation } = from_json(&body)?;

@@ -21,6 +21,8 @@ pub const SUBSCRIPTIONS: u32 = 10_240;
 pub const PUBLISHES_PER_MINUTE: u32 = 6_000;
 /// A conversation with images.
 pub const BODY: usize = 64 << 20;
+/// Eight of the largest, or some ten thousand usual ones.
+pub const BODIES: usize = 512 << 20;
 /// Far more than any SDK sends.
 pub const HEADERS: usize = 64 << 10;
 /// What the HTTP library can do with at least.
@@ -87,6 +89,8 @@ pub struct Limits {
     pub publishes_per_minute: Option<NonZeroU32>,
     /// The largest body, in bytes.
     pub body: usize,
+    /// All bodies that are held at once, in bytes: of calls that come, and of generations that run.
+    pub bodies: usize,
     /// The largest head of a request, in bytes.
     pub headers: usize,
     /// How long a request's head may take, and how long a connection may be idle.
@@ -117,6 +121,7 @@ impl Default for Limits {
             subscriptions: NonZeroU32::new(SUBSCRIPTIONS),
             publishes_per_minute: NonZeroU32::new(PUBLISHES_PER_MINUTE),
             body: BODY,
+            bodies: BODIES,
             headers: HEADERS,
             header_timeout: HEADER_TIMEOUT,
             body_timeout: BODY_TIMEOUT,

@@ -173,6 +173,7 @@ fn limits(limits: &Limits) -> Value {
         "subscriptions": limits.subscriptions,
         "publishes_per_minute": limits.publishes_per_minute,
         "body": limits.body,
+        "bodies": limits.bodies,
         "headers": limits.headers,
         "header_timeout": units::shown(limits.header_timeout),
         "body_timeout": units::shown(limits.body_timeout),

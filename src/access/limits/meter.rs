@@ -71,7 +71,7 @@ impl fmt::Display for Limited {
 
 /// A key's limit is reached.
 #[derive(Clone, Debug, PartialEq, Error)]
-#[error("this access key's {limited} ({max}) is used up; try again in {} s", seconds(*.wait))]
+#[error("this access key's {limited} ({max}) {}; try again in {} s", self.how(), seconds(*.wait))]
 pub struct Exceeded {
     /// Which.
     pub limited: Limited,
@@ -87,6 +87,16 @@ fn seconds(wait: Duration) -> u64 {
 }
 
 impl Exceeded {
+    fn how(&self) -> &'static str {
+        match self.limited {
+            Limited::Requests | Limited::Concurrent => "is used up",
+            // Which may be less than all of it, where a call is allowed to say much.
+            Limited::Tokens | Limited::Day | Limited::Month => {
+                "has not enough left for what this call may take"
+            }
+        }
+    }
+
     /// When trying again can help, in whole seconds, at least one.
     pub fn retry_after(&self) -> u64 {
         seconds(self.wait)

@@ -1,4 +1,4 @@
-//! Seats: how many generations, sessions and subscriptions there may be, in all, from one address and for one client; and how
+//! Seats: how many generations, bodies, sessions and subscriptions there may be, in all, from one address and for one client; and how
 //! often each of them may publish.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
@@ -7,7 +7,11 @@ use governor::{Quota, RateLimiter, middleware::NoOpMiddleware, state::keyed::Has
 use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 
-use super::{super::Refusal, rate::Clock};
+use super::{
+    super::Refusal,
+    bodies::{Bodies, BodyRoom},
+    rate::Clock,
+};
 use crate::{config::Limits, ident::Owner, telemetry::Metrics};
 
 /// Whom something is counted for.
@@ -27,6 +31,7 @@ pub struct Seats {
     rules: RwLock<Rules>,
     metrics: Metrics,
     taken: Mutex<Taken>,
+    bodies: Arc<Bodies>,
     clock: Clock,
 }
 
@@ -84,17 +89,29 @@ impl Seats {
     /// Nobody is there yet.
     pub fn new(limits: Limits, metrics: Metrics) -> Arc<Self> {
         let clock = Clock::default();
+        let bodies = Bodies::new(limits.bodies);
         let rules = RwLock::new(Rules::new(limits, &clock));
-        Arc::new(Self { rules, metrics, taken: Mutex::default(), clock })
+        Arc::new(Self { rules, metrics, taken: Mutex::default(), bodies, clock })
     }
 
     /// From now on these limits hold. Whoever has a seat keeps it.
     pub fn limit(&self, limits: Limits) {
+        self.bodies.limit(limits.bodies);
         let mut rules = self.rules.write();
         match rules.limits.publishes_per_minute == limits.publishes_per_minute {
             true => rules.limits = limits,
             false => *rules = Rules::new(limits, &self.clock),
         }
+    }
+
+    /// A body is to come.
+    pub fn body(&self) -> BodyRoom {
+        self.bodies.begin()
+    }
+
+    /// How many bytes of bodies are held.
+    pub fn body_bytes(&self) -> usize {
+        self.bodies.held()
     }
 
     /// A generation is to begin. `None`: there is no room.

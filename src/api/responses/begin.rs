@@ -3,7 +3,7 @@
 //! A previous response that is remembered is written into the input, whoever is the target. One that is not is a
 //! Responses provider's to know; where none is asked, it is refused as OpenAI refuses it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::State,
@@ -25,9 +25,12 @@ use super::{
     },
     kept, reference,
 };
-use crate::dialect::{
-    AppDialect, AppRequest, Asked, Dialect,
-    responses::{Request, items_of},
+use crate::{
+    access::BodyRoom,
+    dialect::{
+        AppDialect, AppRequest, Asked, Dialect,
+        responses::{Request, items_of},
+    },
 };
 
 /// What is remembered of a call.
@@ -51,16 +54,22 @@ pub(in crate::api) async fn begin(
     body: Result<Whole, Problem>,
 ) -> Response {
     let dialect = AppDialect::Responses;
-    let read =
-        body.and_then(|Whole(body)| Request::read(body).map_err(|error| misunderstood(&error)));
+    let read = body.and_then(|Whole(body, room)| {
+        Ok((Request::read(body).map_err(|error| misunderstood(&error))?, room))
+    });
     let asking = match read {
-        Ok(request) => asking(&app, &caller, request).await,
+        Ok((request, room)) => asking(&app, &caller, request, room).await,
         Err(problem) => Err(problem),
     };
     call::take(&app, &caller, &headers, dialect, asking).await
 }
 
-async fn asking(app: &App, caller: &Caller, request: Request) -> Result<Asking, Problem> {
+async fn asking(
+    app: &App,
+    caller: &Caller,
+    request: Request,
+    room: BodyRoom,
+) -> Result<Asking, Problem> {
     let asked = without_input(&request.asked());
     let (stored, background) = (request.stores(), request.background());
     let mut theirs = request.conversation();
@@ -84,6 +93,7 @@ async fn asking(app: &App, caller: &Caller, request: Request) -> Result<Asking, 
         form: Form::events(AppDialect::Responses, app.settings.sse_ids),
         asked,
         turn: Some(Turn { stored, theirs, background, rewritten }),
+        body_room: Some(Arc::new(room)),
     })
 }
 

@@ -39,13 +39,18 @@ pub(in crate::config) struct Limits {
     /// The largest body of a request.
     #[schemars(with = "schema::Size")]
     pub(in crate::config) body: Given<String>,
+    /// The bodies of all requests that come, and of all generations that run, together. A call that has no room is refused
+    /// with 503.
+    #[schemars(with = "schema::Size")]
+    pub(in crate::config) bodies: Given<String>,
     /// The largest head of a request, from 8KiB.
     #[schemars(with = "schema::Size")]
     pub(in crate::config) headers: Given<String>,
     /// How long a request's head may take, and how long a connection may be idle between two.
     #[schemars(with = "schema::Duration")]
     pub(in crate::config) header_timeout: Given<String>,
-    /// How long a request's body may stand still.
+    /// How long a request's body may stand still. As a whole it must come at a kilobyte in a second at least, beyond this
+    /// time.
     #[schemars(with = "schema::Duration")]
     pub(in crate::config) body_timeout: Given<String>,
     /// The memory of all channels' logs. Past it the channels that ended first are let go of before their time; if nothing

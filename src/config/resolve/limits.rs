@@ -59,6 +59,7 @@ impl Resolver<'_> {
             subscriptions,
             publishes_per_minute,
             body: self.read(&limits.body, some).unwrap_or(default.body),
+            bodies: self.read(&limits.bodies, some).unwrap_or(default.bodies),
             headers: headers.unwrap_or(default.headers),
             header_timeout: self
                 .read(&limits.header_timeout, time)

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{WEB, keyed_with, limits::short, status};
 use crate::{
-    gateway::{body, header, send, sent, stream_of},
+    gateway::{body, header, refusal, send, sent, stream_of},
     soon,
 };
 
@@ -40,9 +40,16 @@ async fn what_is_too_large_or_too_slow_is_refused() {
         config.limits.body_timeout = Duration::from_millis(300);
     })
     .await;
-    for path in ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/channels/a/events"] {
+    for (path, at, word) in [
+        ("/v1/chat/completions", "/error/code", "too_large"),
+        ("/v1/messages", "/error/type", "request_too_large"),
+        ("/v1/responses", "/error/code", "too_large"),
+        ("/v1/channels/a/events", "/error/code", "too_large"),
+    ] {
         let large = json!({ "model": "sim", "messages": [{ "role": "user", "content": "x".repeat(5_000) }] });
-        assert_eq!(status(gateway.post(path, large).bearer_auth(WEB)).await, 413, "{path}");
+        let (status, said) = refusal(gateway.post(path, large).bearer_auth(WEB)).await;
+        assert_eq!((status, said.pointer(at)), (413, Some(&json!(word))), "{path}: {said}");
+        assert!(said.to_string().contains("4096 bytes (limits.body)"), "{said}");
     }
     // What only passes is no larger, whether it tells its length or not.
     let upload = || gateway.http.post(gateway.url("/v1/files")).bearer_auth(WEB);
@@ -82,6 +89,125 @@ async fn what_is_too_large_or_too_slow_is_refused() {
     assert_eq!(status(gateway.get("/healthz")).await, 200);
     assert_eq!(super::refusals(&gateway, "too_large").await, 6);
     assert!(super::refusals(&gateway, "too_slow").await >= 1);
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_share_the_memory_that_they_may_take_and_give_it_back() {
+    let (gateway, upstream) = keyed_with(|config| {
+        config.limits.bodies = 10_000;
+        config.limits.body_timeout = Duration::from_secs(60);
+    })
+    .await;
+    let large = |model: &str| {
+        let content = "x".repeat(4_500);
+        json!({ "model": model, "stream": true, "messages": [{ "role": "user", "content": content }] })
+    };
+    // One comes and does not end, and one runs.
+    let said = large("sim").to_string();
+    let mut coming = TcpStream::connect(gateway.addr).await.expect("the gateway accepts");
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {WEB}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        said.len()
+    );
+    let (most, rest) = said.split_at(said.len() - 1);
+    coming.write_all(format!("{head}{most}").as_bytes()).await.expect("it reads");
+    let call = sent(gateway.chat(large("fast")).bearer_auth(WEB));
+    let mut provider = upstream.call().await;
+    provider.begin().await;
+    let mut app = stream_of(call).await;
+    let refused = soon("there is no room", async {
+        loop {
+            let refused = send(gateway.post("/v1/messages", large("sim")).bearer_auth(WEB)).await;
+            if refused.status() != 200 {
+                break refused;
+            }
+        }
+    })
+    .await;
+    assert_eq!((refused.status().as_u16(), header(refused.headers(), "retry-after")), (503, "1"));
+    let said = body(refused).await;
+    assert!(said.to_string().contains("limits.bodies"), "{said}");
+    assert_eq!(status(gateway.chat(short("sim")).bearer_auth(WEB)).await, 200, "a small one fits");
+    provider.finish().await;
+    app.rest().await;
+    coming.write_all(rest.as_bytes()).await.expect("it reads");
+    let mut answer = [0; 12];
+    coming.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    soon("there is room again", async {
+        while status(gateway.chat(large("sim")).bearer_auth(WEB)).await != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_never_stands_still_and_never_comes_is_given_up() {
+    let (gateway, _upstream) =
+        keyed_with(|config| config.limits.body_timeout = Duration::from_millis(300)).await;
+    let mut stream = TcpStream::connect(gateway.addr).await.expect("the gateway accepts");
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {WEB}\r\n\
+         content-type: application/json\r\ncontent-length: 1000000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("it reads");
+    let (mut reads, mut writes) = stream.split();
+    let drip = async {
+        let mut drops = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            drops.tick().await;
+            if writes.write_all(b" ").await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let mut answer = [0; 12];
+    tokio::select! {
+        read = soon("the gateway loses patience", reads.read_exact(&mut answer)) => assert_eq!(read.expect("an answer"), 12),
+        () = drip => unreachable!("it drips for ever"),
+    }
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    assert_eq!(super::refusals(&gateway, "too_slow").await, 1);
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_logs_take_all_their_memory_new_generations_are_shed() {
+    let (gateway, upstream) = keyed_with(|config| config.limits.logs = 200_000).await;
+    let call = sent(gateway.streamed().bearer_auth(WEB));
+    let mut provider = upstream.call().await;
+    provider.begin().await;
+    for _ in 0..80 {
+        provider.text_delta(&"x".repeat(4_000)).await;
+    }
+    let mut app = stream_of(call).await;
+    let refused = soon("the logs are seen to be full", async {
+        loop {
+            let refused = send(gateway.chat(short("sim")).bearer_auth(WEB)).await;
+            if refused.status() != 200 {
+                break refused;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!((refused.status().as_u16(), header(refused.headers(), "retry-after")), (503, "1"));
+    let said = body(refused).await;
+    assert_eq!(said["error"]["code"], "overloaded");
+    assert!(said.to_string().contains("limits.logs"), "{said}");
+    // What runs goes on, and once it has ended there is room.
+    provider.finish().await;
+    assert_eq!(app.rest().await.last().expect("an end").data, "[DONE]");
+    soon("there is room again", async {
+        while status(gateway.chat(short("sim")).bearer_auth(WEB)).await != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
     gateway.stop().await;
 }
 
