@@ -207,7 +207,7 @@ async fn each_reason_to_refuse_a_subscription_has_its_own_code() {
     let other = Epoch::from_u32(channel.epoch().as_u32().wrapping_add(1)).to_string();
     let cases = [
         ("nowhere", beginning(), "channel_not_found", ""),
-        ("a/b", beginning(), "bad_request", ""),
+        ("a/b", beginning(), "bad_channel_id", ""),
         ("chat", cursor("xyz", 1), "bad_cursor", ""),
         ("chat", cursor(&other, 1), "epoch_changed", &now),
         ("chat", cursor(&now, 99), "cursor_ahead", &now),

@@ -19,8 +19,8 @@ pub use guard::{Denied, Guard, Origin};
 pub use in_force::InForce;
 pub use keys::Key;
 pub use limits::{
-    Asked, Exceeded, Limited, Meter, Money, NoSeat, Place, Running, Seat, Seats, Spent, Standing,
-    Turn, Who, Window,
+    Asked, BodyRoom, Exceeded, Limited, Meter, Money, NoSeat, Place, Running, Seat, Seats, Spent,
+    Standing, Turn, Who, Window,
 };
 pub use proxies::counted;
 pub use refusals::Refusal;
@@ -56,8 +56,11 @@ pub enum NoOperator {
     /// The config names no key for it.
     #[error("operators' pages are shut: set access.admin_key")]
     Shut,
-    /// No admin key is shown, or another one.
+    /// No key is shown.
     #[error("operators' pages want the admin key, as `authorization: Bearer`")]
+    Nothing,
+    /// Another key is shown.
+    #[error("this is not the admin key (access.admin_key)")]
     Key,
 }
 
@@ -140,9 +143,11 @@ impl Access {
         }
         let admin = self.admin.as_ref().ok_or(NoOperator::Shut)?;
         // All are looked at, each to its end.
-        match shown.into_iter().fold(false, |found, text| found | is_hash_of(admin, text)) {
-            true => Ok(()),
-            false => Err(NoOperator::Key),
+        let looked = shown.into_iter().map(|text| is_hash_of(admin, text));
+        match looked.reduce(|found, is_it| found | is_it) {
+            Some(true) => Ok(()),
+            Some(false) => Err(NoOperator::Key),
+            None => Err(NoOperator::Nothing),
         }
     }
 

@@ -298,7 +298,7 @@ impl From<NoOperator> for Problem {
     fn from(error: NoOperator) -> Self {
         match error {
             NoOperator::Shut => forbidden(error.to_string()),
-            NoOperator::Key => {
+            NoOperator::Nothing | NoOperator::Key => {
                 Self::new(StatusCode::UNAUTHORIZED, "unauthorized", error.to_string())
             }
         }

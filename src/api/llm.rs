@@ -130,15 +130,26 @@ fn said(dialect: AppDialect, status: StatusCode, error: ErrorBody<'_>) -> Respon
     response
 }
 
+/// What an SDK makes of a base URL that ends too early, or too late.
+pub(super) fn misplaced(method: &Method, path: &str) -> Option<Problem> {
+    let ended_early =
+        matches!(path, "/chat/completions" | "/responses" | "/embeddings" | "/models");
+    let twice = versioned(path).is_some_and(|(_, rest)| versioned(&format!("/{rest}")).is_some());
+    let right = match (ended_early, twice) {
+        (true, _) => "the base URL for the OpenAI SDK ends with /v1",
+        (_, true) => "the SDK adds the version itself, so its base URL ends before it",
+        (false, false) => return None,
+    };
+    let message = format!("no such route: {method} {path}; {right}");
+    Some(Problem::new(StatusCode::NOT_FOUND, "not_found", message))
+}
+
 /// A path that nothing answers.
 pub(super) async fn no_such_route(request: Request) -> Response {
     let (method, path) = (request.method(), request.uri().path());
-    let mut message = format!("no such route: {method} {path}");
-    // What an SDK makes of a base URL that ends too early.
-    if matches!(path, "/chat/completions" | "/responses" | "/embeddings" | "/models") {
-        message.push_str("; the base URL for the OpenAI SDK ends with /v1");
-    }
-    let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", message);
+    let problem = misplaced(method, path).unwrap_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, "not_found", format!("no such route: {method} {path}"))
+    });
     match is_llm_call(method, path) {
         true => refuse(dialect_of(path, request.headers()), problem),
         false => problem.into_response(),
@@ -186,6 +197,21 @@ mod tests {
             ("/v1alpha/models/a:generateContent", &none, AppDialect::Gemini),
         ] {
             assert_eq!(dialect_of(path, headers), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_base_url_that_ends_too_early_or_too_late_is_told_apart() {
+        for (path, expected) in [
+            ("/chat/completions", Some("ends with /v1")),
+            ("/v1/v1/messages", Some("ends before it")),
+            ("/v1beta/v1beta/models/m:generateContent", Some("ends before it")),
+            ("/v1/messages", None),
+            ("/v1/files/v1", None),
+        ] {
+            let told = misplaced(&Method::POST, path).map(|problem| problem.message);
+            assert_eq!(told.is_some(), expected.is_some(), "{path}: {told:?}");
+            assert!(told.unwrap_or_default().contains(expected.unwrap_or_default()), "{path}");
         }
     }
 

@@ -41,7 +41,7 @@ impl Refusal {
 
 impl From<BadChannelId> for Refusal {
     fn from(error: BadChannelId) -> Self {
-        Self::new("bad_request", error.to_string())
+        Self::new("bad_channel_id", error.to_string())
     }
 }
 

@@ -130,7 +130,8 @@ impl Rights {
 
     /// Why a client without any right gets no session.
     pub(super) fn why_not(&self) -> String {
-        let nothing = "this gateway wants a channel token, in hello or as ?token=";
+        let nothing = "this gateway wants a channel token: the client's `tokens`, `--token` of `tokenway tail`, or in \
+                       the protocol, hello's `tokens` or `?token=`";
         self.refused.clone().unwrap_or_else(|| nothing.to_owned())
     }
 

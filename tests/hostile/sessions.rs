@@ -194,8 +194,8 @@ pub(crate) fn try_all(table: &mut Table<'_>) {
     let cancel = proto::Cancel { channel: "chat-1".into(), ..Default::default() };
     for (input, request, expected) in [
         ("a second hello", Request::Hello(proto::Hello::default()), "closing bad_message"),
-        ("a channel that is no id", subscribe(1, "../a"), "refused bad_request"),
-        ("a channel of 100,000", subscribe(1, &"a".repeat(60_000)), "refused bad_request"),
+        ("a channel that is no id", subscribe(1, "../a"), "refused bad_channel_id"),
+        ("a channel of 100,000", subscribe(1, &"a".repeat(60_000)), "refused bad_channel_id"),
         ("another's channel", subscribe(1, "other"), "refused forbidden"),
         ("alias 0", subscribe(0, "chat-1"), "refused bad_request"),
         ("to stop without the right", Request::Cancel(cancel), "refused forbidden"),

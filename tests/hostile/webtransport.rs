@@ -158,7 +158,7 @@ pub(crate) fn try_all(table: &mut Table<'_>) {
         (
             "a path for a channel",
             greeted(vec![Request::Subscribe(subscribe(1, "../a"))]),
-            "refused bad_request",
+            "refused bad_channel_id",
         ),
         ("stopping without the right", greeted(vec![Request::Cancel(cancel)]), "refused forbidden"),
         (

@@ -180,17 +180,26 @@ fn targets<'a>(history: &History, state: &'a State) -> Table<'a> {
         let label = format!("provider=\"{}\"", provider.name);
         let calls = format!("{:.0}", history.now("tokenway_provider_calls_total", &label));
         let errors = format!("{:.0}", history.now("tokenway_provider_errors_total", &label));
-        let row = |model: String, breaker: Span<'static>, in_flight: String| {
-            let head = [provider.name.clone(), provider.dialect.clone(), model].map(Span::from);
-            let tail = [in_flight, calls.clone(), errors.clone()].map(Span::from);
+        // What is counted of a provider stands on its first row, and is of all its models.
+        let whole = [provider.name.clone(), provider.dialect.clone(), calls, errors];
+        let row = |at: usize, model: String, breaker: Span<'static>, in_flight: String| {
+            let [name, dialect, calls, errors] = match at {
+                0 => whole.clone(),
+                _ => std::array::from_fn(|_| String::new()),
+            };
+            let head = [name, dialect, model].map(Span::from);
+            let tail = [in_flight, calls, errors].map(Span::from);
             Row::new(head.into_iter().chain([breaker]).chain(tail))
         };
         match provider.targets.is_empty() {
-            true => vec![row("–".into(), Span::styled("not called yet", SOFT), "0".into())],
+            true => vec![row(0, "–".into(), Span::styled("not called yet", SOFT), "0".into())],
             false => provider
                 .targets
                 .iter()
-                .map(|it| row(it.model.clone(), breaker(&it.breaker), it.in_flight.to_string()))
+                .enumerate()
+                .map(|(at, it)| {
+                    row(at, it.model.clone(), breaker(&it.breaker), it.in_flight.to_string())
+                })
                 .collect(),
         }
     });

@@ -109,6 +109,19 @@ impl Resolver<'_> {
             let url = default.as_deref().unwrap_or("http://localhost");
             Url::parse(url).expect("a default base URL is a URL")
         });
+        // Both would be found only by the first call.
+        let advice = match dialect {
+            Dialect::Anthropic if base_url.path().trim_end_matches('/').ends_with("/v1") => {
+                Some("ends with /v1, which is added to it; leave it out")
+            }
+            Dialect::OpenAi | Dialect::Responses if base_url.path() == "/" => {
+                Some("has no path, and OpenAI's own ends with /v1")
+            }
+            _ => None,
+        };
+        if let Some(advice) = advice {
+            self.notes.push(format!("the base_url of the provider `{}` {advice}", name.value));
+        }
         let mut http = Http::at(dialect, base_url);
         http.access_key = access_key;
         self.outbound(provider, &mut http);
