@@ -1,5 +1,7 @@
 // The gateway's HTTP side, as far as the console needs it.
 
+import { KeyWanted, shown } from "./key.js";
+
 /** A generation that was started. */
 export interface Begun {
   readonly channel: string;
@@ -8,7 +10,7 @@ export interface Begun {
 
 /** The public model names, as `GET /v1/models` lists them. */
 export async function models(): Promise<readonly string[]> {
-  const answer = await expectOk(await fetch("/v1/models"));
+  const answer = await expectOk(await fetch("/v1/models", { headers: shown() }));
   const list: unknown = isRecord(answer) ? answer.data : undefined;
   if (!Array.isArray(list)) throw new Error("the gateway sent no list of models");
   return list.flatMap((one: unknown) =>
@@ -20,7 +22,7 @@ export async function models(): Promise<readonly string[]> {
 export async function begin(model: string, prompt: string): Promise<Begun> {
   const response = await fetch("/v1/chat/completions", {
     method: "POST",
-    headers: { "content-type": "application/json", prefer: "respond-async" },
+    headers: { "content-type": "application/json", prefer: "respond-async", ...shown() },
     body: JSON.stringify({ model, stream: true, messages: [{ role: "user", content: prompt }] }),
   });
   const answer = await expectOk(response);
@@ -35,7 +37,8 @@ async function expectOk(response: Response): Promise<unknown> {
   const answer: unknown = await response.json().catch(() => undefined);
   if (response.ok) return answer;
   const error = isRecord(answer) && isRecord(answer.error) ? answer.error.message : undefined;
-  throw new Error(typeof error === "string" ? error : `the gateway answered ${response.status}`);
+  const message = typeof error === "string" ? error : `the gateway answered ${response.status}`;
+  throw response.status === 401 ? new KeyWanted(message) : new Error(message);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,15 +1,16 @@
 // The prompt and what starts generations with it.
 
-import { begin, models } from "./api.js";
+import { begin } from "./api.js";
 import type { Deck } from "./deck.js";
 import { byId, say } from "./dom.js";
+import { KeyWanted } from "./key.js";
 import { SAMPLES, sample } from "./samples.js";
 
 const COUNT_KEY = "tokenway.count";
 const MODEL_KEY = "tokenway.model";
 
-/** Makes the composer work. */
-export function composer(deck: Deck): void {
+/** Makes the composer work, with these models. */
+export function composer(deck: Deck, models: Promise<readonly string[]>): void {
   const form = byId("composer", HTMLFormElement);
   const prompt = byId("prompt", HTMLTextAreaElement);
   const model = byId("model", HTMLSelectElement);
@@ -62,7 +63,7 @@ export function composer(deck: Deck): void {
   showCount();
 
   model.addEventListener("change", () => sessionStorage.setItem(MODEL_KEY, model.value));
-  models()
+  models
     .then((names) => {
       model.replaceChildren(...names.map((name) => new Option(name, name)));
       const last = sessionStorage.getItem(MODEL_KEY);
@@ -70,6 +71,8 @@ export function composer(deck: Deck): void {
     })
     .catch((error: unknown) => {
       model.replaceChildren(new Option("no models", ""));
+      // A key is asked for in its own place.
+      if (error instanceof KeyWanted) return;
       complain(error instanceof Error ? error.message : String(error));
     });
 

@@ -2,9 +2,11 @@
 // WebTransport.
 
 import { connect, websocket } from "../src/index.js";
+import { models } from "./api.js";
 import { bar } from "./bar.js";
 import { composer } from "./composer.js";
 import { Deck } from "./deck.js";
+import { KeyWanted, lock, tokens } from "./key.js";
 import { probe } from "./probe.js";
 import { theme } from "./theme.js";
 
@@ -13,6 +15,7 @@ const alone = query.get("channel");
 
 const client = connect({
   url: location.origin,
+  ...tokens(),
   ...(query.get("transport") === "websocket" ? { transports: [websocket] } : {}),
 });
 
@@ -20,8 +23,12 @@ theme();
 const deck = new Deck(client, alone === null);
 deck.onfigures = bar(client);
 probe(client, deck);
+const known = models();
+known.catch((error: unknown) => {
+  if (error instanceof KeyWanted) lock(error.message);
+});
 if (alone === null) {
-  composer(deck);
+  composer(deck, known);
   deck.restore();
 } else {
   document.documentElement.classList.add("solo");

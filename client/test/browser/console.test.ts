@@ -8,6 +8,7 @@ import { seeded } from "../support/clock.js";
 import { Gateway } from "./gateway.js";
 import { Console, type ConsoleOptions, launch } from "./page.js";
 
+const SHOTS = process.env.TOKENWAY_SCREENSHOTS ?? "../target/screenshots";
 const seed = Number(process.env.TOKENWAY_SEED ?? Date.now() % 1_000_000);
 const random = seeded(seed);
 
@@ -147,8 +148,7 @@ describe("the console in a browser", () => {
 
   it("looks as it should", async () => {
     // Beside what else is built, unless somebody wants the pictures elsewhere.
-    const folder = process.env.TOKENWAY_SCREENSHOTS ?? "../target/screenshots";
-    await mkdir(folder, { recursive: true });
+    await mkdir(SHOTS, { recursive: true });
     const wide = { width: 1440, height: 900 };
     const views = [
       ["light", { viewport: wide, colorScheme: "light" }],
@@ -165,10 +165,10 @@ describe("the console in a browser", () => {
         await view.drop();
         await view.recovered(1);
         await pause(700);
-        await view.shot(join(folder, `${name}.png`));
+        await view.shot(join(SHOTS, `${name}.png`));
         await view.page.click("#drop5");
         await pause(1_200);
-        await view.shot(join(folder, `${name}-mid-drop.png`));
+        await view.shot(join(SHOTS, `${name}-mid-drop.png`));
       });
     }
   });
@@ -204,3 +204,42 @@ async function followMany(many: number) {
     return { id: one.id, text, duplicates, gaps, attachments };
   });
 }
+
+describe("the console of a gateway with keys", () => {
+  it("asks for an access key, says when it is another one, and then works like any", async () => {
+    const config = `
+version: 1
+providers: { sim: { dialect: simulator, tokens_per_second: 500 } }
+models: { chat: { targets: [{ provider: sim, model: sim-text }] } }
+access: { keys: [{ name: web, key: web-key-0123456789 }], token_secret: "a secret of thirty-two bytes, and more" }
+`;
+    const keyed = await Gateway.start({ config });
+    const page = await (await browser.newContext({ colorScheme: "light" })).newPage();
+    try {
+      await page.goto(keyed.url);
+      const [lock, why] = [page.locator("#lock"), page.locator("#lock-why")];
+      await lock.waitFor({ state: "visible" });
+      expect(await why.textContent()).toContain("wants an access key");
+      expect(await page.locator("#alert").isVisible()).toBe(false);
+      await page.screenshot({ path: join(SHOTS, "console-locked.png") });
+      await page.fill("#key", "another-key-0123456789");
+      await Promise.all([page.waitForEvent("load"), page.click("#lock button")]);
+      await lock.waitFor({ state: "visible" });
+      expect(await why.textContent()).toContain("not one of this gateway's");
+      await page.fill("#key", "web-key-0123456789");
+      await Promise.all([page.waitForEvent("load"), page.click("#lock button")]);
+      await page.locator("#model option[value=chat]").waitFor({ state: "attached" });
+      expect(await lock.isVisible()).toBe(false);
+      await page.click("#start");
+      await page.locator(".card[data-state=finished]").waitFor();
+      expect((await page.locator(".card .text").textContent())?.length).toBeGreaterThan(0);
+      // And again after a reload, without being asked.
+      await page.reload();
+      await page.locator(".card[data-state=finished]").waitFor();
+      expect(await lock.isVisible()).toBe(false);
+    } finally {
+      await page.context().close();
+      await keyed.stop();
+    }
+  }, 60_000);
+});
