@@ -98,10 +98,14 @@ impl Token {
         let names: Vec<_> = config.access.keys.iter().map(|key| key.name.as_str()).collect();
         let owner = match (&self.owner, &names[..]) {
             (Some(owner), _) if names.contains(&owner.as_str()) => owner.as_str(),
-            (Some(owner), _) => return Err(format!("{owner:?} is none of the keys: {names:?}")),
+            (Some(owner), _) => {
+                return Err(format!("`{owner}` is none of the keys: {}", names.join(", ")));
+            }
             (None, [only]) => only,
             (None, []) => return Err("the file has no access.keys: no token is needed".to_owned()),
-            (None, _) => return Err(format!("--owner says whose channels: one of {names:?}")),
+            (None, _) => {
+                return Err(format!("--owner says whose channels: one of {}", names.join(", ")));
+            }
         };
         self.sign(&config.access, owner)
     }

@@ -280,6 +280,40 @@ access:
     }
   });
 
+  it("says so where the gateway is away when it is opened, and begins once it is there", async () => {
+    const key = `key-${crypto.randomUUID()}`;
+    const [port, appPort] = [await freeTcpPort("127.0.0.1"), await freeTcpPort("127.0.0.1")];
+    const env = { TOKENWAY_URL: `http://127.0.0.1:${port}`, TOKENWAY_KEY: key };
+    const production = { PORT: String(appPort), NODE_ENV: "production" };
+    const started = await Program.start("server.mjs", APP, { ...env, ...production });
+    const config = `version: 1
+providers: { sim: { dialect: simulator } }
+models: { chat: { targets: [ { provider: sim, model: sim-text } ] } }
+access:
+  keys: [ { name: web, key: ${key} } ]
+  token_secret: ${crypto.randomUUID()}
+  allowed_origins: ["http://localhost:${appPort}"]
+`;
+    let late: Gateway | undefined;
+    try {
+      await asUser({}, async (context) => {
+        const page = await context.newPage();
+        page.setDefaultTimeout(STEP_MS);
+        await page.goto(started.url);
+        const told = page.getByRole("alert");
+        await told.getByText(`no gateway at ${env.TOKENWAY_URL}`).waitFor();
+        await page.screenshot({ path: join(SHOTS, "chat-unavailable.png") });
+        late = await Gateway.start({ config, port });
+        await page.getByRole("button", { name: "Try again" }).click();
+        await page.waitForSelector("textarea");
+        await new Chat(page).ask("Are you there now?");
+      });
+    } finally {
+      await started.stop();
+      await late?.stop();
+    }
+  });
+
   it("starts as its README says, for whoever works on it", async () => {
     const env = { TOKENWAY_URL: gateway.url, PORT: "0", NODE_ENV: "development" };
     const started = await Program.start("server.mjs", APP, env);

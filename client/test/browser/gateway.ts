@@ -29,6 +29,8 @@ export interface GatewayOptions {
   readonly config?: string;
   /** Where it listens; 127.0.0.1 without. */
   readonly host?: string;
+  /** On which TCP port; a free one without. */
+  readonly port?: number;
 }
 
 /** A running gateway. */
@@ -69,8 +71,8 @@ export class Gateway {
   static async start(options: GatewayOptions = {}): Promise<Gateway> {
     const binary = process.env.TOKENWAY_BIN;
     if (!binary) throw new Error("set TOKENWAY_BIN to the gateway's binary");
-    const { config, host = "127.0.0.1" } = options;
-    const [http, quic] = [await freeTcpPort(host), await freeUdpPort(host)];
+    const { config, host = "127.0.0.1", port } = options;
+    const [http, quic] = [port ?? (await freeTcpPort(host)), await freeUdpPort(host)];
     const folder = await mkdtemp(join(tmpdir(), "tokenway-browser-"));
     const file = join(folder, "tokenway.yaml");
     if (config !== undefined) await writeFile(file, config);

@@ -7,19 +7,39 @@ import { TokenwayProvider } from "tokenway/react";
 import { session } from "./api";
 import { App } from "./app";
 
-const { gateway, user } = await session();
-const client = connect({
-  url: gateway,
-  // Asked for when connecting, and again before it expires.
-  tokens: async () => (await session()).tokens,
-  // All tabs of this user share one connection.
-  share: user,
-});
+const root = createRoot(document.getElementById("root") as HTMLElement);
 
-createRoot(document.getElementById("root") as HTMLElement).render(
-  <StrictMode>
-    <TokenwayProvider client={client}>
-      <App />
-    </TokenwayProvider>
-  </StrictMode>,
-);
+async function start(): Promise<void> {
+  const { gateway, user } = await session();
+  const client = connect({
+    url: gateway,
+    // Asked for when connecting, and again before it expires.
+    tokens: async () => (await session()).tokens,
+    // All tabs of this user share one connection.
+    share: user,
+  });
+  root.render(
+    <StrictMode>
+      <TokenwayProvider client={client}>
+        <App />
+      </TokenwayProvider>
+    </StrictMode>,
+  );
+}
+
+/** Without its own server, or without the gateway behind it, the app cannot say who is here. */
+function begin(): void {
+  start().catch((error: unknown) => {
+    root.render(
+      <main className="unavailable" role="alert">
+        <h1>Not available right now</h1>
+        <p>{error instanceof Error ? error.message : String(error)}</p>
+        <button type="button" onClick={begin}>
+          Try again
+        </button>
+      </main>,
+    );
+  });
+}
+
+begin();
