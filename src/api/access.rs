@@ -137,11 +137,13 @@ pub(super) async fn screen(State(app): State<App>, request: Request, next: Next)
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     match names(&app.guard, headers, uri) {
         Ok(()) => next.run(request).await,
-        Err(denied) => refuse(
-            &app,
-            llm::is_llm_call(method, uri.path()).then(|| llm::dialect_of(uri.path(), headers)),
-            denied.into(),
-        ),
+        Err(denied) => {
+            // A page is shown nothing of it: this is where its developer finds why.
+            tracing::info!(path = uri.path(), %denied, "a request is refused");
+            let is_llm = llm::is_llm_call(method, uri.path());
+            let dialect = is_llm.then(|| llm::dialect_of(uri.path(), headers));
+            refuse(&app, dialect, denied.into())
+        }
     }
 }
 

@@ -181,7 +181,9 @@ pub(super) struct Public {
 #[schemars(extend("required" = ["dialect"]))]
 pub(super) struct Provider {
     /// What it speaks: `openai` (Chat Completions, whoever serves it), `responses`, `anthropic`, `gemini`, `ollama`,
-    /// `bedrock`, or `simulator` (built in).
+    /// `bedrock`, or `simulator` (built in; its models are `sim-text`, `sim-reasoning`, `sim-tools`, `sim-languages`,
+    /// `sim-long`, and those that fail: `sim-slow-start`, `sim-error-first`, `sim-error-middle`, `sim-cut`, `sim-reset`,
+    /// `sim-stall`).
     #[schemars(with = "schema::Dialect")]
     pub(super) dialect: Given<String>,
     /// What the dialect's own SDK takes: `…/v1` for `openai` and `responses`, the origin for the others; the maker's own by

@@ -9,7 +9,11 @@ use tokenway::{
     sequence::From,
     transport::webtransport::{Hash, Trust, load_certificate},
 };
-use tokio::{io::AsyncReadExt, net::TcpStream, sync::Notify};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+};
 use wtransport::tls::self_signed::time::{Duration as Span, OffsetDateTime};
 
 use crate::{
@@ -112,7 +116,7 @@ async fn http_1_and_2_and_webtransport_show_the_operators_certificate() {
     // Whoever speaks no TLS, or nothing at all, is no trouble to anybody.
     let mut plain = TcpStream::connect(gateway.addr).await.expect("it listens");
     let _silent = TcpStream::connect(gateway.addr).await.expect("it listens");
-    tokio::io::AsyncWriteExt::write_all(&mut plain, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    AsyncWriteExt::write_all(&mut plain, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
         .await
         .expect("sent");
     let mut answer = Vec::new();
@@ -182,4 +186,46 @@ async fn a_certificate_replaced_under_load_drops_nobody() {
     assert_eq!(session.reconnects(), 0);
     drop(session);
     Arc::into_inner(gateway).expect("all callers are gone").stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_shake_hands_is_closed_and_keeps_nobody_out() {
+    let authority = Authority::new();
+    let (gateway, _reload, _hash, _directory) = begun(&authority).await;
+    let mut junk = vec![0xAA; 4_096];
+    rand::fill(&mut junk[..]);
+    // The beginning of a greeting that never comes to its end; the length of a record that is larger than any.
+    let cut = [0x16, 3, 1, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 3, 3];
+    let huge = [0x16, 3, 1, 0xff, 0xff];
+    for said in [
+        &junk[..],
+        b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM",
+        &huge,
+    ] {
+        let mut stream = TcpStream::connect(gateway.addr).await.expect("it accepts");
+        let _ = stream.write_all(said).await;
+        let mut answer = Vec::new();
+        let read = soon("it is closed", stream.read_to_end(&mut answer)).await;
+        assert!(read.is_err() || !answer.starts_with(b"HTTP"), "{answer:?}");
+    }
+    let mut waiting = Vec::new();
+    for at in 0..500 {
+        let mut stream = TcpStream::connect(gateway.addr).await.expect("it accepts");
+        if at % 2 == 0 {
+            stream.write_all(&cut).await.expect("it reads");
+        }
+        waiting.push(stream);
+    }
+    let client = authority.client(false);
+    let call = client.post(gateway.url("/v1/chat/completions")).json(&asked(true));
+    let said = soon("somebody else is served", send(call)).await.text().await.expect("a body");
+    assert!(said.contains("[DONE]"), "{said}");
+    for mut stream in waiting {
+        let mut answer = Vec::new();
+        let closed = stream.read_to_end(&mut answer);
+        let closed = tokio::time::timeout(Duration::from_secs(15), closed).await;
+        assert!(closed.is_ok(), "it is not waited for without end");
+    }
+    gateway.stop().await;
 }

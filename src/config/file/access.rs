@@ -17,7 +17,7 @@ use super::{
 pub(in crate::config) struct Access {
     /// Apps' keys. Without any the gateway is open to all who reach it, and listens on loopback only.
     pub(in crate::config) keys: Vec<At<Key>>,
-    /// What channel tokens are signed with (HS256), 32 bytes or more; best from the environment:
+    /// What channel tokens are signed with (HS256); fewer than 32 bytes can be guessed, which is noted; best from the environment:
     /// `"${TOKENWAY_TOKEN_SECRET}"`. With keys, either this is needed or a `token_key` of each.
     #[schemars(with = "schema::Text")]
     pub(in crate::config) token_secret: Given<String>,
