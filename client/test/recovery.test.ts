@@ -183,6 +183,21 @@ const settle = async (): Promise<void> => {
   for (let at = 0; at < 20; at++) await Promise.resolve();
 };
 
+/** A client that was shown "one ", and then its tokens were refused; the log has said "one two" meanwhile. */
+async function refused(tokens: Exclude<ConnectOptions["tokens"], readonly string[] | undefined>) {
+  const one = await world(tokens);
+  const log = one.gateway.channel("c");
+  await settle();
+  const channel = one.client.subscribe("c");
+  log.say("one ");
+  one.run(100);
+  one.gateway.forbid("c");
+  one.run(50);
+  await settle();
+  log.say("two");
+  one.run(100);
+  return { ...one, log, channel };
+}
 describe("tokens", () => {
   it("are fetched before hello, and shown to the running session before they expire", async () => {
     let count = 0;
@@ -206,21 +221,10 @@ describe("tokens", () => {
 
   it("that come late open the channels that were closed for want of them", async () => {
     let count = 0;
-    const clock = new ManualClock();
-    const { gateway, client, run } = await world(async () => {
+    const { channel, run } = await refused(async () => {
       if (++count === 2) throw new Error("503");
       return [`token ${count}`];
-    }, clock);
-    const log = gateway.channel("c");
-    await settle();
-    const channel = client.subscribe("c");
-    log.say("one ");
-    run(100);
-    gateway.forbid("c");
-    run(50);
-    await settle();
-    log.say("two");
-    run(100);
+    });
     expect(textOf(channel)).toBe("one ");
     for (let at = 0; at < 40; at++) {
       run(100);
@@ -254,18 +258,7 @@ describe("tokens", () => {
 
   it("that the gateway does not take any more are fetched again, and the channel goes on", async () => {
     let count = 0;
-    const clock = new ManualClock();
-    const { gateway, client, run } = await world(() => [`token ${++count}`], clock);
-    const log = gateway.channel("c");
-    await settle();
-    const channel = client.subscribe("c");
-    log.say("one ");
-    run(100);
-    gateway.forbid("c");
-    run(50);
-    await settle();
-    log.say("two");
-    run(100);
+    const { gateway, client, clock, log, channel, run } = await refused(() => [`token ${++count}`]);
     expect(count).toBe(2);
     expect(gateway.tokens).toEqual(["token 1", "token 2"]);
     expect(textOf(channel)).toBe("one two");
