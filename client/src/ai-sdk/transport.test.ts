@@ -20,6 +20,8 @@ type Init = ConstructorParameters<typeof Chat6<UIMessage>>[0] &
   ConstructorParameters<typeof Chat7<UIMessage>>[0];
 type Make = (typeof VERSIONS)[number][1];
 
+type Kind = NonNullable<ChannelEvent["kind"]>;
+
 /** Cuts in each version. */
 const CUTS = process.env.TOKENWAY_SOAK ? 10_000 : 1_000;
 
@@ -63,6 +65,79 @@ const answer = (messages: readonly UIMessage[]): string =>
     .map((part) => (part.type === "text" ? part.text : ""))
     .join("");
 
+type Part = UIMessage["parts"][number];
+
+/** The parts of the one answer that there is. */
+function partsOf(messages: readonly UIMessage[]): readonly Part[] {
+  const answers = messages.filter(({ role }) => role === "assistant");
+  expect(answers).toHaveLength(1);
+  return answers[0]?.parts ?? [];
+}
+
+/** What parts say together, whatever pieces it is in: nothing that is here twice can be overlooked. */
+function gathered(parts: readonly Part[]) {
+  const said = (type: "text" | "reasoning"): string =>
+    parts.map((part) => (part.type === type ? part.text : "")).join("");
+  const others = parts.filter(({ type }) => type !== "text" && type !== "reasoning");
+  const name = (part: Part): string => JSON.stringify(part);
+  return {
+    text: said("text"),
+    reasoning: said("reasoning"),
+    others: others.map(name).sort(),
+  };
+}
+
+/**
+ * What a model says, in eight steps: thoughts, words, sources, and two tool calls in pieces; kind by kind, or mixed, as
+ * providers do that think between their words.
+ */
+function scene(random: () => number, inTurn: boolean): ChannelEvent[][] {
+  const data = (at: number) =>
+    new TextEncoder().encode(JSON.stringify({ url: `https://a.example/${at}`, title: `${at}` }));
+  const event = (kind: Kind) => ChannelEvent.create({ kind });
+  const thought = (at: number) =>
+    event({ case: "reasoning", value: { text: ` hm${at}`, signature: "", encrypted: "" } });
+  const word = (at: number) => ChannelEvent.create({ text: ` ${at}` });
+  const source = (at: number) => event({ case: "citation", value: { data: data(at) } });
+  const call = (index: number, name: string) =>
+    event({ case: "toolCall", value: { index, id: `call_${index}`, name, runBy: "client" } });
+  const piece = (index: number, fragment: string) =>
+    event({ case: "toolArguments", value: { index, arguments: fragment } });
+  const tool = (index: number, name: string) => [
+    call(index, name),
+    ...['{"of', '":[1', `,${index}`, "]}"].map((fragment) => piece(index, fragment)),
+  ];
+  const numbers = Array.from({ length: 8 }, (_, at) => at);
+  const strands = [
+    numbers.map(thought),
+    numbers.map(word),
+    [0, 1].map(source),
+    [...tool(0, "add"), ...tool(1, "find")],
+  ];
+  const all: ChannelEvent[] = [];
+  while (strands.some((strand) => strand.length > 0)) {
+    const left = strands.filter((strand) => strand.length > 0);
+    const from = inTurn ? left[0] : left[Math.floor(random() * left.length)];
+    all.push(...(from?.splice(0, 1) ?? []));
+  }
+  const step = Math.ceil(all.length / 8);
+  return numbers.map((at) => all.slice(at * step, (at + 1) * step));
+}
+
+/** The same answer on a page to which nothing happens. */
+async function uncut(make: Make, events: readonly ChannelEvent[]): Promise<readonly Part[]> {
+  const one = world(make, 0);
+  const { log, chat, client, sent } = await asked(one, []);
+  for (const event of events.slice(log.last)) {
+    log.events.push(event);
+    await one.run(16);
+  }
+  await one.run(50);
+  await sent;
+  client.close();
+  return partsOf(chat.messages);
+}
+
 /** A question that was asked and is being answered. */
 async function asked(one: ReturnType<typeof world>, words: readonly string[]) {
   const log: Log = one.gateway.channel("chat");
@@ -90,14 +165,19 @@ describe.each(VERSIONS)("stock useChat of version %s", (_, make) => {
   it("shows every part once, whatever is cut and however often the page is loaded anew", async () => {
     let cuts = 0;
     const seed = Number(process.env.TOKENWAY_SEED ?? Date.now() % 1_000_000);
+    const shownKinds = new Set<string>();
     for (let trial = seed; cuts < CUTS; trial++) {
       const one = world(make, trial);
       one.network.weather.latencyMs = [1, 40];
       one.gateway.faults.repeat = 0.1;
-      const { log, chat, client } = await asked(one, ["Hello"]);
+      const { log, chat, client } = await asked(one, []);
+      const inTurn = one.random() < 0.5;
+      const steps = scene(one.random, inTurn);
       let now = { chat, client };
-      for (let word = 0; word < 8; word++) {
-        log.say(` ${word}`);
+      for (const step of steps) {
+        log.events.push(...step);
+        // Who is behind now goes on from a snapshot.
+        if (one.random() < 0.3) log.trimmed = log.last;
         cuts += 1;
         const dice = one.random();
         if (dice < 0.3) one.network.cut();
@@ -116,10 +196,25 @@ describe.each(VERSIONS)("stock useChat of version %s", (_, make) => {
       await one.run(1_000);
       log.end("finished");
       await one.run(1_000);
-      expect(answer(now.chat.messages), `TOKENWAY_SEED=${trial}`).toBe(log.text());
-      expect(now.chat.status, `TOKENWAY_SEED=${trial}`).toBe("ready");
+      const what = `TOKENWAY_SEED=${trial}`;
+      expect(now.chat.status, what).toBe("ready");
+      const shown = partsOf(now.chat.messages);
+      const whole = await uncut(make, log.events);
+      expect(gathered(shown), what).toEqual(gathered(whole));
+      // A resume has everything of a kind in one piece, so that only what came kind by kind has the same parts.
+      if (inTurn) expect(shown, what).toEqual(whole);
+      expect(gathered(shown), what).toMatchObject({ text: log.text() });
+      for (const { type } of shown) shownKinds.add(type);
       now.client.close();
     }
+    expect([...shownKinds].sort()).toEqual([
+      "reasoning",
+      "source-url",
+      "step-start",
+      "text",
+      "tool-add",
+      "tool-find",
+    ]);
   }, 240_000);
 
   it("stops for good, also after a resume", async () => {

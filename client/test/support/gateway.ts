@@ -18,6 +18,9 @@ import {
   Welcome,
 } from "../../src/wire/session.js";
 
+type Kind = NonNullable<ChannelEvent["kind"]>;
+type ValueOf<T extends Kind["case"]> = Extract<Kind, { readonly case: T }>["value"];
+
 /** A channel's log. */
 export class Log {
   readonly id: string;
@@ -82,31 +85,41 @@ export class Log {
   }
 
   fold(cause: Snapshot["cause"]): Snapshot {
+    const pieces = this.#all("toolArguments");
+    const toolCalls = this.#all("toolCall").map((call) => {
+      const own = pieces.filter(({ index }) => index === call.index);
+      return { call, arguments: own.map((one) => one.arguments).join("") };
+    });
     const choices = [
       {
         choice: 0,
         text: this.text(),
-        reasoning: "",
+        reasoning: this.#all("reasoning")
+          .map(({ text }) => text)
+          .join(""),
         refusal: "",
-        toolCalls: [],
+        toolCalls,
         sealed: [],
         finished: undefined,
       },
     ];
-    const find = <T extends NonNullable<ChannelEvent["kind"]>["case"]>(wanted: T) =>
-      this.events.find((event) => event.kind?.case === wanted)?.kind as
-        | Extract<ChannelEvent["kind"], { case: T }>
-        | undefined;
-    const [finished, failed] = [find("finished"), find("failed")];
+    const [finished] = this.#all("finished");
+    const [failed] = this.#all("failed");
     const state = GenerationState.create({
       choices,
+      citations: this.#all("citation"),
       state: finished ? "finished" : failed ? "failed" : "running",
-      started: find("started")?.value,
-      finished: finished?.value,
-      failed: failed?.value,
+      started: this.#all("started")[0],
+      finished,
+      failed,
     });
     const generations = this.last === 0 ? [] : [state];
     return Snapshot.create({ epoch: this.epoch, through: this.last, generations, cause });
+  }
+
+  #all<T extends Kind["case"]>(wanted: T): ValueOf<T>[] {
+    const found = this.events.filter(({ kind }) => kind?.case === wanted);
+    return found.map(({ kind }) => kind?.value as ValueOf<T>);
   }
 }
 
@@ -167,6 +180,11 @@ export class FakeGateway {
   /** How many connections stand. */
   get sessions(): number {
     return this.#sessions.size;
+  }
+
+  /** How many subscriptions stand. */
+  get readers(): number {
+    return [...this.#sessions].reduce((sum, session) => sum + session.readers, 0);
   }
 
   /** No token allows the channel any more: its subscriptions end. */
@@ -235,6 +253,10 @@ class FakeSession {
     this.#gateway = gateway;
     this.#link = link;
     this.#random = random;
+  }
+
+  get readers(): number {
+    return this.#readers.size;
   }
 
   answer(request: number, body: Control["body"]): void {
