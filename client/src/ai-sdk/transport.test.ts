@@ -301,6 +301,88 @@ describe.each(VERSIONS)("stock useChat of version %s", (_, make) => {
     expect(chat.messages.filter(({ role }) => role === "assistant")).toHaveLength(1);
   });
 
+  describe("while a resume waits for the gateway", () => {
+    /** A page that wants to go on with what runs, on a network that is away. */
+    function waiting(seed: number) {
+      const one = world(make, seed);
+      const log = one.gateway.channel("chat");
+      log.begin("gen_1");
+      log.say("Hel");
+      one.network.weather.refusing = true;
+      const { chat, client } = one.page();
+      const back = async (): Promise<void> => {
+        one.network.weather.refusing = false;
+        await one.run(6_000);
+      };
+      return { ...one, log, chat, client, back, resumed: chat.resumeStream() };
+    }
+
+    it("is stopped at once, and so is what runs once it can be told", async () => {
+      const { gateway, log, chat, run, back, resumed } = waiting(21);
+      await run(500);
+      const stopped = chat.stop();
+      await run(16);
+      // Nobody has answered yet.
+      await Promise.all([resumed, stopped]);
+      expect(chat.status).toBe("ready");
+      expect(gateway.cancelled).toEqual([]);
+      await back();
+      expect(gateway.cancelled).toEqual(["chat"]);
+      expect(log.events.at(-1)?.kind?.case).toBe("failed");
+      expect(gateway.readers).toBe(0);
+      expect(chat.messages).toEqual([]);
+    });
+
+    it("is stopped for good, though the chat is resumed again before anybody answers", async () => {
+      const { gateway, log, chat, run, back, resumed } = waiting(22);
+      await run(500);
+      await Promise.all([chat.stop(), resumed, run(16)]);
+      const again = chat.resumeStream();
+      await back();
+      expect(gateway.cancelled).toEqual(["chat"]);
+      expect(log.events.at(-1)?.kind?.case).toBe("failed");
+      await again;
+      expect(chat.status).toBe("ready");
+      expect(gateway.readers).toBe(0);
+    });
+
+    it("stops nothing by being resumed again, and leaves the first one's place", async () => {
+      const { gateway, log, chat, run, back, resumed } = waiting(23);
+      await run(500);
+      const again = chat.resumeStream();
+      await back();
+      await resumed;
+      expect(gateway.readers).toBe(1);
+      log.say("lo");
+      log.end("finished");
+      await run(200);
+      await again;
+      expect(gateway.cancelled).toEqual([]);
+      expect(gateway.readers).toBe(0);
+      expect(answer(chat.messages)).toBe("Hello");
+    });
+
+    it("stops nothing where nothing runs any more", async () => {
+      const { gateway, log, chat, run, back, resumed } = waiting(24);
+      await run(500);
+      await Promise.all([chat.stop(), resumed, run(16)]);
+      log.end("finished");
+      await back();
+      expect(gateway.cancelled).toEqual([]);
+      expect(gateway.readers).toBe(0);
+    });
+
+    it("waits no longer than the session lasts", async () => {
+      const { gateway, chat, client, run, resumed } = waiting(25);
+      await run(500);
+      client.close();
+      await run(100);
+      await resumed;
+      expect(chat.status).toBe("ready");
+      expect(gateway.cancelled).toEqual([]);
+    });
+  });
+
   it("has every part of the SDK's that there is something for", async () => {
     const one = world(make, 9);
     const { log, chat, sent } = await asked(one, []);

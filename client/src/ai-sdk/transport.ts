@@ -75,12 +75,13 @@ export class TokenwayChatTransport<UI_MESSAGE extends UIMessage = UIMessage>
     const known = told(following).then(() => following.getSnapshot());
     await Promise.race([known, whenAborted(abortSignal)]);
     if (abortSignal?.aborted) {
-      // The user's stop, unless the SDK only begins the next resume: what runs is stopped once it is known.
+      // The user's stop, unless the SDK only begins the next resume: what runs is stopped once it is known, also where
+      // the chat is resumed again until then.
+      const stopped = resumed(client).get(chatId) === count;
       known
         .then(({ generations }) => {
           const running = runningOf(generations);
-          if (resumed(client).get(chatId) === count && running)
-            return client.cancel(following.id, running);
+          if (stopped && running) return client.cancel(following.id, running);
         })
         .catch(() => undefined)
         .finally(() => following.detach());
