@@ -2,7 +2,14 @@
 // The hooks in a real React, StrictMode included, over the memory transport.
 
 import { act, cleanup, render, screen } from "@testing-library/react";
-import { createElement as h, type ReactNode, StrictMode, Suspense } from "react";
+import {
+  createElement as h,
+  type ReactNode,
+  StrictMode,
+  Suspense,
+  startTransition,
+  useState,
+} from "react";
 import { hydrateRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { type Client, type ClientSnapshot, connect, type ToolCallSnapshot } from "tokenway";
@@ -343,6 +350,102 @@ describe("components", () => {
     await run(6_000);
     expect(shown()).toEqual(["running: late"]);
     vi.useRealTimers();
+  });
+
+  describe("that suspend and are not shown in the end leave nothing behind", () => {
+    const asking = h(Answer, { channel: "c", suspense: true });
+    const fallback = h("i", { role: "status" }, "waiting");
+
+    /** Nothing is followed, and nothing waits to be done; whoever comes then begins anew. */
+    async function expectNothing({ gateway, client, run }: ReturnType<typeof world>) {
+      await act(async () => vi.advanceTimersByTime(31_000));
+      await run(100);
+      expect(gateway.readers).toBe(0);
+      expect(vi.getTimerCount()).toBe(0);
+      expect(gateway.cancelled).toEqual([]);
+      const subscribe = vi.spyOn(client, "subscribe");
+      render(page(client, h(Answer, { channel: "c", key: 1 })));
+      await run(200);
+      expect(subscribe).toHaveBeenCalledTimes(1);
+      expect(shown()).toEqual(["running: there"]);
+    }
+
+    function begun() {
+      const one = world();
+      const log = one.gateway.channel("c");
+      log.begin("gen_1");
+      log.say("there");
+      return one;
+    }
+
+    it("unmounted before the gateway has answered", async () => {
+      const one = begun();
+      one.network.weather.refusing = true;
+      const { unmount } = render(page(one.client, h(Suspense, { fallback }, asking)));
+      await one.run(500);
+      expect(shown()).toEqual(["waiting"]);
+      unmount();
+      one.network.weather.refusing = false;
+      await one.run(6_000);
+      expect(one.gateway.readers).toBe(1);
+      await expectNothing(one);
+    });
+
+    it("answered, with another beside them that never is", async () => {
+      const one = begun();
+      const never = new Promise<void>(() => undefined);
+      const Never = (): ReactNode => {
+        throw never;
+      };
+      const { unmount } = render(page(one.client, h(Suspense, { fallback }, asking, h(Never))));
+      await one.run(500);
+      expect(shown()).toEqual(["waiting"]);
+      expect(one.gateway.readers).toBe(1);
+      unmount();
+      await expectNothing(one);
+    });
+
+    it("answered already by another component's subscription, and given up with it", async () => {
+      const one = begun();
+      const never = new Promise<void>(() => undefined);
+      const Never = (): ReactNode => {
+        throw never;
+      };
+      const open = h(Answer, { channel: "c", key: 1 });
+      const { rerender, unmount } = render(page(one.client, open));
+      await one.run(200);
+      rerender(page(one.client, open, h(Suspense, { fallback, key: 2 }, asking, h(Never))));
+      await one.run(200);
+      rerender(page(one.client, h(Suspense, { fallback, key: 2 }, asking, h(Never))));
+      await one.run(200);
+      unmount();
+      await expectNothing(one);
+    });
+
+    it("in a transition that something else takes the place of", async () => {
+      const one = begun();
+      const tab = (name: string): ReactNode =>
+        name === "answer" ? asking : h("p", { role: "status" }, name);
+      let open: (name: string) => void = () => undefined;
+      function Tabs(): ReactNode {
+        const [name, setName] = useState("first");
+        open = setName;
+        return h(Suspense, { fallback }, tab(name));
+      }
+      one.network.weather.refusing = true;
+      const { unmount } = render(page(one.client, h(Tabs)));
+      await act(async () => startTransition(() => open("answer")));
+      // The old one stays while the new one waits.
+      expect(shown()).toEqual(["first"]);
+      await act(async () => open("second"));
+      expect(shown()).toEqual(["second"]);
+      one.network.weather.refusing = false;
+      await one.run(6_000);
+      expect(one.gateway.readers).toBe(1);
+      expect(shown()).toEqual(["second"]);
+      unmount();
+      await expectNothing(one);
+    });
   });
 
   it("stop the generation that they name, known or not", async () => {
