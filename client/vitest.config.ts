@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { react18 } from "./test/support/react-18.js";
 
 // The adapters import the core by the package's own name, as they do once it is installed.
 const alias = { tokenway: fileURLToPath(new URL("./src/index.ts", import.meta.url)) };
@@ -16,6 +17,18 @@ export default defineConfig({
           include: ["src/**/*.test.{ts,tsx}", "test/*.test.ts"],
           environment: "node",
           // Many random runs on a machine that may be busy with something else.
+          testTimeout: 60_000,
+        },
+      },
+      {
+        // The oldest React that we say we work with.
+        resolve: { alias: { ...alias, ...react18 } },
+        test: {
+          name: "react-18",
+          include: ["src/react/*.test.tsx"],
+          environment: "jsdom",
+          env: { REACT: "18" },
+          globalSetup: "test/support/react-18.ts",
           testTimeout: 60_000,
         },
       },

@@ -9,7 +9,9 @@ import {
   Suspense,
   startTransition,
   useState,
+  version,
 } from "react";
+import { version as domVersion } from "react-dom";
 import { hydrateRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { type Client, type ClientSnapshot, connect, type ToolCallSnapshot } from "tokenway";
@@ -77,6 +79,11 @@ afterEach(() => {
   vi.unstubAllGlobals();
   vi.restoreAllMocks();
   vi.useRealTimers();
+});
+
+it("is tried with the React that is meant", () => {
+  const major = (of: string): string | undefined => of.split(".")[0];
+  expect([version, domVersion].map(major)).toEqual(Array(2).fill(process.env.REACT ?? "19"));
 });
 
 describe("useGeneration", () => {
