@@ -1,6 +1,6 @@
 // Channels and generations to render from. A component renders when what it shows has changed, at most once a frame.
 
-import { useDeferredValue, useMemo, useSyncExternalStore } from "react";
+import { startTransition, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import type {
   ChannelSnapshot,
   Client,
@@ -46,7 +46,7 @@ export function useChannel(
 ): UseChannel {
   const client = useTokenway();
   const looking = useLooking(client, channel, options);
-  const snapshot = useLook(looking, looking.getSnapshot, looking.getServerSnapshot, options);
+  const snapshot = useLook(looking, whole, options);
   return useMemo(
     () => ({
       snapshot,
@@ -91,8 +91,15 @@ export interface UseGeneration {
 }
 
 const NONE: readonly never[] = [];
-const pending = (): "pending" => "pending";
-const nothing = (): undefined => undefined;
+
+const whole = (of: ChannelSnapshot): ChannelSnapshot => of;
+const errorOf = ({ error }: ChannelSnapshot): ChannelSnapshot["error"] => error;
+const find = (
+  { generations, status }: ChannelSnapshot,
+  id?: string,
+): GenerationSnapshot | ChannelSnapshot["status"] =>
+  (id === undefined ? generations.at(-1) : generations.find(({ started }) => started?.id === id)) ??
+  status;
 
 /** Follows one generation of a channel, and renders only for what is new of it. */
 export function useGeneration(
@@ -102,16 +109,8 @@ export function useGeneration(
   const { generation, smooth = false } = options;
   const client = useTokenway();
   const looking = useLooking(client, channel, options);
-  const find = (): GenerationSnapshot | ChannelSnapshot["status"] => {
-    const { generations, status } = looking.getSnapshot();
-    const found =
-      generation === undefined
-        ? generations.at(-1)
-        : generations.find((one) => one.started?.id === generation);
-    return found ?? status;
-  };
-  const seen = useLook(looking, find, pending, options);
-  const broken = useLook(looking, () => looking.getSnapshot().error, nothing, options);
+  const seen = useLook(looking, find, options, generation);
+  const broken = useLook(looking, errorOf, options);
   const found = typeof seen === "string" ? undefined : seen;
   const lagMs = smooth === true ? SMOOTH_LAG_MS : smooth || 0;
   const id = found?.started?.id;
@@ -134,13 +133,12 @@ function useLooking(
   channel: string | undefined,
   { from = "snapshot", suspense = false }: UseChannelOptions,
 ): Looking {
-  const place = typeof from === "string" ? from : `${from.epoch}.${from.seq}`;
   const looking = useMemo(
     () =>
       client === undefined || channel === undefined
         ? nowhere(channel)
         : sharedChannel(client, channel, from),
-    [client, channel, place],
+    [client, channel, JSON.stringify(from)],
   );
   // A server has no session: it sends the page as it begins.
   const first = suspense && typeof window !== "undefined" ? looking.first() : undefined;
@@ -148,16 +146,31 @@ function useLooking(
   return looking;
 }
 
-/** `first` is what a server sends, and so what a page that it sent begins with. */
+/** What `select` sees of a channel, or of the generation `of` there; it is the same function each time. */
 function useLook<T>(
   looking: Looking,
-  get: () => T,
-  first: () => T,
-  { deferred = false }: UseChannelOptions,
+  select: (from: ChannelSnapshot, of?: string) => T,
+  { deferred }: UseChannelOptions,
+  of?: string,
 ): T {
-  const now = useSyncExternalStore(looking.subscribe, get, first);
-  const later = useDeferredValue(deferred ? now : undefined);
-  return deferred ? (later as T) : now;
+  const get = useMemo(() => () => select(looking.getSnapshot(), of), [looking, of, deferred]);
+  const [held, hold] = useState<readonly [from: () => T, seen: T]>();
+  useEffect(() => {
+    if (!deferred) return;
+    // A store's news are urgent, and what is urgent throws away what is being rendered: one frame after the other, no slow
+    // rendering would ever end. News of a transition wait for it; so from now on all news are such.
+    let last = get();
+    hold([get, last]);
+    return looking.subscribe(() => {
+      const seen = get();
+      if (seen === last) return;
+      last = seen;
+      startTransition(() => hold([get, seen]));
+    });
+  }, [get]);
+  return useSyncExternalStore(looking.subscribe, held?.[0] === get ? () => held[1] : get, () =>
+    select(looking.getServerSnapshot(), of),
+  );
 }
 
 function there(client: Client | undefined, channel: string | undefined): Client {

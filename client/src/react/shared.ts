@@ -26,6 +26,8 @@ class SharedChannel implements Looking {
   readonly #id: string;
   readonly #from: From;
   readonly #forget: () => void;
+  /** The same value each time, as `useSyncExternalStore` wants it. */
+  readonly #pending: ChannelSnapshot;
   readonly #listeners = new Set<() => void>();
   #channel: Channel | undefined;
   #leaving: ReturnType<typeof setTimeout> | undefined;
@@ -36,6 +38,7 @@ class SharedChannel implements Looking {
     this.#id = id;
     this.#from = from;
     this.#forget = forget;
+    this.#pending = pending(id);
   }
 
   #begin(): Channel {
@@ -64,7 +67,7 @@ class SharedChannel implements Looking {
   readonly getSnapshot = (): ChannelSnapshot =>
     this.#channel?.getSnapshot() ?? this.getServerSnapshot();
 
-  readonly getServerSnapshot = (): ChannelSnapshot => pending(this.#id);
+  readonly getServerSnapshot = (): ChannelSnapshot => this.#pending;
 
   readonly retry = (): void => {
     const { status, end } = this.getSnapshot();
@@ -98,37 +101,29 @@ class SharedChannel implements Looking {
   }
 }
 
-const pendings = new Map<string, ChannelSnapshot>();
+const pending = (channel: string): ChannelSnapshot => ({
+  channel,
+  epoch: undefined,
+  seq: 0,
+  status: "pending",
+  end: undefined,
+  error: undefined,
+  generations: [],
+  customs: [],
+});
 
-/** The same value each time, as `useSyncExternalStore` wants it. */
-function pending(channel: string): ChannelSnapshot {
-  let snapshot = pendings.get(channel);
-  if (snapshot === undefined) {
-    if (pendings.size > 1_000) pendings.clear();
-    snapshot = {
-      channel,
-      epoch: undefined,
-      seq: 0,
-      status: "pending",
-      end: undefined,
-      error: undefined,
-      generations: [],
-      customs: [],
-    };
-    pendings.set(channel, snapshot);
-  }
-  return snapshot;
-}
+const nothing = (): undefined => undefined;
 
 /** No channel, or no client yet. */
 export function nowhere(channel = ""): Looking {
-  const getSnapshot = (): ChannelSnapshot => pending(channel);
+  const snapshot = pending(channel);
+  const getSnapshot = (): ChannelSnapshot => snapshot;
   return {
-    subscribe: () => () => undefined,
+    subscribe: () => nothing,
     getSnapshot,
     getServerSnapshot: getSnapshot,
-    first: () => undefined,
-    retry: () => undefined,
+    first: nothing,
+    retry: nothing,
   };
 }
 
