@@ -150,7 +150,7 @@ export class Gateway {
       if (this.#process.exitCode !== null) throw new Error(`the gateway ended:\n${this.#log}`);
       const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
       if (answer?.ok) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, 10));
     }
     throw new Error(`the gateway is not ready after ${READY_MS} ms:\n${this.#log}`);
   }

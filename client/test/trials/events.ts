@@ -16,6 +16,8 @@ export interface Times {
   readonly since: number;
   /** When the path worked again. */
   readonly works: number;
+  /** The last seq of the page's channel until then, where what is new has to come after it. */
+  readonly after?: number;
 }
 
 /** Tells of each page when it happened to it. */
@@ -79,6 +81,27 @@ export const EVENTS: Readonly<Record<string, Event>> = {
       () => front.stand(),
     ),
 };
+
+/**
+ * The gateway itself is killed and started again, and the app asks the next question at once: what ran is over, so the next
+ * token is the next answer's.
+ */
+export async function killGateway(ground: Ground, viewers: readonly Viewer[]): Promise<Done> {
+  const { gateway } = ground;
+  const since = now();
+  await gateway.kill();
+  await pause(GAP_MS);
+  await gateway.restart();
+  const works = now();
+  const ends = await Promise.all(
+    viewers.map(async ({ channels: [channel = ""] }) => {
+      const { last_seq: end } = await gateway.channel(channel);
+      await ground.generate(channel);
+      return end;
+    }),
+  );
+  return (viewer) => ({ since, works, after: ends[viewers.indexOf(viewer)] ?? 0 });
+}
 
 /** Proxies before the gateway, in one process that can be killed without what is behind it. */
 export class Front {

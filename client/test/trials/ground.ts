@@ -1,5 +1,6 @@
 // Where a browser is tried: a namespace, and on this side of its cable a provider, a gateway and the trials' pages.
 
+import { randomUUID } from "node:crypto";
 import { Gateway } from "../browser/gateway.js";
 import { type Browser, type LaunchOptions, type Page, until } from "./browser/browser.js";
 import { Namespace } from "./net/namespace.js";
@@ -76,12 +77,15 @@ export class Ground {
     readonly carriers: readonly [Carrier, ...Carrier[]];
     readonly many?: number;
     readonly delivery?: Plan["delivery"];
+    /** Whether the channels have names, so that more generations may follow there. */
+    readonly named?: boolean;
     /** Where the page is told that the gateway is, if not where it is. */
     readonly reach?: (info: Plan["info"]) => Plan["info"];
   }): Promise<Viewer> {
     const { carriers, many = 1, delivery = "stream", reach = (info) => info } = options;
     const info = reach(await this.info());
-    const channels = await Promise.all(Array.from({ length: many }, () => this.#generate()));
+    const names = Array.from({ length: many }, () => (options.named ? randomUUID() : undefined));
+    const channels = await Promise.all(names.map((name) => this.generate(name)));
     const plan: Plan = { info, carriers, channels, delivery };
     const page = await this.browser.open(this.site.url("trial", plan));
     const [carrier] = carriers;
@@ -101,10 +105,15 @@ export class Ground {
     return (await answer.json()) as Plan["info"];
   }
 
-  async #generate(): Promise<string> {
+  /** Begins a generation, on a channel of this name or of its own; gives the channel. */
+  async generate(name?: string): Promise<string> {
     const response = await fetch(`${this.gateway.url}/v1/chat/completions`, {
       method: "POST",
-      headers: { "content-type": "application/json", prefer: "respond-async" },
+      headers: {
+        "content-type": "application/json",
+        prefer: "respond-async",
+        ...(name !== undefined && { "tokenway-channel": name }),
+      },
       body: JSON.stringify({
         model: "trial",
         stream: true,

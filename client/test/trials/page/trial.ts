@@ -27,7 +27,7 @@ export interface Shown {
   readonly seq: number;
   readonly epoch: string | undefined;
   readonly status: string;
-  /** Of the generation. */
+  /** Of the newest generation. */
   readonly state: string | undefined;
   readonly error: string | undefined;
   /** Events that were rendered although an event of that epoch and seq, or a later one, had been. */
@@ -99,26 +99,27 @@ function follow(id: string, index: number): () => Shown {
   const place = document.createElement("section");
   document.body.append(place);
   let line = lineIn(place);
-  let length = 0;
+  /** Of each generation's text. */
+  let lengths: number[] = [];
   let seq = 0;
   let pending = "";
   let repeated = 0;
   watch();
   channel.subscribe(() => {
     const snapshot = channel.getSnapshot();
-    const text = snapshot.generations[0]?.text;
-    if (text !== undefined && text.length < length) {
+    const texts = snapshot.generations.map(({ text }) => text);
+    if (lengths.some((length, of) => (texts[of]?.length ?? 0) < length)) {
       // A snapshot of less than was shown: begin anew.
       place.textContent = "";
       line = lineIn(place);
-      length = 0;
+      lengths = [];
     }
-    if (text === undefined || text.length === length) return;
-    const fresh = text.after(length);
+    const fresh = texts.map((text, of) => text.after(lengths[of] ?? 0)).join("");
+    if (fresh === "") return;
+    lengths = texts.map(({ length }) => length);
     // A browser lays out the whole of a paragraph that grows: a page that is not to slow down begins a new one.
     if (line.length > LINE_MAX) line = lineIn(place);
     line.appendData(fresh);
-    length = text.length;
     const at = now();
     if (index === 0 && snapshot.seq > seq) renders.push([at, snapshot.seq]);
     seq = snapshot.seq;
@@ -151,7 +152,7 @@ function follow(id: string, index: number): () => Shown {
       seq: folded,
       epoch,
       status,
-      state: generations[0]?.state,
+      state: generations.at(-1)?.state,
       error: error?.code,
       repeated,
       duplicates,
