@@ -7,6 +7,8 @@ import type { Plan } from "./page/trial.js";
 
 const FROZEN_MS = 30_000;
 const OFFLINE_MS = 10_000;
+/** How long a page is left for another one. */
+const AWAY_MS = 1_000;
 /** How long what was killed, or an address that was taken away, is missing. */
 export const GAP_MS = 200;
 
@@ -42,10 +44,7 @@ export const EVENTS: Readonly<Record<string, Event>> = {
     // One by one, as people do: all at once they would wait for each other's scripts.
     for (const viewer of viewers) {
       await viewer.page.reload();
-      await until(`the reloaded page (${viewer.carrier})`, 60_000, async () => {
-        const { renders, transport } = await brief(viewer);
-        return (renders > 0 && transport !== undefined) || undefined;
-      });
+      await isBack(viewer);
     }
     return async (viewer) => {
       const { began: works } = await brief(viewer);
@@ -74,6 +73,20 @@ export const EVENTS: Readonly<Record<string, Event>> = {
     const works = now();
     return () => ({ since, works });
   },
+  "left and come back to": async ({ browser, site, gateway }, _front, viewers) => {
+    await Promise.all(viewers.map((viewer) => leave(viewer, site.url("ticker", null))));
+    await pause(AWAY_MS);
+    const times = new Map<Viewer, Times>();
+    for (const viewer of viewers) {
+      const { last_seq: after } = await gateway.channel(viewer.channels[0] ?? "");
+      const { kept, works } = await comeBack(viewer);
+      // Firefox keeps no page that has a connection when it is left, and does not wait for it to be given up.
+      if (!kept && browser.name === "chromium") throw new Error(`${viewer.carrier}: not kept`);
+      times.set(viewer, { since: kept ? works : Number.POSITIVE_INFINITY, works, after });
+      await isBack(viewer);
+    }
+    return (viewer) => times.get(viewer) as Times;
+  },
   "killed and restarted": (_ground, front) =>
     meanwhile(
       GAP_MS,
@@ -81,6 +94,42 @@ export const EVENTS: Readonly<Record<string, Event>> = {
       () => front.stand(),
     ),
 };
+
+/** Waits until a page shows something, and has a connection. */
+function isBack(viewer: Viewer): Promise<true> {
+  return until(`the page with its text (${viewer.carrier})`, 60_000, async () => {
+    const { renders, transport } = await brief(viewer);
+    return (renders > 0 && transport !== undefined) || undefined;
+  });
+}
+
+/** The reader follows a link. */
+async function leave({ page, carrier }: Viewer, url: string): Promise<void> {
+  await page.evaluate((to) => void setTimeout(() => location.assign(to)), url);
+  await until(`another page in its place (${carrier})`, 20_000, async () => {
+    const isThere = () => window.ticker !== undefined || undefined;
+    return page.evaluate(isThere, null).catch(() => undefined);
+  });
+}
+
+/**
+ * And goes back. Tells whether it is the same document, which came out of the back/forward cache, and when it was shown, or
+ * when another one began in its place.
+ */
+async function comeBack({ page, carrier }: Viewer): Promise<{ kept: boolean; works: number }> {
+  const left = now();
+  await page.evaluate(() => void setTimeout(() => history.back()), null);
+  return until(`the page again (${carrier})`, 20_000, async () => {
+    const look = () => {
+      const { began, shows } = window.trial?.diary() ?? {};
+      return { began, shown: shows?.find(([, persisted]) => persisted)?.[0] };
+    };
+    // In between there is no page to ask.
+    const { began = 0, shown } = (await page.evaluate(look, null).catch(() => undefined)) ?? {};
+    if (shown !== undefined) return { kept: true, works: shown };
+    return began > left ? { kept: false, works: began } : undefined;
+  });
+}
 
 /**
  * The gateway itself is killed and started again, and the app asks the next question at once: what ran is over, so the next

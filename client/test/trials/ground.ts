@@ -55,7 +55,7 @@ export class Ground {
   ): Promise<Ground> {
     const namespace = await Namespace.make(number);
     const provider = await Provider.start(tokensPerSecond);
-    const site = await Site.start(namespace.outside, ["trial"]);
+    const site = await Site.start(namespace.outside, ["trial", "ticker"]);
     const gateway = await start({ namespace, provider, site }, "memory");
     const browser = await launch({ namespace: namespace.name });
     return new Ground({ namespace, provider, site, gateway, browser });

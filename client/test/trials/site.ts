@@ -19,7 +19,8 @@ export class Site {
         "content-type": "text/html; charset=utf-8",
         "cross-origin-opener-policy": "same-origin",
         "cross-origin-embedder-policy": "require-corp",
-        "cache-control": "no-store",
+        // Which keeps no page out of the back/forward cache.
+        "cache-control": "no-cache",
       });
       response.end(`<!doctype html><title>${name}</title><body><script>${script}</script>`);
     });

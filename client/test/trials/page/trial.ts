@@ -49,6 +49,8 @@ export interface Diary {
   readonly states: readonly (readonly [at: number, state: string])[];
   /** Why connections, or attempts, ended by themselves. */
   readonly ends: readonly (readonly [at: number, why: string])[];
+  /** When the page was shown, and whether it came out of the back/forward cache. */
+  readonly shows: readonly (readonly [at: number, persisted: boolean])[];
   /** From the provider's sending to being shown, for each token with a time, oldest first. */
   readonly delays: readonly number[];
 }
@@ -66,6 +68,8 @@ const began = now();
 const plan: Plan = JSON.parse(decodeURIComponent(location.hash.slice(1)));
 let hasBegun = false;
 const ends: [number, string][] = [];
+const shows: [number, boolean][] = [];
+addEventListener("pageshow", ({ persisted }) => shows.push([now(), persisted]));
 const known: readonly Transport[] = [webtransport, websocket, sse].map((one) => ({
   ...one,
   lack: (info) =>
@@ -173,7 +177,7 @@ window.trial = {
   diary: () => {
     const { state, transport } = client.status.getSnapshot();
     const channels = views.map((view) => view());
-    return { began, transport, state, channels, renders, states, ends, delays };
+    return { began, transport, state, channels, renders, states, ends, shows, delays };
   },
   forgetDelays: () => {
     delays = [];
