@@ -144,7 +144,9 @@ export async function killGateway(ground: Ground, viewers: readonly Viewer[]): P
   const works = now();
   const ends = await Promise.all(
     viewers.map(async ({ channels: [channel = ""] }) => {
-      const { last_seq: end } = await gateway.channel(channel);
+      const { last_seq: end, generations } = await gateway.channel(channel);
+      const code = generations.at(-1)?.error?.code;
+      if (code !== "gateway_lost") throw new Error(`what ran on ${channel} ended as ${code}`);
       await ground.generate(channel);
       return end;
     }),
