@@ -20,7 +20,10 @@ export interface UseChannelOptions {
   readonly from?: From;
   /** Suspends until the gateway has answered. */
   readonly suspense?: boolean;
-  /** Lets React put the rendering of what is new behind what is urgent, and leave steps out when it is behind. */
+  /**
+   * Lets React put the rendering of what is new behind what is urgent, and leave steps out when it is behind; text that
+   * `smooth` paces is drawn frame by frame all the same.
+   */
   readonly deferred?: boolean;
 }
 
