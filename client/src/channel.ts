@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // A channel as its user has it: batches to iterate over, a store to render from, and two ways to end it.
 
 import type { Batch, ChannelMetrics, Feed, Follower } from "./session/feed.js";

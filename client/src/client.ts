@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // One session with a gateway, handing out channels. Whatever happens to the connection happens beneath them.
 
 import { Channel } from "./channel.js";

@@ -449,6 +449,15 @@ describe("a client", () => {
     expect(down.status.getSnapshot().failure).toMatchObject({ message: "no tokens today" });
   });
 
+  it("refuses a url that can never be reached, and says what one is", () => {
+    for (const url of ["localhost:8080", "/gateway", "ftp://gateway.example", "", "https://"]) {
+      expect(() => connect({ url }), url).toThrow(
+        /connect needs a url as https:\/\/gateway.example/,
+      );
+    }
+    expect(() => connect({ url: "/gw" })).toThrow(expect.objectContaining({ code: "bad_request" }));
+  });
+
   it("acknowledges nothing of a channel that has ended", () => {
     const { gateway, client, run } = world();
     const ids = Array.from({ length: 50 }, (_, at) => `c${at}`);

@@ -340,6 +340,29 @@ describe("components", () => {
     expect(shown()).toEqual(["running: second", "running: second"]);
   });
 
+  it("show the first answer of a chat that they looked at before it began, once it is asked for", async () => {
+    const { gateway, client, run } = world();
+    let seen: UseGeneration | undefined;
+    function Chat(): ReactNode {
+      seen = useGeneration("new", { smooth: true });
+      return h("p", { role: "status" }, `${seen.state}: ${seen.text}`);
+    }
+    render(page(client, h(Chat)));
+    await run(200);
+    expect(shown()).toEqual(["none: "]);
+    expect(seen?.error?.code).toBe("channel_not_found");
+    seen?.retry();
+    await run(200);
+    expect(shown(), "nothing has begun yet").toEqual(["none: "]);
+    const log = gateway.channel("new");
+    log.begin("gen_a");
+    log.say("Hello");
+    seen?.retry();
+    await run(2_000);
+    expect(shown()).toEqual(["running: Hello"]);
+    expect(seen?.error).toBeUndefined();
+  });
+
   it("suspend for as long as it takes", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const { gateway, client, network, run } = world();

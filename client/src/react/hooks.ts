@@ -91,6 +91,8 @@ export interface UseGeneration {
   readonly snapshot: GenerationSnapshot | undefined;
   /** Stops it. */
   stop(): Promise<void>;
+  /** Reads the channel again, as `UseChannel.retry`: for one that was not there before its first answer. */
+  retry(): void;
 }
 
 const NONE: readonly never[] = [];
@@ -128,6 +130,7 @@ export function useGeneration(
     error: found?.failed ?? broken,
     snapshot: found,
     stop: async () => there(client, channel).cancel(channel ?? "", generation ?? id),
+    retry: looking.retry,
   };
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ManualClock } from "../../test/support/clock.js";
 import { expiryOf, Renewal } from "./renewal.js";
-import { Keyring } from "./tokens.js";
+import { Keyring, type Tokens } from "./tokens.js";
 
 /** A token as the gateway mints it, as far as its expiry goes. */
 function jwt(name: string, exp?: number): string {
@@ -156,6 +156,20 @@ describe("a keyring", () => {
     ring.add(["c", "a"]);
     expect(ring.all).toEqual(["a", "b", "c"]);
     expect(ring.renewable).toBe(false);
+  });
+
+  it("takes one where several may be", async () => {
+    const ring = (source: Tokens): Keyring =>
+      new Keyring(
+        source,
+        new ManualClock(),
+        () => 0.5,
+        () => undefined,
+      );
+    expect(ring("only").all).toEqual(["only"]);
+    const fetched = ring(async () => "fetched");
+    await fetched.ask("fresh");
+    expect(fetched.all).toEqual(["fetched"]);
   });
 
   it("asks where they come from", async () => {

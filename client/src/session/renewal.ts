@@ -2,8 +2,9 @@
 // the gateway's affair.
 
 import type { Clock } from "./clock.js";
+import type { Given } from "./tokens.js";
 
-type Fetch = () => readonly string[] | Promise<readonly string[]>;
+type Fetch = () => Given | Promise<Given>;
 
 /** New ones are fetched so long before the old ones expire, or when a fifth of their time is left. */
 const MARGIN_MS = 30_000;
@@ -80,7 +81,7 @@ export class Renewal {
 
   async #renew(): Promise<void> {
     try {
-      const tokens = await this.#inTime();
+      const tokens = [await this.#inTime()].flat();
       this.#failures = 0;
       const now = this.#clock.wall();
       const ends = tokens.map((token) => expiryOf(token) ?? Number.POSITIVE_INFINITY);
@@ -98,7 +99,7 @@ export class Renewal {
   }
 
   /** A fetch on a network that is gone may never come back. */
-  #inTime(): Promise<readonly string[]> {
+  #inTime(): Promise<Given> {
     return new Promise((resolve, reject) => {
       const late = (): void => reject(new Error(`no tokens within ${ANSWER_MS} ms`));
       const callOff = this.#clock.after(ANSWER_MS, late);

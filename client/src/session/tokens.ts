@@ -5,7 +5,10 @@ import type { Clock } from "./clock.js";
 import type { Renewal } from "./renewal.js";
 
 /** Channel tokens, or where to get them. The function is asked when connecting and again before the first one expires. */
-export type Tokens = readonly string[] | (() => readonly string[] | Promise<readonly string[]>);
+export type Tokens = Given | (() => Given | Promise<Given>);
+
+/** One, or several. */
+export type Given = string | readonly string[];
 
 /** A session holds no more of them. */
 const TOKENS_MAX = 64;
@@ -23,7 +26,7 @@ export class Keyring {
     random: () => number,
     renewed: (tokens: readonly string[]) => void,
   ) {
-    if (typeof source !== "function") this.all = source;
+    if (typeof source !== "function") this.all = [source].flat();
     else {
       const fetched = (tokens: readonly string[]): void => {
         this.add(tokens);

@@ -15,8 +15,9 @@ export function infoSource(
   info: ConnectInfo | undefined,
 ): InfoSource {
   if (info) return () => info;
-  const base = url ?? globalThis.location?.href;
-  if (!base) throw refusalOf("bad_request", "connect needs a url or an info");
+  const base = `${url ?? globalThis.location?.href}`;
+  if (!/^https?:\/\/./.test(base))
+    throw refusalOf("bad_request", `connect needs a url as https://gateway.example, not ${base}`);
   let known: ConnectInfo | undefined;
   let asking: Promise<ConnectInfo> | undefined;
   return (again) => {

@@ -121,6 +121,34 @@ client.close();`;
     expect(text.length).toBeGreaterThan(20);
   });
 
+  it("has types that hold without skipLibCheck, with the library of a usual app", async () => {
+    const consumer = await mkdtemp(join(project, "types-"));
+    const compilerOptions = {
+      target: "ES2022",
+      lib: ["ES2022", "DOM"],
+      module: "ESNext",
+      moduleResolution: "bundler",
+      strict: true,
+      skipLibCheck: false,
+      noEmit: true,
+      types: [],
+    };
+    await writeFile(join(consumer, "tsconfig.json"), JSON.stringify({ compilerOptions }));
+    await writeFile(
+      join(consumer, "app.ts"),
+      `import { connect } from "tokenway";
+const client = connect({ url: "http://localhost:8080", tokens: async () => "one" });
+export const text: string | undefined = client.subscribe("a").getSnapshot().generations[0]?.text.toString();
+`,
+    );
+    const tsc = join(root, "node_modules/.bin/tsc");
+    const told = await run(tsc, ["-p", consumer]).then(
+      () => "",
+      ({ stdout }) => stdout,
+    );
+    expect(told).toBe("");
+  });
+
   it("and the five lines themselves come to their end", async () => {
     await generate("packed-five");
     const script = join(project, "five.js");
