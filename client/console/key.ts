@@ -40,7 +40,11 @@ export function lock(why: string): void {
   form.hidden = false;
   form.onsubmit = (event) => {
     event.preventDefault();
-    sessionStorage.setItem(KEY, byId("key", HTMLInputElement).value);
+    const given = byId("key", HTMLInputElement).value.trim();
+    // What a header cannot hold is no key, and would not even be refused.
+    if (!/^[!-~]+$/.test(given))
+      return say(byId("lock-why", HTMLElement), "That is no access key.");
+    sessionStorage.setItem(KEY, given);
     location.reload();
   };
   byId("key", HTMLInputElement).focus();

@@ -175,11 +175,11 @@ impl Access {
         Err(refused)
     }
 
-    /// Whether this is, or was, something that the gateway itself gave out: one of its keys, the operators' too, or a
-    /// token that is signed by one of its signers, whether or not it still holds.
-    pub fn knows(&self, text: &str, now_ms: u64) -> bool {
+    /// Whether this is for the gateway itself: one of its keys, the operators' too, or a channel token, whether or not it
+    /// holds. A key that was taken out of the config is not known any more.
+    pub fn knows(&self, text: &str) -> bool {
         let is_admin = self.admin.is_some_and(|admin| is_hash_of(&admin, text));
-        is_admin || self.known.keys.find(text).is_some() || self.known.tokens.knows(text, now_ms)
+        is_admin || self.known.keys.find(text).is_some() || Tokens::is_meant(text)
     }
 
     /// What a channel token grants.

@@ -1,11 +1,14 @@
 //! Whose address counts: where a proxy stands in between, and where one has many.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-/// The part of an IPv6 address that its holder chooses.
-const HOST_BITS: u32 = 64;
+/// The part of an IPv6 address that its holder chooses: homes and offices get a /56 or more (RFC 6177).
+const HOST_BITS: u32 = 72;
+
+/// Where a network that has only IPv6 puts the addresses of IPv4 (RFC 6052): the last 32 bits of each.
+const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
 
 /// The address that is counted for whoever is connected from `peer`. A proxy of the operator's is believed what it says in
 /// `x-forwarded-for`, and so is the one before it; anybody could write the rest.
@@ -26,11 +29,13 @@ pub(super) fn client<'a>(
     client
 }
 
-/// Whom an address is counted for. An IPv6 subscriber has a network of 64 bits at least (RFC 6177), and so any number of
-/// addresses.
+/// Whom an address is counted for: a subscriber of IPv6 has any number of addresses.
 pub fn counted(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) if address.segments()[..6] == TRANSLATED => {
+            Ipv4Addr::from(u128::from(address) as u32).into()
+        }
         IpAddr::V6(address) => {
             let network = u128::from(address) >> HOST_BITS << HOST_BITS;
             IpAddr::V6(network.into())
@@ -60,9 +65,10 @@ mod tests {
         for (address, expected) in [
             ("192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-            ("2001:db8:1:2::9", "2001:db8:1:2::"),
-            ("2001:db8:1:3::9", "2001:db8:1:3::"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
+            ("2001:db8:1:ff::9", "2001:db8:1::"),
+            ("2001:db8:1:100::9", "2001:db8:1:100::"),
+            ("64:ff9b::192.0.2.7", "192.0.2.7"),
         ] {
             let address = address.parse().expect("an address");
             assert_eq!(counted(address).to_string(), expected, "{address}");

@@ -138,8 +138,8 @@ pub(super) async fn screen(State(app): State<App>, request: Request, next: Next)
     match names(&app.guard, headers, uri) {
         Ok(()) => next.run(request).await,
         Err(denied) => {
-            // A page is shown nothing of it: this is where its developer finds why.
-            tracing::info!(path = uri.path(), %denied, "a request is refused");
+            // A page is shown nothing of it: this is where its developer finds why. Strangers write no log otherwise.
+            tracing::debug!(path = llm::shortened(uri.path()), %denied, "a request is refused");
             let is_llm = llm::is_llm_call(method, uri.path());
             let dialect = is_llm.then(|| llm::dialect_of(uri.path(), headers));
             refuse(&app, dialect, denied.into())
@@ -231,11 +231,11 @@ fn authenticate(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<access::Cal
     }
 }
 
-/// Takes a key that a request brings along to a provider that may have it: one that is neither a key nor a token of this
-/// gateway, nor was one. Looked for only where there is such a provider, since tokens are verified for it.
+/// Takes a key that a request brings along to a provider that may have it: one that is neither a key of this gateway's
+/// nor a channel token.
 pub(super) fn bring(app: &App, provider: &Provider, from: &HeaderMap, to: &mut HeaderMap) {
     let Some(place) = provider.caller_key() else { return };
-    let is_foreign = |text: &String| !text.is_empty() && !app.access.knows(text, clock::now_ms());
+    let is_foreign = |text: &String| !text.is_empty() && !app.access.knows(text);
     let mut from = from.clone();
     // Meant for the gateway, whatever it holds.
     from.remove(headers::TOKEN);

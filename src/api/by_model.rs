@@ -188,13 +188,14 @@ fn path_at(provider: &Provider, path: &str, uri: &Uri) -> String {
     }
 }
 
+/// What else of a query stays here: Google's tokens, and what would make another call of it than the one that was let in.
+const KEPT_HERE: [&str; 5] =
+    ["access_token", "oauth_token", "$httpMethod", "$httpHeaders", "_method"];
+
 /// Google's APIs take a key or a token in the query, and so does the gateway.
 fn is_key(parameter: &str) -> bool {
     let name = llm::decoded(parameter.split('=').next().unwrap_or_default());
-    PARAMETERS
-        .iter()
-        .chain(&["access_token", "oauth_token"])
-        .any(|it| it.eq_ignore_ascii_case(&name))
+    PARAMETERS.iter().chain(&KEPT_HERE).any(|it| it.eq_ignore_ascii_case(&name))
 }
 
 /// What stands before the model in a path, the model, and what is asked of it.
@@ -235,9 +236,16 @@ mod tests {
 
     #[test]
     fn a_key_in_the_query_is_found_however_it_is_written() {
-        for parameter in
-            ["key=k", "token=t", "%6bey=k", "t%6Fken=t", "Key=k", "key", "access_token=x"]
-        {
+        for parameter in [
+            "key=k",
+            "token=t",
+            "%6bey=k",
+            "t%6Fken=t",
+            "Key=k",
+            "key",
+            "access_token=x",
+            "%24httpMethod=POST",
+        ] {
             assert!(is_key(parameter), "{parameter}");
         }
         for parameter in ["alt=sse", "pageToken=1", "keys=2", "=key"] {

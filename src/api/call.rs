@@ -276,6 +276,12 @@ impl Call {
         self.attempts.iter().filter_map(|attempt| attempt.price)
     }
 
+    /// The first target of which the price is not known.
+    pub(super) fn unpriced(&self) -> Option<(&str, &str)> {
+        let unpriced = self.attempts.iter().find(|attempt| attempt.price.is_none())?;
+        Some((unpriced.provider.name(), &unpriced.model))
+    }
+
     /// What a target was not told of this call, by its place among the attempts.
     pub(super) fn dropped(&self, target: usize) -> impl Iterator<Item = &str> {
         self.omissions.get(target).into_iter().flatten().map(String::as_str)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     Json,
     body::Bytes,
-    extract::{FromRequestParts, Path, State},
+    extract::{FromRequest, FromRequestParts, Path, Request, State},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -15,7 +15,7 @@ use serde_json::{json, value::RawValue};
 use super::{
     App,
     access::Caller,
-    extract::{Asked, Whole},
+    extract::{Asked, Small, Whole},
     limits::{self, Remote},
     problem::Problem,
 };
@@ -78,10 +78,12 @@ pub(super) async fn publish(
     caller: Caller,
     remote: Remote,
     ChannelPath(id): ChannelPath,
-    Whole(body, _room): Whole,
+    request: Request,
 ) -> Result<Response, Problem> {
     let permitted = caller.may(Action::Publish, id)?;
     limits::publish(&app, &caller, remote)?;
+    // Read only once it may: what is held of it is not there for calls meanwhile.
+    let Whole(body, _room) = Whole::from_request(request, &app).await?;
     let publication: Publication<'_> = from_json(&body)?;
     if publication.r#type.is_empty() || publication.r#type.len() > CUSTOM_TYPE_BYTES_MAX {
         let message = format!("`type` must have 1 to {CUSTOM_TYPE_BYTES_MAX} bytes");
@@ -107,7 +109,7 @@ pub(super) async fn cancel(
     State(app): State<App>,
     caller: Caller,
     ChannelPath(id): ChannelPath,
-    Whole(body, _room): Whole,
+    Small(body): Small,
 ) -> Result<Response, Problem> {
     let permitted = caller.may(Action::Cancel, id.clone())?;
     let Cancellation { generation } =

@@ -23,6 +23,7 @@ use crate::{
     dialect::AppDialect,
     event::Usage,
     generation::{Account, estimated_input},
+    route::Price,
 };
 
 /// What an answer is taken to have where its app gives no bound: more than most, less than models could.
@@ -55,7 +56,7 @@ impl FromRequestParts<App> for Remote {
 struct OnAccount {
     running: Option<Running>,
     _turn: Turn,
-    _body: Option<Arc<BodyRoom>>,
+    _body_room: Option<Arc<BodyRoom>>,
 }
 
 impl Account for OnAccount {
@@ -77,11 +78,15 @@ pub(super) fn open(app: &App, caller: &Caller, call: &Call) -> Result<Box<dyn Ac
     }
     let turn = turn(app)?;
     let running = caller.who.access_key().map(|key| {
+        let unpriced = call.unpriced().filter(|_| key.meter.needs_prices());
+        if let Some(target) = unpriced {
+            return Err(self::unpriced(Some(target)));
+        }
         let asked = expected(call, key.meter.needs_estimate());
         begin(app, key, asked)
     });
     let running = running.transpose()?;
-    Ok(Box::new(OnAccount { running, _turn: turn, _body: call.body_room.clone() }))
+    Ok(Box::new(OnAccount { running, _turn: turn, _body_room: call.body_room.clone() }))
 }
 
 /// A place among all that run.
@@ -153,6 +158,18 @@ pub(super) fn publish(app: &App, caller: &Caller, from: Remote) -> Result<(), Pr
     })
 }
 
+/// A key with a budget asks for what has no price: nobody could say when the budget is used up.
+pub(super) fn unpriced(target: Option<(&str, &str)>) -> Problem {
+    let what = match target {
+        Some((provider, model)) => format!("`{provider}/{model}` has no price"),
+        None => "what is asked for has no price".to_owned(),
+    };
+    let message = format!(
+        "this access key has a budget, and {what}; the gateway's operator writes it under `prices`, 0 where it is nothing"
+    );
+    Problem::new(StatusCode::FORBIDDEN, "forbidden", message).about("model")
+}
+
 fn exceeded_at(app: &App, exceeded: &Exceeded) -> Problem {
     Refusal::Limited(exceeded.limited).count(&app.telemetry.metrics);
     let code = match exceeded.limited.is_brief() {
@@ -174,8 +191,11 @@ fn expected(call: &Call, needed: bool) -> Asked {
     let max = read.as_ref().and_then(|call| call.max_output).unwrap_or(OUTPUT_TOKENS);
     let choices = read.and_then(|call| call.choices).unwrap_or(1).max(1);
     let output = max.saturating_mul(choices.into());
-    let usage = Usage { input, output, ..Usage::default() };
-    let cost = call.prices().map(|price| price.cost(&usage)).fold(0.0, f64::max);
+    let read = Usage { input, output, ..Usage::default() };
+    // What the provider keeps for the next call may be dearer.
+    let kept = Usage { cache_write: input, ..read.clone() };
+    let cost = |price: Price| price.cost(&read).max(price.cost(&kept));
+    let cost = call.prices().map(cost).fold(0.0, f64::max);
     Asked { tokens: input.saturating_add(output), cost }
 }
 

@@ -98,6 +98,11 @@ pub(super) fn decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
+/// What somebody wrote, short enough to repeat.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
 /// What a provider speaks.
 pub(super) fn spoken_by(provider: &Provider) -> Dialect {
     // The simulator's name for itself is no dialect's; it speaks OpenAI's.

@@ -3,24 +3,24 @@
 //!
 //! They are no generations, and yet take a place among them while they run, since providers are paid for both.
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, header};
 
 use super::{
     App,
-    access::{self, Caller},
-    by_model, limits, llm,
+    access::{Caller, forbidden},
+    limits,
     passthrough::{Carried, Passing},
     problem::Problem,
 };
 use crate::{
-    access::{Asked, Running, Turn},
+    access::{self, Asked, Running, Turn},
     event::Usage,
-    generation::estimated_input,
+    generation::estimated_tokens,
 };
 
 /// What a call takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Takes {
+pub(super) enum Takes {
     /// Providers ask nothing for it.
     Nothing,
     /// The tokens of its body.
@@ -29,32 +29,23 @@ enum Takes {
     Unknown,
 }
 
-/// A passing call's place, until it is dropped with the end of its answer.
+/// A passing call's places: its key's and, where it need not wait for its body, one among all that run.
 pub(super) struct Paying {
     running: Option<Running>,
-    asked: Asked,
-    _turn: Turn,
+    _turn: Option<Turn>,
 }
 
 impl Paying {
-    /// The provider took the call.
-    pub(super) fn taken(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.used(self.asked);
-        }
+    /// The provider answers it. Gives what is held to the end of the answer.
+    pub(super) fn taken(self) -> Option<Running> {
+        self.running
     }
-}
 
-/// Refuses a path that a provider may read as one that is counted here, and that is written so that it is not.
-pub(super) fn plainly(method: &Method, path: &str) -> Result<(), Problem> {
-    let plain = plain(path);
-    let is_hidden = llm::is_generation(&plain) || (plain != path && by_model::names_model(&plain));
-    match *method == Method::POST && is_hidden {
-        true => {
-            let message = format!("no such route: {method} {path}; write it as {plain}");
-            Err(Problem::new(StatusCode::NOT_FOUND, "not_found", message))
+    /// The provider refused it, or it never got there: it costs nothing.
+    pub(super) fn refused(mut self) {
+        if let Some(running) = &mut self.running {
+            running.used(Asked::default());
         }
-        false => Ok(()),
     }
 }
 
@@ -63,55 +54,69 @@ pub(super) fn pay(
     app: &App,
     caller: &Caller,
     called: &str,
+    takes: Takes,
     passing: &Passing,
 ) -> Result<Option<Paying>, Problem> {
-    let method = &passing.parts.method;
-    let takes = takes(method, &plain(called));
     if takes == Takes::Nothing {
         return Ok(None);
     }
     let key = caller.who.access_key();
-    let asked = match (key.is_some_and(|key| key.meter.needs_estimate()), takes, &passing.body) {
-        (false, ..) => Asked::default(),
-        (true, Takes::Input, Carried::Whole(body, _)) => {
-            let input = estimated_input(body);
-            let usage = Usage { input, ..Usage::default() };
-            let cost = passing.price.map_or(0.0, |price| price.cost(&usage));
-            Asked { tokens: input, cost }
-        }
-        (true, ..) => {
-            return Err(access::forbidden(format!(
-                "this access key has a budget or a limit of tokens, and what {method} {called} takes cannot be counted \
-                 here"
-            )));
-        }
+    let asked = match key {
+        Some(key) if key.meter.needs_estimate() => estimate(key, called, takes, passing)?,
+        _ => Asked::default(),
     };
-    let turn = limits::turn(app)?;
-    let running = key.map(|key| limits::begin(app, key, asked)).transpose()?;
-    Ok(Some(Paying { running, asked, _turn: turn }))
-}
-
-/// A path as the most lenient reader may take it: decoded as often as it is encoded, with single slashes.
-fn plain(path: &str) -> String {
-    let mut plain = path.to_owned();
-    loop {
-        let decoded = llm::decoded(&plain);
-        if decoded == plain {
-            break;
-        }
-        plain = decoded;
+    // A body that comes as it likes does not keep a place from others meanwhile.
+    let turn = match passing.body {
+        Carried::Whole(..) => Some(limits::turn(app)?),
+        Carried::AsItComes(_) => None,
+    };
+    let mut running = key.map(|key| limits::begin(app, key, asked)).transpose()?;
+    if let Some(running) = &mut running {
+        // Also if whoever asked is gone before the answer comes.
+        running.used(asked);
     }
-    let segments = plain.split(['/', '\\']).filter(|segment| !segment.is_empty());
-    segments.flat_map(|segment| ["/", segment]).collect()
+    Ok(Some(Paying { running, _turn: turn }))
 }
 
-fn takes(method: &Method, plain: &str) -> Takes {
+/// What a call takes of a key that has to count: nothing of its text is left out, for whatever it is, the provider reads it.
+fn estimate(
+    key: &access::Key,
+    called: &str,
+    takes: Takes,
+    passing: &Passing,
+) -> Result<Asked, Problem> {
+    let Passing { parts, body, price, .. } = passing;
+    let packed = parts.headers.contains_key(header::CONTENT_ENCODING);
+    let (Takes::Input, Carried::Whole(body, _), false) = (takes, body, packed) else {
+        let method = &parts.method;
+        return Err(forbidden(format!(
+            "this access key has a budget or a limit of tokens, and what {method} {called} takes cannot be counted here"
+        )));
+    };
+    let tokens = estimated_tokens(body.len() as u64);
+    let usage = Usage { input: tokens, ..Usage::default() };
+    match price {
+        Some(price) => Ok(Asked { tokens, cost: price.cost(&usage) }),
+        None if key.meter.needs_prices() => Err(limits::unpriced(None)),
+        None => Ok(Asked { tokens, cost: 0.0 }),
+    }
+}
+
+/// What a call takes, by its path as it came and as others may read it.
+pub(super) fn takes(method: &Method, called: &str, plain: &str) -> Takes {
     if method.is_safe() || *method == Method::DELETE {
         return Takes::Nothing;
     }
+    if called != plain {
+        return Takes::Unknown;
+    }
     let segments: Vec<_> = plain.split('/').skip(2).collect();
     match segments[..] {
-        [.., "cancel"] | ["files" | "uploads" | "conversations", ..] => Takes::Nothing,
+        ["files" | "uploads" | "conversations", ..] => Takes::Nothing,
+        ["batches" | "responses", _, "cancel"] => Takes::Nothing,
+        ["messages", "batches", _, "cancel"] | ["fine_tuning", "jobs", _, "cancel"] => {
+            Takes::Nothing
+        }
         ["messages", "count_tokens"] | ["responses", "input_tokens"] => Takes::Nothing,
         // Notes on a completion that is kept.
         ["chat", "completions", _] => Takes::Nothing,
@@ -130,29 +135,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generations_path_is_found_however_it_is_written() {
-        for path in [
-            "/v1/chat/%63ompletions",
-            "/v1/chat/%2563ompletions",
-            "/v1//chat/completions",
-            "/v1/chat/completions/",
-            "/v1/chat%2Fcompletions",
-            "/v1/chat\\completions",
-            "/v1//messages",
-            "/v1beta//models/m:generateContent",
-            "/v1/%65mbeddings",
-            "/v1/embeddings/",
-        ] {
-            let refused = plainly(&Method::POST, path).expect_err(path);
-            assert_eq!(refused.status, StatusCode::NOT_FOUND, "{path}");
-            assert!(plainly(&Method::GET, path).is_ok(), "{path}");
-        }
-        for path in ["/v1/embeddings", "/v1/files/a%20b", "/v1/completions", "/v1/batches"] {
-            assert!(plainly(&Method::POST, path).is_ok(), "{path}");
-        }
-    }
-
-    #[test]
     fn what_a_call_takes_is_told_by_its_path() {
         for (path, expected) in [
             ("/v1/embeddings", Takes::Input),
@@ -160,6 +142,7 @@ mod tests {
             ("/v1beta/models/m:countTokens", Takes::Nothing),
             ("/v1/messages/count_tokens", Takes::Nothing),
             ("/v1/batches/b_1/cancel", Takes::Nothing),
+            ("/v1/images/generations/cancel", Takes::Unknown),
             ("/v1/files", Takes::Nothing),
             ("/v1/completions", Takes::Unknown),
             ("/v1/batches", Takes::Unknown),
@@ -169,8 +152,10 @@ mod tests {
             ("/v1beta/models/m:batchGenerateContent", Takes::Unknown),
             ("/v1/images/generations", Takes::Unknown),
         ] {
-            assert_eq!(takes(&Method::POST, path), expected, "{path}");
-            assert_eq!(takes(&Method::GET, path), Takes::Nothing, "{path}");
+            assert_eq!(takes(&Method::POST, path, path), expected, "{path}");
+            assert_eq!(takes(&Method::GET, path, path), Takes::Nothing, "{path}");
         }
+        let strange = takes(&Method::POST, "/v1/files/a%20b", "/v1/files/a b");
+        assert_eq!(strange, Takes::Unknown, "what may be read in two ways is not known");
     }
 }

@@ -1,7 +1,7 @@
 //! Every other route for apps goes to a provider as it is, so that nothing breaks when the base URL changes.
 //!
-//! Which provider is `by_model`'s to say, and what it takes of a key's limits `paid`'s. No channel, no events: these
-//! calls are not generations. The body streams both
+//! Which provider is `by_model`'s to say, how else the path may be read `plain`'s, and what a call takes of a key's limits
+//! `paid`'s. No channel, no events: these calls are not generations. The body streams both
 //! ways, but for one that names a model, and for a refusal's, which is looked through for the provider's key.
 
 use std::sync::{Arc, OnceLock};
@@ -18,7 +18,10 @@ use futures_util::{StreamExt, stream::BoxStream};
 use super::{
     App,
     access::{self, Caller},
-    by_model, extract, headers, llm, paid,
+    by_model, extract, headers, llm,
+    pace::Pace,
+    paid::{self, Paying},
+    plain,
     problem::Problem,
 };
 use crate::{
@@ -46,17 +49,14 @@ pub(super) async fn pass(State(app): State<App>, request: Request) -> Response {
 }
 
 async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Response, Problem> {
-    if climbs(request.uri().path()) {
-        let message = "a path that passes to the provider has no segments of dots";
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", message));
-    }
+    let called = request.uri().path().to_owned();
+    let plain = plain::path(request.method(), &called)?;
     // The guard has seen to it that there is one.
     let caller = request.extensions().get::<Caller>().cloned();
     let caller = caller.ok_or(Unauthorized::Nothing)?;
-    let called = request.uri().path().to_owned();
-    paid::plainly(request.method(), &called)?;
     let passing = by_model::find(app, &caller, dialect, request).await?;
-    let mut paying = paid::pay(app, &caller, &called, &passing)?;
+    let takes = paid::takes(&passing.parts.method, &called, &plain);
+    let paying = paid::pay(app, &caller, &called, takes, &passing)?;
     let Passing { provider, path, parts, body, .. } = passing;
     let mut headers = headers::upstream(&parts.headers);
     access::bring(app, &provider, &parts.headers, &mut headers);
@@ -85,20 +85,31 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
             provider.pass(call, bounded(app, body, Arc::clone(&fault))).await
         }
     };
-    let answer = answer.map_err(|error| {
-        let broken = || Problem::new(StatusCode::BAD_GATEWAY, "upstream_error", error.to_string());
-        fault.get().cloned().unwrap_or_else(broken)
-    })?;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            if let Some(paying) = paying {
+                paying.refused();
+            }
+            let broken =
+                || Problem::new(StatusCode::BAD_GATEWAY, "upstream_error", error.to_string());
+            return Err(fault.get().cloned().unwrap_or_else(broken));
+        }
+    };
     let body = match answer.status.is_success() {
         true => {
-            if let Some(paying) = &mut paying {
-                paying.taken();
-            }
-            // Its place is held to the end of the answer.
-            Body::from_stream(answer.body.inspect(move |_| _ = &paying))
+            // Its key's place is held to the end of the answer, however long that is read; that among all only until it
+            // begins.
+            let running = paying.map(Paying::taken);
+            Body::from_stream(answer.body.inspect(move |_| _ = &running))
         }
         // Providers repeat keys in what they say of them.
-        false => provider.scrub(whole(answer.body).await?).into(),
+        false => {
+            if let Some(paying) = paying {
+                paying.refused();
+            }
+            provider.scrub(whole(answer.body).await?).into()
+        }
     };
     let mut response = Response::new(body);
     *response.status_mut() = answer.status;
@@ -110,13 +121,15 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
 /// A body on its way, within the limits; what is wrong with it is told in `fault`.
 fn bounded(app: &App, body: Body, fault: Arc<OnceLock<Problem>>) -> provider::Passing {
     let (app, mut left) = (app.clone(), app.limits.body);
+    let mut pace = Pace::new(app.limits.body_timeout);
     let parts = body.into_data_stream().map(move |part| {
         let wrong = match part {
-            Ok(bytes) if bytes.len() <= left => {
+            Ok(bytes) if bytes.len() > left => extract::too_large(&app),
+            Ok(bytes) if !pace.keeps(bytes.len()) => extract::drips(&app),
+            Ok(bytes) => {
                 left -= bytes.len();
                 return Ok(bytes);
             }
-            Ok(_) => extract::too_large(&app),
             Err(error) if extract::stood_still(&error) => extract::too_slow(&app),
             Err(error) => return Err(error.into()),
         };
@@ -147,14 +160,6 @@ pub(super) enum Carried {
     AsItComes(Body),
 }
 
-/// Whether a path has segments that a URL's parser takes as "here" or "one up", which would lead out of the provider's base
-/// URL, with its key.
-fn climbs(path: &str) -> bool {
-    path.split(['/', '\\']).any(|segment| {
-        matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
-    })
-}
-
 /// A refusal's body.
 async fn whole(
     mut body: BoxStream<'static, Result<Bytes, provider::CallError>>,
@@ -170,19 +175,4 @@ async fn whole(
         }
     }
     Ok(whole.freeze())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::climbs;
-
-    #[test]
-    fn dots_are_found_however_they_are_written() {
-        for path in ["/v1/../x", "/v1/a/.", "/v1/%2e%2E/x", "/v1/.%2e", "/v1/a\\..\\x"] {
-            assert!(climbs(path), "{path}");
-        }
-        for path in ["/v1/files/a..b", "/v1/files/...", "/v1/models/gpt-4.1", "/v1/.well-known"] {
-            assert!(!climbs(path), "{path}");
-        }
-    }
 }

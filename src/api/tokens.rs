@@ -14,7 +14,7 @@ use super::{
     access::Caller,
     call::{Call, Running},
     channels::from_json,
-    extract::Whole,
+    extract::Small,
     problem::Problem,
 };
 use crate::{
@@ -55,7 +55,7 @@ enum Ttl {
 pub(super) async fn mint(
     State(app): State<App>,
     caller: Caller,
-    Whole(body, _room): Whole,
+    Small(body): Small,
 ) -> Result<Json<Value>, Problem> {
     caller.who.may_as_owner()?;
     let Asked { channel, ttl, allow, client, generation } = from_json(&body)?;

@@ -11,7 +11,12 @@ pub trait Account: Send {
     fn used(&mut self, usage: &Usage, cost: f64);
 }
 
-/// About how many tokens a body asks to be read.
+/// About how many tokens a body asks to be read, without the data in it.
 pub fn estimated_input(body: &[u8]) -> u64 {
-    text_bytes(body).div_ceil(BYTES_PER_TOKEN)
+    estimated_tokens(text_bytes(body))
+}
+
+/// About how many tokens so many bytes of text have.
+pub fn estimated_tokens(bytes: u64) -> u64 {
+    bytes.div_ceil(BYTES_PER_TOKEN)
 }

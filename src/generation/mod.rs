@@ -28,7 +28,7 @@ mod trouble;
 mod vigil;
 mod voice;
 
-pub use account::{Account, estimated_input};
+pub use account::{Account, estimated_input, estimated_tokens};
 pub use deadlines::{Deadlines, Due, LINGER, Timeouts};
 pub use failover::{Failover, OnBreak};
 pub use presence::{OnDisconnect, Presence};

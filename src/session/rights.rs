@@ -81,9 +81,13 @@ impl Rights {
 
     /// Takes tokens, each that holds. Says why one was not taken.
     pub(super) fn add(&mut self, tokens: &[String], now: Instant) -> Result<(), Refusal> {
-        let Some(access) = self.access.clone().filter(|_| self.whole.is_none()) else {
-            return Ok(());
-        };
+        let Some(access) = self.access.clone() else { return Ok(()) };
+        match &self.by {
+            Some(by) if access.admits(by) => return Ok(()),
+            // Its key was taken away: from now on it is what its tokens say.
+            Some(_) => (self.whole, self.by) = (None, None),
+            None => {}
+        }
         self.held.retain(|held| held.until > now);
         let mut refused = Ok(());
         for token in tokens {

@@ -67,6 +67,11 @@ fn kubernetes_runs_a_config_that_holds_with_its_ports_and_probes() {
     for at in [0, 1] {
         assert_eq!(of("Service", at)["spec"]["type"], "LoadBalancer");
     }
+    // What it may take fits: a call up to five times its body (measured), and logs.
+    let memory = container["resources"]["limits"]["memory"].as_str().expect("a limit");
+    let memory = memory.strip_suffix("Gi").and_then(|gib| gib.parse::<usize>().ok());
+    let memory = memory.expect("Gi") << 30;
+    assert!(5 * config.limits.bodies + config.limits.logs < memory / 4 * 3);
     // What was spent outlives the pod.
     let state =
         pod["volumes"].as_array().and_then(|all| all.iter().find(|it| it["name"] == "state"));

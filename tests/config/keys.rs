@@ -48,7 +48,7 @@ fn a_key_comes_from_the_environment_a_file_or_its_hash() {
 }
 
 #[test]
-fn a_budget_that_models_without_a_price_get_around_is_said() {
+fn models_that_a_budget_shuts_out_for_want_of_a_price_are_named() {
     let notes = |models: &str, prices: &str, key: &str| {
         let text = format!(
             "version: 1\nproviders: {{ up: {{ dialect: simulator }} }}\nmodels: {{ {models} }}\n\
@@ -68,7 +68,7 @@ fn a_budget_that_models_without_a_price_get_around_is_said() {
     let budget = "limits: { budget: { day: 1 } }";
     let told = notes(&both, &format!("one: {price}"), budget);
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("`web` has a budget that `two` cost"), "{told:?}");
+    assert!(told[0].contains("`web` has a budget, and so no use of `two`"), "{told:?}");
     let priced = format!("one: {price}, up/x: {price}");
     for (models, prices, key) in [
         (&*both, &*priced, budget),

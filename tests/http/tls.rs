@@ -116,9 +116,7 @@ async fn http_1_and_2_and_webtransport_show_the_operators_certificate() {
     // Whoever speaks no TLS, or nothing at all, is no trouble to anybody.
     let mut plain = TcpStream::connect(gateway.addr).await.expect("it listens");
     let _silent = TcpStream::connect(gateway.addr).await.expect("it listens");
-    AsyncWriteExt::write_all(&mut plain, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-        .await
-        .expect("sent");
+    AsyncWriteExt::write_all(&mut plain, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("sent");
     let mut answer = Vec::new();
     let _ = soon("it is closed", plain.read_to_end(&mut answer)).await;
     assert!(!answer.starts_with(b"HTTP"), "nothing is answered in the clear");

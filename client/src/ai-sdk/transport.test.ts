@@ -1,62 +1,15 @@
 // The AI SDK's own `Chat` (what `useChat` holds) over our transport, against a faulty gateway, in time turned by hand;
 // each of the SDK's versions that we say we work with.
 
-import { Chat as Chat6 } from "@ai-sdk/react";
 import type { UIMessage } from "ai";
-import { Chat as Chat7 } from "ai-sdk-react4";
-import { connect } from "tokenway";
 import { describe, expect, it } from "vitest";
-import { ManualClock, seeded } from "../../test/support/clock.js";
-import { FakeGateway, type Log } from "../../test/support/gateway.js";
-import { MemoryNetwork } from "../transport/memory.js";
+import { asked, type Make, VERSIONS, world } from "../../test/support/chats.js";
+import { gathered, type Part, partsOf, scene } from "../../test/support/parts.js";
 import { ChannelEvent, Failed } from "../wire/event.js";
-import { type Place, TokenwayChatTransport } from "./index.js";
-
-const VERSIONS = [
-  ["6", (init) => new Chat6(init)],
-  ["7", (init) => new Chat7(init)],
-] as const satisfies readonly (readonly [string, (init: Init) => unknown])[];
-type Init = ConstructorParameters<typeof Chat6<UIMessage>>[0] &
-  ConstructorParameters<typeof Chat7<UIMessage>>[0];
-type Make = (typeof VERSIONS)[number][1];
-
-type Kind = NonNullable<ChannelEvent["kind"]>;
+import type { Place } from "./index.js";
 
 /** Cuts in each version. */
 const CUTS = process.env.TOKENWAY_SOAK ? 10_000 : 1_000;
-
-const INFO = { webtransport: null, websocket: null, sse: null, protocol: "tokenway.v1" };
-
-function world(make: Make, seed: number) {
-  const random = seeded(seed);
-  const clock = new ManualClock();
-  const gateway = new FakeGateway(random);
-  const network = new MemoryNetwork(clock, random, gateway.accept);
-  const schedule = (work: () => void): void => void clock.after(16, work);
-  const page = (send?: () => Promise<Place>) => {
-    const client = connect({
-      info: INFO,
-      transports: [network.transport],
-      clock,
-      random,
-      schedule,
-    });
-    const transport = new TokenwayChatTransport({
-      client,
-      send: send ?? (async ({ chatId }) => ({ channel: chatId, generation: "gen_1" })),
-    });
-    return { client, chat: make({ id: "chat", transport, generateId: () => "m" }) };
-  };
-  /** Lets time pass, and whoever awaits go on. */
-  const run = async (ms: number): Promise<void> => {
-    for (let at = 0; at < ms; at += 16) {
-      gateway.tick();
-      clock.advance(16);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  };
-  return { random, gateway, network, page, run };
-}
 
 const answer = (messages: readonly UIMessage[]): string =>
   messages
@@ -64,65 +17,6 @@ const answer = (messages: readonly UIMessage[]): string =>
     .flatMap((message) => message.parts)
     .map((part) => (part.type === "text" ? part.text : ""))
     .join("");
-
-type Part = UIMessage["parts"][number];
-
-/** The parts of the one answer that there is. */
-function partsOf(messages: readonly UIMessage[]): readonly Part[] {
-  const answers = messages.filter(({ role }) => role === "assistant");
-  expect(answers).toHaveLength(1);
-  return answers[0]?.parts ?? [];
-}
-
-/** What parts say together, whatever pieces it is in: nothing that is here twice can be overlooked. */
-function gathered(parts: readonly Part[]) {
-  const said = (type: "text" | "reasoning"): string =>
-    parts.map((part) => (part.type === type ? part.text : "")).join("");
-  const others = parts.filter(({ type }) => type !== "text" && type !== "reasoning");
-  const name = (part: Part): string => JSON.stringify(part);
-  return {
-    text: said("text"),
-    reasoning: said("reasoning"),
-    others: others.map(name).sort(),
-  };
-}
-
-/**
- * What a model says, in eight steps: thoughts, words, sources, and two tool calls in pieces; kind by kind, or mixed, as
- * providers do that think between their words.
- */
-function scene(random: () => number, inTurn: boolean): ChannelEvent[][] {
-  const data = (at: number) =>
-    new TextEncoder().encode(JSON.stringify({ url: `https://a.example/${at}`, title: `${at}` }));
-  const event = (kind: Kind) => ChannelEvent.create({ kind });
-  const thought = (at: number) =>
-    event({ case: "reasoning", value: { text: ` hm${at}`, signature: "", encrypted: "" } });
-  const word = (at: number) => ChannelEvent.create({ text: ` ${at}` });
-  const source = (at: number) => event({ case: "citation", value: { data: data(at) } });
-  const call = (index: number, name: string) =>
-    event({ case: "toolCall", value: { index, id: `call_${index}`, name, runBy: "client" } });
-  const piece = (index: number, fragment: string) =>
-    event({ case: "toolArguments", value: { index, arguments: fragment } });
-  const tool = (index: number, name: string) => [
-    call(index, name),
-    ...['{"of', '":[1', `,${index}`, "]}"].map((fragment) => piece(index, fragment)),
-  ];
-  const numbers = Array.from({ length: 8 }, (_, at) => at);
-  const strands = [
-    numbers.map(thought),
-    numbers.map(word),
-    [0, 1].map(source),
-    [...tool(0, "add"), ...tool(1, "find")],
-  ];
-  const all: ChannelEvent[] = [];
-  while (strands.some((strand) => strand.length > 0)) {
-    const left = strands.filter((strand) => strand.length > 0);
-    const from = inTurn ? left[0] : left[Math.floor(random() * left.length)];
-    all.push(...(from?.splice(0, 1) ?? []));
-  }
-  const step = Math.ceil(all.length / 8);
-  return numbers.map((at) => all.slice(at * step, (at + 1) * step));
-}
 
 /** The same answer on a page to which nothing happens. */
 async function uncut(make: Make, events: readonly ChannelEvent[]): Promise<readonly Part[]> {
@@ -136,19 +30,6 @@ async function uncut(make: Make, events: readonly ChannelEvent[]): Promise<reado
   await sent;
   client.close();
   return partsOf(chat.messages);
-}
-
-/** A question that was asked and is being answered. */
-async function asked(one: ReturnType<typeof world>, words: readonly string[]) {
-  const log: Log = one.gateway.channel("chat");
-  log.begin("gen_1");
-  const { chat, client } = one.page();
-  const sent = chat.sendMessage({ text: "Hi" });
-  for (const word of words) {
-    log.say(word);
-    await one.run(32);
-  }
-  return { log, chat, client, sent };
 }
 
 describe.each(VERSIONS)("stock useChat of version %s", (_, make) => {

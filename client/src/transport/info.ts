@@ -16,8 +16,8 @@ export function infoSource(
 ): InfoSource {
   if (info) return () => info;
   const base = `${url ?? globalThis.location?.href}`;
-  if (!/^https?:\/\/./.test(base))
-    throw refusalOf("bad_request", `connect needs a url as https://gateway.example, not ${base}`);
+  if (!/^https?:/i.test(base))
+    throw refusalOf("bad_request", `connect needs a url with http, not ${base}`);
   let known: ConnectInfo | undefined;
   let asking: Promise<ConnectInfo> | undefined;
   return (again) => {

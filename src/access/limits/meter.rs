@@ -164,6 +164,11 @@ impl Meter {
         self.rules.read().limits.needs_estimate()
     }
 
+    /// Whether what a call costs matters.
+    pub fn needs_prices(&self) -> bool {
+        self.rules.read().limits.needs_prices()
+    }
+
     /// A request comes.
     pub fn request(&self) -> Result<(), Exceeded> {
         let rules = self.rules.read();

@@ -104,14 +104,9 @@ impl Seats {
         }
     }
 
-    /// A body is to come.
-    pub fn body(&self) -> BodyRoom {
-        self.bodies.begin()
-    }
-
-    /// How many bytes of bodies are held.
-    pub fn body_bytes(&self) -> usize {
-        self.bodies.held()
+    /// A body is to come, on an access key's account.
+    pub fn body(&self, owner: Option<Owner>) -> BodyRoom {
+        self.bodies.begin(owner)
     }
 
     /// A generation is to begin. `None`: there is no room.

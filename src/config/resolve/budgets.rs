@@ -1,4 +1,4 @@
-//! What budgets leave out: models that cost nothing because nobody wrote their price.
+//! What keys with a budget cannot use: models of which nobody wrote the price.
 
 use crate::config::{Key, Model, Price};
 
@@ -19,7 +19,7 @@ pub(super) fn notes(keys: &[Key], models: &[Model], prices: &[(String, Price)]) 
         let name = &key.name;
         (!names.is_empty()).then(|| {
             format!(
-                "the access key `{name}` has a budget that {listed}{more} cost nothing of; write what they cost under \
+                "the access key `{name}` has a budget, and so no use of {listed}{more}, which has no price; write it under \
                  `prices`, 0 where it is nothing"
             )
         })

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     super::{BudgetLimits, HEADERS_MIN, KeyLimits, Limits, Rate, file, located::Given, units},
-    Resolver,
+    Resolver, place,
 };
 
 /// Less is no time for anybody.
@@ -49,6 +49,15 @@ impl Resolver<'_> {
             short if short < TIMEOUT_MIN => Err("a duration from `1s`".to_owned()),
             duration => Ok(duration),
         };
+        let (body, bodies) = (self.read(&limits.body, some), self.read(&limits.bodies, some));
+        let (body, bodies) = (body.unwrap_or(default.body), bodies.unwrap_or(default.bodies));
+        // A key has half of them at most.
+        if bodies < 2 * body {
+            let message = format!(
+                "`bodies` ({bodies} bytes) is to be twice `body` ({body} bytes) at least, or the largest call never fits"
+            );
+            self.wrong(place(&limits.bodies).or_else(|| place(&limits.body)), message);
+        }
         Limits {
             generations,
             connections,
@@ -58,8 +67,8 @@ impl Resolver<'_> {
             sessions_per_client,
             subscriptions,
             publishes_per_minute,
-            body: self.read(&limits.body, some).unwrap_or(default.body),
-            bodies: self.read(&limits.bodies, some).unwrap_or(default.bodies),
+            body,
+            bodies,
             headers: headers.unwrap_or(default.headers),
             header_timeout: self
                 .read(&limits.header_timeout, time)

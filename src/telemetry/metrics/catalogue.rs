@@ -160,7 +160,7 @@ metrics! {
     frame_lag: Histogram(fine)["transport"] = "tokenway_frame_lag_seconds";
     /// Requests answered: `route` is the pattern that matched, `status` the class (`2xx`).
     http_requests: Counter(Counter::default)["route", "status"] = "tokenway_http_requests_total";
-    /// Who was refused by the gateway itself: `reason` is `unauthorized`, `forbidden`, a key's limit (`requests_per_minute`, `tokens_per_minute`, `concurrent`, `budget.day`, `budget.month`), `publishes_per_minute`, `overloaded` (generations, or memory of logs), `seat` (sessions, views and subscriptions), `connection`, `too_large` or `too_slow` (bodies).
+    /// Who was refused by the gateway itself: `reason` is `unauthorized`, `forbidden`, a key's limit (`requests_per_minute`, `tokens_per_minute`, `concurrent`, `budget.day`, `budget.month`), `publishes_per_minute`, `overloaded` (generations, or memory of logs or of bodies), `seat` (sessions, views and subscriptions), `connection`, `too_large` or `too_slow` (bodies).
     refusals: Counter(Counter::default)["reason"] = "tokenway_refusals_total";
     /// Config reloads: `outcome` is `taken` or `refused`.
     config_reloads: Counter(Counter::default)["outcome"] = "tokenway_config_reloads_total";

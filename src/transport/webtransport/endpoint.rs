@@ -155,7 +155,7 @@ impl Endpoint {
         let mut handshakes = self.handshakes.lock().await;
         loop {
             tokio::select! {
-                incoming = self.quic.accept(), if handshakes.have_room() => {
+                incoming = self.quic.accept() => {
                     handshakes.begin(incoming?);
                 }
                 accepted = handshakes.next(), if !handshakes.is_empty() => {

@@ -1,24 +1,30 @@
 //! Handshakes under way: how many there may be, in all and from one place, and each of them to its end or its time.
 //!
-//! A client that shakes hands and says nothing more is still under way, so that a crowd of those is bounded too.
+//! A client that shakes hands and says nothing more is still under way. A crowd of those, from one place or from many, makes
+//! room for who comes.
 
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use wtransport::{endpoint::IncomingSessionFuture, quinn};
 
 use super::{WebTransport, endpoint::Request};
 
-/// Handshakes in flight; beyond them new clients wait in the library's own bounded queue.
+/// Handshakes in flight.
 const MAX: usize = 256;
 
 /// From so many handshakes in flight on, clients must first prove their address.
 const UNPROVEN_MAX: usize = 64;
 
-/// Those from one place, of proven and of unproven addresses each; enough for a crowd behind one address to come through
-/// by and by. Further ones must prove their address, and then are not heard: their clients knock again by themselves (RFC
-/// 9002, section 6.2).
-const OF_ONE_MAX: usize = 32;
+/// An honest client is through within so long, on all but the worst networks. Where there is no room, one that takes longer
+/// makes room for who comes.
+const HURRIED: Duration = Duration::from_secs(3);
 
 /// From the first packet to an open control stream.
 const WAIT: Duration = Duration::from_secs(10);
@@ -26,16 +32,21 @@ const WAIT: Duration = Duration::from_secs(10);
 /// Where sessions are.
 const PATH: &str = "/v1/connect";
 
-/// Whose handshake it is: the place, and whether it was proven.
-type Whose = (IpAddr, bool);
-
 pub(super) type Accepted = (WebTransport, Request);
 
 /// All that are under way.
 pub(super) struct Handshakes {
-    under_way: FuturesUnordered<BoxFuture<'static, (Whose, Option<Accepted>)>>,
-    by: HashMap<Whose, usize>,
+    under_way: FuturesUnordered<BoxFuture<'static, (IpAddr, u64, Option<Accepted>)>>,
+    by: HashMap<IpAddr, VecDeque<Begun>>,
+    next: u64,
     counted: fn(IpAddr) -> IpAddr,
+}
+
+/// One that is under way.
+struct Begun {
+    number: u64,
+    at: Instant,
+    give_up: CancellationToken,
 }
 
 /// What becomes of a client that knocks.
@@ -43,18 +54,15 @@ pub(super) struct Handshakes {
 enum Answer {
     Begin,
     Prove,
+    /// In the place of another.
+    Displace,
     Ignore,
 }
 
 impl Handshakes {
     /// `counted`: for whom an address counts.
     pub(super) fn new(counted: fn(IpAddr) -> IpAddr) -> Self {
-        Self { under_way: FuturesUnordered::new(), by: HashMap::new(), counted }
-    }
-
-    /// Whether there is room for one more.
-    pub(super) fn have_room(&self) -> bool {
-        self.under_way.len() < MAX
+        Self { under_way: FuturesUnordered::new(), by: HashMap::new(), next: 0, counted }
     }
 
     /// Whether none is under way.
@@ -64,36 +72,80 @@ impl Handshakes {
 
     /// A client knocks.
     pub(super) fn begin(&mut self, incoming: quinn::Incoming) {
+        let whose = (self.counted)(incoming.remote_address().ip());
+        let (all, own) = (self.all(), self.by.get(&whose).map_or(0, VecDeque::len));
+        let crowd = if all < MAX { None } else { self.crowd() };
+        let (most, waited) = crowd.map_or((0, Duration::ZERO), |(_, most, waited)| (most, waited));
         let proven = incoming.remote_address_validated();
-        let whose = ((self.counted)(incoming.remote_address().ip()), proven);
-        let of_one = self.by.get(&whose).copied().unwrap_or_default();
-        match answer(self.under_way.len(), of_one, proven) {
-            Answer::Begin => {
-                self.by.insert(whose, of_one + 1);
-                self.under_way.push(Box::pin(async move { (whose, handshake(incoming).await) }));
-            }
+        match answer(all, own, most, waited, proven) {
             // It fails only where the address is proven already.
             Answer::Prove => _ = incoming.retry(),
+            // It knocks again by itself (RFC 9002, section 6.2).
             Answer::Ignore => incoming.ignore(),
+            begins => {
+                if let (Answer::Displace, Some((whose, ..))) = (begins, crowd) {
+                    self.displace(whose);
+                }
+                self.push(whose, incoming);
+            }
         }
+    }
+
+    fn push(&mut self, whose: IpAddr, incoming: quinn::Incoming) {
+        let (number, give_up) = (self.next, CancellationToken::new());
+        self.next += 1;
+        let begun = Begun { number, at: Instant::now(), give_up: give_up.clone() };
+        self.by.entry(whose).or_default().push_back(begun);
+        self.under_way.push(Box::pin(async move {
+            let accepted = give_up.run_until_cancelled_owned(handshake(incoming)).await;
+            (whose, number, accepted.flatten())
+        }));
+    }
+
+    fn all(&self) -> usize {
+        self.by.values().map(VecDeque::len).sum()
+    }
+
+    /// The place with most of them, how many those are, and how long the first of them has taken; of several, the one whose
+    /// first has taken longest.
+    fn crowd(&self) -> Option<(IpAddr, usize, Duration)> {
+        let crowds = self
+            .by
+            .iter()
+            .filter_map(|(whose, begun)| Some((*whose, begun.len(), begun.front()?.at.elapsed())));
+        crowds.max_by_key(|(_, most, waited)| (*most, *waited))
+    }
+
+    /// The first of a place makes room.
+    fn displace(&mut self, whose: IpAddr) {
+        let first = self.by.get_mut(&whose).and_then(VecDeque::pop_front);
+        if let Some(Begun { give_up, .. }) = first {
+            give_up.cancel();
+        }
+        self.by.retain(|_, begun| !begun.is_empty());
     }
 
     /// The next that has come to an end; pending where none is under way. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Accepted> {
-        let (whose, accepted) = self.under_way.next().await?;
-        match self.by.get_mut(&whose) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => _ = self.by.remove(&whose),
+        let (whose, number, accepted) = self.under_way.next().await?;
+        if let Some(begun) = self.by.get_mut(&whose) {
+            begun.retain(|it| it.number != number);
+            if begun.is_empty() {
+                self.by.remove(&whose);
+            }
         }
         accepted
     }
 }
 
-fn answer(all: usize, of_one: usize, proven: bool) -> Answer {
-    match (all >= UNPROVEN_MAX || of_one >= OF_ONE_MAX, proven) {
-        (true, false) => Answer::Prove,
-        (_, true) if of_one >= OF_ONE_MAX => Answer::Ignore,
-        _ => Answer::Begin,
+/// With so many in all and of this place, the largest crowd and how long its first has taken.
+fn answer(all: usize, own: usize, most: usize, waited: Duration, proven: bool) -> Answer {
+    match proven {
+        false if all >= UNPROVEN_MAX => Answer::Prove,
+        _ if all < MAX => Answer::Begin,
+        // Each place has its share, and nobody is waited for who is in no hurry.
+        _ if most > own + 1 || waited >= HURRIED => Answer::Displace,
+        _ => Answer::Ignore,
     }
 }
 
@@ -141,18 +193,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_place_takes_its_part_of_the_room_and_no_more() {
-        for (all, of_one, proven, expected) in [
-            (0, 0, false, Answer::Begin),
-            (UNPROVEN_MAX, 0, false, Answer::Prove),
-            (OF_ONE_MAX, OF_ONE_MAX, false, Answer::Prove),
-            (OF_ONE_MAX, 0, true, Answer::Begin),
-            (2 * OF_ONE_MAX, OF_ONE_MAX, true, Answer::Ignore),
-            (MAX - 1, OF_ONE_MAX - 1, true, Answer::Begin),
+    fn a_crowd_makes_room_for_others_and_who_dawdles_for_everybody() {
+        let now = Duration::ZERO;
+        for (all, own, most, waited, proven, expected) in [
+            (0, 0, 0, now, false, Answer::Begin),
+            (UNPROVEN_MAX, 0, 0, now, false, Answer::Prove),
+            (MAX, 0, MAX, now, false, Answer::Prove),
+            (MAX - 1, MAX - 1, 0, now, true, Answer::Begin),
+            (MAX, 0, MAX, now, true, Answer::Displace),
+            // Eight of a size, and nobody in a hurry among them.
+            (MAX, 0, MAX / 8, now, true, Answer::Displace),
+            (MAX, MAX, MAX, now, true, Answer::Ignore),
+            (MAX, MAX, MAX, HURRIED, true, Answer::Displace),
+            (MAX, 0, 1, now, true, Answer::Ignore),
+            (MAX, 0, 1, HURRIED, true, Answer::Displace),
         ] {
-            assert_eq!(answer(all, of_one, proven), expected, "{all} {of_one} {proven}");
+            let got = answer(all, own, most, waited, proven);
+            assert_eq!(got, expected, "{all} {own} {most} {waited:?} {proven}");
         }
-        // Proven and unproven together leave most of the room to others.
-        const { assert!(2 * OF_ONE_MAX <= MAX / 4) };
     }
 }

@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{WEB, keyed_with, limits::short, status};
+use super::{OTHER, WEB, keyed_with, limits::short, status};
 use crate::{
     gateway::{body, header, refusal, send, sent, stream_of},
     soon,
@@ -22,12 +22,12 @@ async fn the_whole_gateway_takes_so_many_and_sheds_the_rest() {
     let mut provider = upstream.call().await;
     provider.begin().await;
     let mut app = stream_of(call).await;
-    let refused = send(gateway.streamed().bearer_auth(super::OTHER)).await;
+    let refused = send(gateway.streamed().bearer_auth(OTHER)).await;
     assert_eq!((refused.status().as_u16(), header(refused.headers(), "retry-after")), (503, "1"));
     assert_eq!(body(refused).await["error"]["code"], "overloaded");
     provider.finish().await;
     app.rest().await;
-    assert_eq!(status(gateway.chat(short("sim")).bearer_auth(super::OTHER)).await, 200);
+    assert_eq!(status(gateway.chat(short("sim")).bearer_auth(OTHER)).await, 200);
     gateway.stop().await;
 }
 
@@ -103,7 +103,7 @@ async fn bodies_share_the_memory_that_they_may_take_and_give_it_back() {
         let content = "x".repeat(4_500);
         json!({ "model": model, "stream": true, "messages": [{ "role": "user", "content": content }] })
     };
-    // One comes and does not end, and one runs.
+    // One comes and does not end, and one runs, of different keys: none has more than half.
     let said = large("sim").to_string();
     let mut coming = TcpStream::connect(gateway.addr).await.expect("the gateway accepts");
     let head = format!(
@@ -113,13 +113,13 @@ async fn bodies_share_the_memory_that_they_may_take_and_give_it_back() {
     );
     let (most, rest) = said.split_at(said.len() - 1);
     coming.write_all(format!("{head}{most}").as_bytes()).await.expect("it reads");
-    let call = sent(gateway.chat(large("fast")).bearer_auth(WEB));
+    let call = sent(gateway.chat(large("fast")).bearer_auth(OTHER));
     let mut provider = upstream.call().await;
     provider.begin().await;
     let mut app = stream_of(call).await;
     let refused = soon("there is no room", async {
         loop {
-            let refused = send(gateway.post("/v1/messages", large("sim")).bearer_auth(WEB)).await;
+            let refused = send(gateway.post("/v1/messages", large("sim")).bearer_auth(OTHER)).await;
             if refused.status() != 200 {
                 break refused;
             }
@@ -130,6 +130,11 @@ async fn bodies_share_the_memory_that_they_may_take_and_give_it_back() {
     let said = body(refused).await;
     assert!(said.to_string().contains("limits.bodies"), "{said}");
     assert_eq!(status(gateway.chat(short("sim")).bearer_auth(WEB)).await, 200, "a small one fits");
+    // A screen's token takes nothing of what calls need.
+    let token = super::token(&gateway, WEB, json!({ "channel": "a", "allow": ["cancel"] })).await;
+    let padded = format!("{{{}}}", " ".repeat(60_000));
+    let cancel = gateway.post("/v1/channels/a/cancel", padded).bearer_auth(token);
+    assert_eq!(status(cancel).await, 404);
     provider.finish().await;
     app.rest().await;
     coming.write_all(rest.as_bytes()).await.expect("it reads");

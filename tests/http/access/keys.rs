@@ -252,7 +252,13 @@ async fn a_callers_own_key_goes_only_where_the_operator_lets_it() {
         &EncodingKey::from_secret(SECRET.as_bytes()),
     );
     let stale = stale.expect("a token");
-    for shown in [stale.as_str(), ADMIN] {
+    let foreign = encode(
+        &Header::new(Algorithm::HS256),
+        &json!({ "owner": "web", "channels": "*", "allow": ["read"], "exp": 4_000_000_000_u64 }),
+        &EncodingKey::from_secret(b"the secret of before, of thirty-two bytes"),
+    );
+    let foreign = foreign.expect("a token");
+    for shown in [stale.as_str(), foreign.as_str(), ADMIN] {
         let call = gateway.chat(asked(false)).header("x-api-key", WEB);
         let call = sent(call.bearer_auth(shown));
         let provider = upstream.call().await;

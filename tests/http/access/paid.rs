@@ -29,6 +29,17 @@ fn with_budget(config: &mut Config) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_generation_is_counted_however_its_path_is_written() {
     let (gateway, upstream) = keyed_with(with_budget).await;
+    for path in ["/v1/files/%252e%252e/chat/completions", "/v1/files/..%3b/chat/completions"] {
+        let (status, said) = refusal(gateway.post(path, asked(false)).bearer_auth(WEB)).await;
+        assert!(status == 404 && said.to_string().contains("segments of dots"), "{path}: {said}");
+    }
+    let delete = gateway.http.delete(gateway.url("/v1/chat/completions")).bearer_auth(WEB);
+    assert_eq!(status(delete).await, 405);
+    // One that is encoded again and again costs nobody anything.
+    let deep = format!("/v1/%{}20", "25".repeat(20_000));
+    let begun = std::time::Instant::now();
+    assert_eq!(status(gateway.get(&deep).bearer_auth(WEB)).await, 404);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{:?}", begun.elapsed());
     for path in [
         "/v1/chat/%63ompletions",
         "/v1/chat/%2563ompletions",
@@ -58,9 +69,15 @@ async fn what_cannot_be_counted_is_not_for_a_key_that_has_to_count() {
         config.access.keys[1].limits.tokens_per_minute = NonZeroU64::new(1_000);
     })
     .await;
-    for path in
-        ["/v1/completions", "/v1/batches", "/v1/responses/compact", "/v1/images/generations"]
-    {
+    for path in [
+        "/v1/completions",
+        "/v1/batches",
+        "/v1/responses/compact",
+        "/v1/images/generations",
+        "/v1/images/generations%3F/cancel",
+        "/v1/images/generations/cancel",
+        "/v1/files/a%20b",
+    ] {
         for key in [WEB, OTHER] {
             let (status, said) = refusal(gateway.post(path, asked(false)).bearer_auth(key)).await;
             let message = said["error"]["message"].as_str().unwrap_or_default();
@@ -94,6 +111,17 @@ async fn embeddings_are_paid_from_the_budget() {
     };
     assert_eq!((refused.status().as_u16(), passed), (429, 4));
     assert_eq!(body(refused).await["error"]["code"], "budget_exceeded");
+    // What is said in one word, packed, or has no price, is no cheaper.
+    let word = json!({ "model": "fast", "input": "tok+".repeat(500) });
+    assert_eq!(status(gateway.post("/v1/embeddings", &word).bearer_auth(WEB)).await, 429);
+    let packed = gateway.post("/v1/embeddings", &word).header("content-encoding", "gzip");
+    assert_eq!(status(packed.bearer_auth(WEB)).await, 403);
+    let unknown = json!({ "model": "text-embedding-3-large", "input": "a" });
+    let (told, said) = refusal(gateway.post("/v1/embeddings", unknown).bearer_auth(WEB)).await;
+    assert!(told == 403 && said.to_string().contains("has no price"), "{told}: {said}");
+    let hi = json!({ "model": "sim", "messages": [{ "role": "user", "content": "Hi" }] });
+    let (told, said) = refusal(gateway.chat(hi).bearer_auth(WEB)).await;
+    assert!(told == 403 && said.to_string().contains("has no price"), "{told}: {said}");
     // And what the provider refuses costs nothing.
     for _ in 0..6 {
         let free = json!({ "model": "fast", "input": "a" });
@@ -105,29 +133,29 @@ async fn embeddings_are_paid_from_the_budget() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_passes_has_a_place_until_its_answer_has_ended() {
+async fn what_passes_has_its_keys_place_to_its_end_and_one_of_all_until_its_answer_begins() {
     let (gateway, upstream) = keyed_with(|config| {
         let limits = KeyLimits { concurrent: NonZeroU32::new(1), ..KeyLimits::default() };
         config.access.keys[0].limits = limits;
-        config.limits.generations = NonZeroU32::new(2);
+        config.limits.generations = NonZeroU32::new(1);
     })
     .await;
     let ask = || gateway.post("/v1/completions", json!({ "model": "fast" }));
     let call = sent(ask().bearer_auth(WEB));
     let mut provider = upstream.call().await;
+    assert_eq!(status(ask().bearer_auth(OTHER)).await, 503, "the only place is taken");
     provider.begin().await;
     provider.text_delta("Hi").await;
     let response = call.await.expect("a response");
-    assert_eq!(status(ask().bearer_auth(WEB)).await, 429, "the key's own place is taken");
+    assert_eq!(status(ask().bearer_auth(WEB)).await, 429, "the key's own is still taken");
     assert_eq!(status(gateway.chat(asked(false)).bearer_auth(WEB)).await, 429);
+    // Nobody has to read it for others to go on.
     let other = sent(ask().bearer_auth(OTHER));
-    let second = upstream.call().await;
-    assert_eq!(status(ask().bearer_auth(OTHER)).await, 503, "and so are all of them");
-    second.answer("200 OK", JSON, "{}").await;
-    other.await.expect("a response").bytes().await.expect("a body");
+    upstream.call().await.answer("200 OK", JSON, "{}").await;
+    assert_eq!(other.await.expect("a response").status(), 200);
     provider.finish().await;
     response.bytes().await.expect("a body");
-    soon("the places are free again", async {
+    soon("the key's place is free again", async {
         loop {
             let call = sent(ask().bearer_auth(WEB));
             tokio::select! {

@@ -176,6 +176,11 @@ async fn a_session_goes_by_the_keys_of_now_and_what_it_has_open_goes_on() {
     })
     .await;
     assert_eq!(keyed.subscribe(2, "chat-2").await, Err("forbidden".to_owned()));
+    // From then on it is what its tokens say.
+    let theirs = token(&gateway, OTHER, json!({ "channel": "chat-*", "allow": ["read"] })).await;
+    keyed.say(Request::AddTokens(proto::AddTokens { tokens: vec![theirs] })).await;
+    assert!(matches!(keyed.answer().await, Answer::Done(_)));
+    assert_eq!(keyed.subscribe(3, "chat-2").await, Err("channel_not_found".to_owned()));
     assert_eq!(session.subscribe(4, "chat-2").await, Err("forbidden".to_owned()));
     gateway.stop().await;
 }
