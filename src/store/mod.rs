@@ -14,6 +14,7 @@
 //!
 //! Knows neither providers nor clients, and of the channel only what [`Progress`] says.
 
+mod coding;
 pub mod disk;
 mod memory;
 mod tombstones;
