@@ -46,7 +46,7 @@ const RULES: &[Rule] = &[
     Rule("frame", &["WORDS", "wire", "channel"], "slices of the log; nobody's socket"),
     Rule(
         "session",
-        &["WORDS", "wire", "channel", "frame", "transport", "access"],
+        &["WORDS", "wire", "channel", "frame", "transport", "access", "store::Refusal"],
         "begins at the log: who wrote it is not its business",
     ),
     Rule(

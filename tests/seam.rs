@@ -19,7 +19,7 @@ use tokenway::{
     snapshot::End,
     store::{
         Ack, AtRest, Commit, Element, Forgotten, Health, Intent, Kept, NotOpened, Pending,
-        Progress, Promise, Store, StoreError, Tenure, Writer,
+        Progress, Promise, Role, Store, StoreError, Tenure, Writer,
     },
     wire,
 };
@@ -69,7 +69,7 @@ impl Store for Slow {
                 (None, Intent::Find) => return Err(NotOpened::Unknown),
                 (None, _) => Kept::nothing(intent == Intent::Name, Epoch::random()),
             };
-            Ok(Tenure { kept, writer: Box::new(SlowWriter(Arc::clone(&self.pen))) })
+            Ok(Tenure { kept, role: Role::Writes(Box::new(SlowWriter(Arc::clone(&self.pen)))) })
         })
     }
 

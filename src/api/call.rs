@@ -26,6 +26,7 @@ use crate::{
     ident::ChannelId,
     provider::{self, Provider},
     route::{Plan, Price, Target},
+    store::StoreError,
     telemetry::TraceContext,
 };
 
@@ -212,9 +213,12 @@ pub(super) fn misunderstood(error: &BadRequest) -> Problem {
 /// Begins the generation.
 pub(super) async fn launch(app: &App, caller: &Caller, call: &Call) -> Result<Running, Problem> {
     let account = limits::open(app, caller, call)?;
-    // One that is named may be deleted or expire between finding it and beginning on it: then it is made anew.
+    // One that is named may be deleted or expire between finding it and beginning on it, and then it is made anew; or another
+    // node may take it over.
     match launch_once(app, caller, call, account).await {
-        Err(AppendError::Closed) if call.named.is_some() => {
+        Err(AppendError::Closed | AppendError::Store(StoreError::Fenced))
+            if call.named.is_some() =>
+        {
             launch_once(app, caller, call, limits::open(app, caller, call)?).await
         }
         other => other,

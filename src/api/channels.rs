@@ -92,9 +92,9 @@ pub(super) async fn publish(
     let data = publication.data.map_or("null", RawValue::get);
     let data = Bytes::copy_from_slice(data.as_bytes());
     let channel = app.channels.find(&permitted.key).await?;
-    let cursor = channel.publish(Custom { kind: publication.r#type, data })?;
     // Whoever is told of it may rely on it.
-    let cursor = channel.shown(cursor.seq).await;
+    let custom = Custom { kind: publication.r#type, data };
+    let cursor = app.channels.publish(&channel, custom).await?;
     Ok(Json(json!({ "epoch": cursor.epoch.to_string(), "seq": cursor.seq })).into_response())
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn cancel(
     let generation = generation.as_deref().map(GenerationId::claimed);
     let generation = caller.who.narrowed(generation)?;
     let channel = app.channels.find(&permitted.key).await?;
-    channel.cancel(generation.as_ref())?;
+    app.channels.cancel(&channel, generation.as_ref()).await?;
     match &generation {
         None => until_quiet(&channel).await,
         Some(generation) => until_ended(&channel, generation.as_str()).await,
@@ -146,7 +146,7 @@ pub(super) async fn delete(
     if cancel {
         match app.channels.find(&key).await {
             Ok(channel) => {
-                channel.cancel(None)?;
+                app.channels.cancel(&channel, None).await?;
                 until_quiet(&channel).await;
             }
             // Nothing runs on what cannot be read.

@@ -109,16 +109,20 @@ fn live_one(channel: &Channel) -> Listed {
 }
 
 fn at_rest_one(at_rest: AtRest) -> Listed {
-    let AtRest { key, named, epoch, last_seq, last_ms, generations, bytes } = at_rest;
+    let AtRest { key, named, epoch, last_seq, last_ms, generations, running, bytes } = at_rest;
     Listed {
         channel: key.id.to_string(),
         named,
-        state: if named { "open" } else { "closed" },
+        state: match (running, named) {
+            (1.., _) => "running",
+            (0, true) => "open",
+            (0, false) => "closed",
+        },
         epoch: epoch.to_string(),
         last_seq,
         last_event_ms: last_ms,
         generations: generations as usize,
-        running: 0,
+        running: running as usize,
         bytes,
         in_memory: false,
     }

@@ -11,10 +11,10 @@ use axum::{
 use serde_json::json;
 
 use crate::{
-    channel::{AppendError, CannotDelete, CannotResume, NoChannel, UnknownGeneration},
+    channel::{AppendError, CannotDelete, CannotResume, NoChannel, Refused, UnknownGeneration},
     ident::BadChannelId,
     sequence::BadCursor,
-    store::StoreError,
+    store::{Refusal, StoreError},
 };
 
 /// A refusal: its status, its code, what it says to people.
@@ -143,7 +143,36 @@ impl From<UnknownGeneration> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", error.to_string())
+        let (status, code) = match error {
+            StoreError::Elsewhere => (StatusCode::CONFLICT, "generation_running"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(error: Refused) -> Self {
+        match error {
+            Refused::Generation(error) => error.into(),
+            Refused::Append(error) => error.into(),
+            Refused::Store(error) => error.into(),
+            Refused::There(refusal) => refusal.into(),
+        }
+    }
+}
+
+/// Another node's refusal, as if it were this one's.
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (status, code) = match refusal {
+            Refusal::UnknownGeneration => (StatusCode::NOT_FOUND, "generation_not_found"),
+            Refusal::Closed => (StatusCode::CONFLICT, "channel_closed"),
+            Refusal::Full => (StatusCode::INSUFFICIENT_STORAGE, "channel_full"),
+            Refusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "event_too_large"),
+            Refusal::Store => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
+        };
+        Self::new(status, code, refusal.to_string())
     }
 }
 

@@ -9,7 +9,7 @@ mod keeping;
 use std::{
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -31,7 +31,7 @@ use crate::{
     ident::{ChannelKey, GenerationId},
     sequence::{Cursor, Epoch, From, Past},
     snapshot::State,
-    store::{Ack, Commit, Element, Promise, Writer},
+    store::{Ack, Commit, Element, Following, Promise, StoreError, Writer},
 };
 
 /// The most generations that one channel takes: each leaves its head here for as long as the channel lives.
@@ -39,6 +39,7 @@ pub const GENERATIONS_MAX: usize = 10_000;
 
 /// An append-only log of events, with an id.
 pub struct Channel {
+    this: Weak<Self>,
     key: ChannelKey,
     named: bool,
     /// Written under the lock, read without it, like all that is atomic here.
@@ -57,6 +58,10 @@ struct Inner {
     /// The tenures before this one, the oldest first.
     past: Vec<Past>,
     writer: Box<dyn Writer>,
+    /// There while another node writes.
+    following: Option<Box<dyn Following>>,
+    /// How often another node took over what was said here: whoever spoke before then says nothing more.
+    replaced: u32,
     /// The last seq that is shown.
     shown: u64,
     /// The seqs of last events that are not shown yet, and whose they are.
@@ -164,7 +169,8 @@ impl Channel {
             }
         };
         let cursor = Cursor { epoch: self.epoch(), seq };
-        Ok(Producer::new(Arc::clone(self), index, cursor))
+        let replaced = inner.replaced;
+        Ok(Producer::new(Arc::clone(self), index, cursor, replaced))
     }
 
     /// Puts a custom event on the channel. It is done when it is shown: see [`Channel::shown`].
@@ -179,19 +185,33 @@ impl Channel {
         Ok(Cursor { epoch: self.epoch(), seq })
     }
 
-    /// Waits until everything up to and with `seq` is shown, and gives its cursor then.
+    /// Waits until everything up to and with `seq` is shown, or will not be, since another node took over; and gives its
+    /// cursor then.
     pub async fn shown(self: &Arc<Self>, seq: u64) -> Cursor {
-        if self.head() < seq {
+        if self.waits_for(seq) {
             let signal = Signal::default();
             let _watch = self.watch(&signal);
-            while self.head() < seq {
+            while self.waits_for(seq) {
                 signal.lower();
-                if self.head() < seq {
+                if self.waits_for(seq) {
                     signal.raised().await;
                 }
             }
         }
         Cursor { epoch: self.epoch(), seq }
+    }
+
+    /// How often another node took over what was said here. What was not shown by then never is.
+    pub fn replaced(&self) -> u32 {
+        self.inner.lock().replaced
+    }
+
+    /// Whether this seq was given to an event and is not shown yet.
+    pub(super) fn waits_for(&self, seq: u64) -> bool {
+        self.head() < seq && {
+            let inner = self.inner.lock();
+            inner.following.is_none() && inner.shown < seq
+        }
     }
 
     /// Stops a generation, or all that run. Stopping one that has ended changes nothing.
@@ -394,15 +414,21 @@ impl Channel {
     }
 
     /// Appends a producer's events. With its last one the generation ends as soon as that is shown. Gives the last seq.
-    pub(super) fn append(&self, events: &[Event]) -> Result<u64, AppendError> {
+    pub(super) fn append(&self, events: &[Event], replaced: u32) -> Result<u64, AppendError> {
         let mut inner = self.inner.lock();
         if let Life::Gone(_) = inner.life {
             return Err(AppendError::Closed);
+        }
+        if inner.replaced != replaced {
+            return Err(StoreError::Fenced.into());
         }
         self.append_locked(&mut inner, events)
     }
 
     fn append_locked(&self, inner: &mut Inner, events: &[Event]) -> Result<u64, AppendError> {
+        if inner.following.is_some() {
+            return Err(StoreError::Fenced.into());
+        }
         if self.is_full(inner) && !events.iter().all(ends) {
             // What has ended since can be given up, but only once it is folded.
             if std::mem::take(&mut inner.spare) {

@@ -6,19 +6,25 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
+use futures_util::{StreamExt, future, stream};
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::{Channel, Ended};
+use super::{AppendError, Channel, Ended, UnknownGeneration};
 use crate::{
     clock,
-    ident::{ChannelId, ChannelKey, Owner},
-    store::{AtRest, Forgotten, Health, Intent, Kept, NotOpened, Store, StoreError},
+    event::Custom,
+    ident::{ChannelId, ChannelKey, GenerationId, Owner},
+    sequence::Cursor,
+    store::{
+        Answer, Ask, AtRest, Desk, Forgotten, Health, Intent, Kept, NotOpened, Pending, Refusal,
+        Store, StoreError,
+    },
 };
 
 /// How long a channel on which nothing is said and that nobody looks at stays in memory, where the store keeps it: whoever
@@ -27,6 +33,9 @@ const LINGERS: Duration = Duration::from_secs(10);
 
 /// So many channels are opened, deleted and let go of at the same time, at most.
 const TURNS: usize = 256;
+
+/// On so many channels at a time what was lost is ended.
+const ENDED_AT_ONCE: usize = 64;
 
 /// How long and how much is kept.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +68,23 @@ pub enum NoChannel {
     /// It may be there, but the store cannot say.
     #[error(transparent)]
     Store(StoreError),
+}
+
+/// Why something was not done on a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// There is no such generation.
+    #[error(transparent)]
+    Generation(#[from] UnknownGeneration),
+    /// It was not appended.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The store could not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The node that writes it said so.
+    #[error(transparent)]
+    There(#[from] Refusal),
 }
 
 /// Why a channel was not deleted.
@@ -112,24 +138,35 @@ impl Channels {
         *self.retention.lock() = retention;
     }
 
-    /// Ends, as `failed: gateway_lost`, every generation that an earlier process left. To be done before anything is served.
+    /// Ends, as `failed: gateway_lost`, every generation that an earlier process or a dead node left, and says on how many
+    /// channels. To be done before anything is served, and now and then.
     pub async fn recover(&self) -> usize {
-        let unfinished = self.store.unfinished();
-        let mut opened = Vec::new();
-        for key in &unfinished {
-            match self.find(key).await {
-                Ok(channel) => opened.push(channel),
-                Err(error) => {
-                    tracing::error!(channel = %key.id, %error, "a lost generation was not ended");
-                }
-            }
-        }
+        let unfinished = stream::iter(self.store.unfinished());
+        let ended = unfinished.map(|key| async move { self.end_lost(&key).await });
         // All of them are made safe together.
-        for channel in opened {
-            let last_seq = channel.last_seq();
-            channel.shown(last_seq).await;
+        let ended = ended.buffer_unordered(ENDED_AT_ONCE).filter(|ended| future::ready(*ended));
+        ended.count().await
+    }
+
+    /// Ends what runs on a channel whose writer is gone. Says whether it did.
+    async fn end_lost(&self, key: &ChannelKey) -> bool {
+        let channel = match self.find(key).await {
+            Ok(channel) => channel,
+            Err(error) => {
+                tracing::error!(channel = %key.id, %error, "a lost generation was not ended");
+                return false;
+            }
+        };
+        // One that was opened to write it has ended what was lost.
+        if channel.follows()
+            && let Err(error) = self.store.take_over(key).await
+        {
+            tracing::debug!(channel = %key.id, %error, "not taken over");
+            return false;
         }
-        unfinished.len()
+        let last_seq = channel.last_seq();
+        channel.shown(last_seq).await;
+        true
     }
 
     /// A new channel that nobody has named. It closes with its generation.
@@ -138,9 +175,57 @@ impl Channels {
         Ok(self.load(&key, Intent::Make).await?)
     }
 
-    /// The channel that an app names, made if there is none. It stays open.
+    /// The channel that an app names, made if there is none. It stays open, and this node writes it.
     pub async fn open(&self, key: ChannelKey) -> Result<Arc<Channel>, StoreError> {
-        Ok(self.find_or(&key, Intent::Name).await?)
+        let channel = self.find_or(&key, Intent::Name).await?;
+        if channel.follows() {
+            self.store.take_over(&key).await?;
+        }
+        Ok(channel)
+    }
+
+    /// Stops a generation of a channel, or all that run, wherever they do.
+    pub async fn cancel(
+        &self,
+        channel: &Channel,
+        generation: Option<&GenerationId>,
+    ) -> Result<(), Refused> {
+        if channel.follows() {
+            let ask = Ask::Cancel(generation.cloned());
+            match self.store.ask(channel.key(), ask).await? {
+                Some(Answer::Refused(refusal)) => return Err(refusal.into()),
+                Some(Answer::Done | Answer::Published(_)) => return Ok(()),
+                // Nobody writes it: what ran there is ended by whoever takes over.
+                None => {}
+            }
+        }
+        Ok(channel.cancel(generation)?)
+    }
+
+    /// Puts a custom event on a channel that exists, wherever it is written. It is done when it is shown.
+    pub async fn publish(&self, channel: &Arc<Channel>, custom: Custom) -> Result<Cursor, Refused> {
+        if channel.follows() {
+            match self.store.ask(channel.key(), Ask::Publish(custom.clone())).await? {
+                Some(Answer::Published(cursor)) => return Ok(cursor),
+                Some(Answer::Refused(refusal)) => return Err(refusal.into()),
+                Some(Answer::Done) | None => self.store.take_over(channel.key()).await?,
+            }
+        }
+        Ok(self.publish_here(channel, custom).await?)
+    }
+
+    async fn publish_here(
+        &self,
+        channel: &Arc<Channel>,
+        custom: Custom,
+    ) -> Result<Cursor, AppendError> {
+        let replaced = channel.replaced();
+        let cursor = channel.publish(custom)?;
+        let cursor = channel.shown(cursor.seq).await;
+        match channel.replaced() == replaced {
+            true => Ok(cursor),
+            false => Err(StoreError::Fenced.into()),
+        }
     }
 
     /// The channel, if there is one.
@@ -178,15 +263,23 @@ impl Channels {
             }
             live.remove(key);
         }
-        self.store.forget(key, Forgotten::Deleted).await.map_err(CannotDelete::NotForGood)
+        match self.store.forget(key, Forgotten::Deleted).await {
+            // It began at another node in this very moment.
+            Err(StoreError::Elsewhere) => Err(CannotDelete::Running),
+            other => other.map_err(CannotDelete::NotForGood),
+        }
     }
 
     /// Lets go of what has expired at `now`, for good, and of what rests, in memory.
     pub async fn sweep(&self, now: Instant) {
         let after_end = self.retention.lock().after_end;
         let old = |since: Instant| now >= since + after_end;
-        for key in self.live_where(|channel| channel.is_quiet(old)) {
+        for key in self.live_where(|channel| channel.is_quiet(old) && !channel.follows()) {
             self.expire(&key, old).await;
+        }
+        for key in self.live_where(|channel| channel.gone().is_some()) {
+            // Forgotten by another node.
+            self.live.lock().remove(&key);
         }
         if self.store.keeps() {
             for key in self.store.burdens() {
@@ -268,6 +361,12 @@ impl Channels {
         self.store.close().await;
     }
 
+    /// Does what other nodes ask for.
+    pub fn serve(self: &Arc<Self>) {
+        let desk: Weak<Self> = Arc::downgrade(self);
+        self.store.serve(desk);
+    }
+
     fn live_where(&self, mut is_meant: impl FnMut(&Arc<Channel>) -> bool) -> Vec<ChannelKey> {
         let live = self.live.lock();
         live.iter().filter(|(_, it)| is_meant(it)).map(|(key, _)| key.clone()).collect()
@@ -294,6 +393,31 @@ impl Channels {
             channel.map_err(|error| NoChannel::Store(StoreError::Damaged(error.to_string())))?;
         self.live.lock().insert(key.clone(), Arc::clone(&channel));
         Ok(channel)
+    }
+}
+
+impl Desk for Channels {
+    fn asked<'a>(&'a self, key: &'a ChannelKey, ask: Ask) -> Pending<'a, Option<Answer>> {
+        Box::pin(async move {
+            let channel = self.live(key).filter(|channel| !channel.follows())?;
+            let answer = match ask {
+                Ask::Cancel(generation) => channel
+                    .cancel(generation.as_ref())
+                    .map(|()| Answer::Done)
+                    .map_err(|UnknownGeneration| Refusal::UnknownGeneration),
+                Ask::Publish(custom) => self
+                    .publish_here(&channel, custom)
+                    .await
+                    .map(Answer::Published)
+                    .map_err(|error| match error {
+                        AppendError::Closed => Refusal::Closed,
+                        AppendError::Full { .. } | AppendError::TooManyGenerations => Refusal::Full,
+                        AppendError::TooLarge(_) => Refusal::TooLarge,
+                        AppendError::Store(_) => Refusal::Store,
+                    }),
+            };
+            Some(answer.unwrap_or_else(Answer::Refused))
+        })
     }
 }
 

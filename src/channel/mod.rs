@@ -17,7 +17,7 @@ mod segment;
 mod signal;
 
 pub use channel::{Attendance, Brief, Channel, GENERATIONS_MAX, Status, UnknownGeneration, Watch};
-pub use channels::{CannotDelete, Channels, NoChannel, Retention};
+pub use channels::{CannotDelete, Channels, NoChannel, Refused, Retention};
 pub use log::{Appended, Found, Log, NotWhole, SEGMENT_BYTES, TooLarge, View};
 pub use producer::{AppendError, Producer};
 pub use reader::{Cause, Ended, Reader, Snapshot, Step};

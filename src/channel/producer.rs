@@ -23,6 +23,8 @@ pub struct Producer {
     index: u32,
     cursor: Cursor,
     ended: bool,
+    /// How often another node had taken over when it began.
+    replaced: u32,
     /// Raised when something is shown; there once it was waited for.
     waits: Option<(Signal, Watch)>,
 }
@@ -58,8 +60,8 @@ pub enum AppendError {
 }
 
 impl Producer {
-    pub(super) fn new(channel: Arc<Channel>, index: u32, cursor: Cursor) -> Self {
-        Self { channel, index, cursor, ended: false, waits: None }
+    pub(super) fn new(channel: Arc<Channel>, index: u32, cursor: Cursor, replaced: u32) -> Self {
+        Self { channel, index, cursor, ended: false, replaced, waits: None }
     }
 
     /// Appends events of this generation and gives the cursor after the last one. A terminal event, which must be the
@@ -71,7 +73,7 @@ impl Producer {
         for event in &mut *events {
             event.generation = self.index;
         }
-        let seq = self.channel.append(events)?;
+        let seq = self.channel.append(events, self.replaced)?;
         self.ended = events.last().is_some_and(Event::is_terminal);
         self.cursor = Cursor { epoch: self.channel.epoch(), seq };
         Ok(self.cursor)
@@ -84,16 +86,16 @@ impl Producer {
 
     /// Waits until what it said last is shown: only then may anybody be told of it. Gives its cursor then.
     pub async fn shown(&mut self) -> Cursor {
-        if self.channel.head() < self.cursor.seq {
+        if self.channel.waits_for(self.cursor.seq) {
             let channel = &self.channel;
             let (signal, _watch) = self.waits.get_or_insert_with(|| {
                 let signal = Signal::default();
                 let watch = channel.watch(&signal);
                 (signal, watch)
             });
-            while channel.head() < self.cursor.seq {
+            while channel.waits_for(self.cursor.seq) {
                 signal.lower();
-                if channel.head() < self.cursor.seq {
+                if channel.waits_for(self.cursor.seq) {
                     signal.raised().await;
                 }
             }

@@ -11,7 +11,7 @@ use crate::{
     event::Custom,
     ident::{ChannelId, ChannelKey, GenerationId},
     sequence::{Cursor, From},
-    wire::proto::{self, subscribe},
+    wire::proto::{self, control::Body as Answer, subscribe},
 };
 
 /// The longest a custom event's type may be, in bytes.
@@ -20,6 +20,9 @@ const CUSTOM_TYPE_BYTES_MAX: usize = 128;
 /// A channel is being looked for: for which of those who wait, and what came of it.
 pub(super) type Looking = Pin<Box<dyn Future<Output = (u64, Looked)> + Send>>;
 pub(super) type Looked = Result<Arc<Channel>, NoChannel>;
+
+/// What another node is asked for, and what to answer then.
+pub(super) type Errand = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
 
 /// The channels that a client may reach.
 pub(super) struct Reach {
@@ -75,8 +78,30 @@ impl Reach {
         self.rights.permitted(Action::Read, channel.key(), now)
     }
 
-    /// Stops a generation, or all that run.
-    pub(super) fn cancel(&self, channel: &Channel, cancel: &proto::Cancel) -> Result<(), Refusal> {
+    /// Stops a generation, or all that run. Where another node runs them, that is asked to, and this is the errand.
+    pub(super) fn cancel(
+        &self,
+        channel: &Arc<Channel>,
+        cancel: &proto::Cancel,
+    ) -> Result<Option<Errand>, Refusal> {
+        let generation = self.may_cancel(channel, cancel)?;
+        if !channel.follows() {
+            channel.cancel(generation.as_ref())?;
+            return Ok(None);
+        }
+        let (channels, channel) = (Arc::clone(&self.channels), Arc::clone(channel));
+        Ok(Some(Box::pin(async move {
+            channels.cancel(&channel, generation.as_ref()).await?;
+            Ok(Answer::Done(proto::Done {}))
+        })))
+    }
+
+    /// The generation that may be stopped, if it is one of several.
+    fn may_cancel(
+        &self,
+        channel: &Channel,
+        cancel: &proto::Cancel,
+    ) -> Result<Option<GenerationId>, Refusal> {
         let ChannelKey { owner, id } = channel.key();
         let asked = GenerationId::claimed(&cancel.generation);
         let asked = (!cancel.generation.is_empty()).then_some(asked);
@@ -88,15 +113,25 @@ impl Reach {
                 None => Ok(asked.clone()),
             };
             match narrowed {
-                Ok(generation) => return Ok(channel.cancel(generation.as_ref())?),
+                Ok(generation) => return Ok(generation),
                 Err(refusal) => refused = refused.or(Some(Refusal::from(refusal))),
             }
         }
         Err(refused.unwrap_or_else(|| self.rights.forbidden(Action::Cancel, id)))
     }
 
-    /// Puts a custom event on a channel that exists. It is done when it is shown.
-    pub(super) fn publish(channel: &Channel, publish: proto::Publish) -> Result<u64, Refusal> {
+    /// Puts a custom event on a channel that another node writes.
+    pub(super) fn publish_there(&self, channel: Arc<Channel>, custom: Custom) -> Errand {
+        let channels = Arc::clone(&self.channels);
+        Box::pin(async move {
+            let Cursor { epoch, seq } = channels.publish(&channel, custom).await?;
+            let (channel, epoch) = (channel.key().id.to_string(), epoch.to_string());
+            Ok(Answer::Published(proto::Published { channel, epoch, seq }))
+        })
+    }
+
+    /// What may be published.
+    pub(super) fn custom(publish: proto::Publish) -> Result<Custom, Refusal> {
         let custom = publish.custom.unwrap_or_default();
         if !(1..=CUSTOM_TYPE_BYTES_MAX).contains(&custom.r#type.len()) {
             return Err(Refusal::new("bad_request", "a custom event's type is 1 to 128 bytes"));
@@ -104,7 +139,7 @@ impl Reach {
         if serde_json::from_slice::<serde::de::IgnoredAny>(&custom.data).is_err() {
             return Err(Refusal::new("bad_request", "a custom event's data is JSON"));
         }
-        Ok(channel.publish(Custom::from(custom))?.seq)
+        Ok(Custom::from(custom))
     }
 }
 

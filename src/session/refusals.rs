@@ -2,9 +2,10 @@
 
 use crate::{
     access::{Forbidden, NoSeat},
-    channel::{AppendError, CannotResume, NoChannel, UnknownGeneration},
+    channel::{AppendError, CannotResume, NoChannel, Refused, UnknownGeneration},
     ident::BadChannelId,
     sequence::{BadCursor, Epoch},
+    store::Refusal as There,
     wire::proto,
 };
 
@@ -103,6 +104,21 @@ impl From<AppendError> for Refusal {
             AppendError::Store(_) => "unavailable",
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(error: Refused) -> Self {
+        let message = error.to_string();
+        let code = match error {
+            Refused::Generation(error) => return error.into(),
+            Refused::Append(error) => return error.into(),
+            Refused::There(There::UnknownGeneration) => "bad_request",
+            Refused::There(There::Closed) => "channel_closed",
+            Refused::There(There::Full | There::TooLarge) => "limit",
+            Refused::There(There::Store) | Refused::Store(_) => "unavailable",
+        };
+        Self::new(code, message)
     }
 }
 

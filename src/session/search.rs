@@ -3,21 +3,22 @@
 //! What is asked of one channel is carried out in the order in which it was asked.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use prost::Message;
 
 use super::{
-    reach::{Looked, Looking},
+    reach::{Errand, Looked, Looking},
     refusals::Refusal,
 };
 use crate::{
     access::Action,
     channel::{Channel, Watch},
-    wire::proto,
+    wire::proto::{self, control::Body as Answer},
 };
 
 /// The most requests that wait at once.
@@ -81,6 +82,8 @@ pub(super) struct Search {
     tickets: u64,
     bytes: usize,
     published: Vec<Published>,
+    /// What other nodes are asked for, one after another.
+    errands: VecDeque<(u64, Errand)>,
     /// Of the session's task, once it has looked.
     waker: Option<Waker>,
 }
@@ -99,6 +102,8 @@ struct Published {
     request: u64,
     channel: Arc<Channel>,
     seq: u64,
+    /// How often the channel had been replaced before.
+    replaced: u32,
     _watch: Watch,
 }
 
@@ -166,19 +171,48 @@ impl Search {
     }
 
     /// Something was published, and is told when it is shown.
-    pub(super) fn publish(&mut self, request: u64, channel: Arc<Channel>, seq: u64, watch: Watch) {
-        self.published.push(Published { request, channel, seq, _watch: watch });
+    pub(super) fn publish(
+        &mut self,
+        request: u64,
+        channel: Arc<Channel>,
+        (seq, replaced): (u64, u32),
+        watch: Watch,
+    ) {
+        self.published.push(Published { request, channel, seq, replaced, _watch: watch });
     }
 
-    /// What was published and is shown now.
-    pub(super) fn shown(&mut self) -> Vec<(u64, proto::Published)> {
-        let shown = self.published.extract_if(.., |it| it.channel.head() >= it.seq);
+    /// What was published and is shown now, or never will be.
+    pub(super) fn shown(&mut self) -> Vec<(u64, Result<proto::Published, Refusal>)> {
+        if self.published.is_empty() {
+            return Vec::new();
+        }
+        let is_lost = |it: &Published| it.channel.replaced() != it.replaced;
+        let done = |it: &mut Published| is_lost(it) || it.channel.head() >= it.seq;
+        let shown = self.published.extract_if(.., done);
         shown
             .map(|it| {
                 let (channel, epoch) = (it.channel.key().id.to_string(), it.channel.epoch());
-                (it.request, proto::Published { channel, epoch: epoch.to_string(), seq: it.seq })
+                let published = proto::Published { channel, epoch: epoch.to_string(), seq: it.seq };
+                let lost = Refusal::new("unavailable", "another node took the channel over");
+                (it.request, if is_lost(&it) { Err(lost) } else { Ok(published) })
             })
             .collect()
+    }
+
+    /// Lets another node be asked for something, after what it was asked for before.
+    pub(super) fn send(&mut self, request: u64, errand: Errand) {
+        self.errands.push_back((request, errand));
+    }
+
+    /// What came of the next errand, and for which request. The task is woken when it is done.
+    pub(super) fn poll_errand(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<(u64, Result<Answer, Refusal>)> {
+        let Some((request, errand)) = self.errands.front_mut() else { return Poll::Pending };
+        let (request, answer) = (*request, ready!(errand.as_mut().poll(cx)));
+        self.errands.pop_front();
+        Poll::Ready((request, answer))
     }
 
     /// Whether there is room for many more.
@@ -189,7 +223,8 @@ impl Search {
     /// Whether more wait than may.
     pub(super) fn is_flooded(&self) -> bool {
         // What was taken back is still looked for.
-        let most = self.waiting.len().max(self.looking.len()).max(self.published.len());
+        let told = self.published.len().max(self.errands.len());
+        let most = self.waiting.len().max(self.looking.len()).max(told);
         most > WAITING_MAX || self.bytes > WAITING_BYTES_MAX
     }
 }

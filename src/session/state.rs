@@ -5,7 +5,12 @@
 
 mod requests;
 
-use std::{collections::VecDeque, sync::Arc, task::Context, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use tokio::time::Instant;
@@ -254,12 +259,15 @@ impl Session {
     pub fn look(&mut self, cx: &mut Context<'_>) {
         let found = self.search.poll_found(cx);
         self.carry_out(found);
+        while let Poll::Ready((request, answer)) = self.search.poll_errand(cx) {
+            self.answer(request, answer);
+        }
     }
 
     /// Writes answers. They wait for no tick.
     pub fn write_answers(&mut self, outbox: &mut impl Outbox) {
         for (request, published) in self.search.shown() {
-            self.answer(request, Ok(Answer::Published(published)));
+            self.answer(request, published.map(Answer::Published));
         }
         loop {
             while self.answers.is_ample()

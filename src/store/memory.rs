@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::{
     Ack, AtRest, Commit, Element, Forgotten, Health, Intent, Kept, NotOpened, Pending, Progress,
-    Store, StoreError, Tenure, Writer, tombstones::Tombstones,
+    Role, Store, StoreError, Tenure, Writer, tombstones::Tombstones,
 };
 use crate::{
     clock,
@@ -36,7 +36,7 @@ impl Memory {
             Intent::Make | Intent::Name => {
                 tombstones.raise(key);
                 let kept = Kept::nothing(intent == Intent::Name, Epoch::random());
-                Ok(Tenure { kept, writer: nowhere() })
+                Ok(Tenure { kept, role: Role::Writes(nowhere()) })
             }
         }
     }

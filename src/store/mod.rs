@@ -15,10 +15,12 @@
 //! Knows neither providers nor clients, and of the channel only what [`Progress`] says.
 
 mod coding;
+mod desk;
 pub mod disk;
 mod memory;
 mod tombstones;
 
+pub use desk::{Answer, Ask, Desk, Refusal};
 pub use disk::Disk;
 pub use memory::{Memory, nowhere};
 
@@ -46,6 +48,24 @@ pub trait Store: Send + Sync + 'static {
         key: &'a ChannelKey,
         intent: Intent,
     ) -> Pending<'a, Result<Tenure, NotOpened>>;
+
+    /// Takes over the writing of a channel that is followed here; when it is done, its [`Progress`] knows. Err
+    /// [`StoreError::Elsewhere`]: its writer lives, and something runs there.
+    fn take_over<'a>(&'a self, _: &'a ChannelKey) -> Pending<'a, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Asks the node that writes a channel that is followed here to do something. `None`: nobody writes it at present.
+    fn ask<'a>(
+        &'a self,
+        _: &'a ChannelKey,
+        _: Ask,
+    ) -> Pending<'a, Result<Option<Answer>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Who does what other nodes ask for. Said once.
+    fn serve(&self, _: Weak<dyn Desk>) {}
 
     /// Whether channels may be let go of in memory, because they are kept here.
     fn keeps(&self) -> bool;
@@ -97,12 +117,53 @@ pub enum Intent {
     Find,
 }
 
-/// One writer's tenure of a channel's log.
+/// A channel that is open here.
 pub struct Tenure {
     /// Its epoch, and all that was kept before.
     pub kept: Kept,
-    /// Its pen.
-    pub writer: Box<dyn Writer>,
+    /// What is done with it here.
+    pub role: Role,
+}
+
+/// What a node does with a channel.
+pub enum Role {
+    /// It writes the channel: this is its pen.
+    Writes(Box<dyn Writer>),
+    /// Another one does, and what that says comes by [`Progress::news`].
+    Follows(Box<dyn Following>),
+}
+
+/// A channel that another node writes, for as long as this is held.
+pub trait Following: Send {
+    /// Whom to tell what came since the channel was opened, and what comes.
+    fn report_to(&mut self, progress: Weak<dyn Progress>);
+}
+
+/// What another node did to a channel that is followed here.
+#[derive(Debug)]
+pub enum News {
+    /// It has said this.
+    Said(Slice),
+    /// A tenure has begun elsewhere.
+    Succeeded {
+        /// Its epoch.
+        epoch: Epoch,
+        /// The tenures before.
+        past: Vec<Past>,
+    },
+    /// This node writes from now on, in a tenure of its own.
+    Appointed {
+        /// Its epoch.
+        epoch: Epoch,
+        /// The tenures before.
+        past: Vec<Past>,
+        /// Its pen.
+        writer: Box<dyn Writer>,
+    },
+    /// Another node took over what this one wrote: this is the channel now, and what follows it.
+    Replaced(Tenure),
+    /// It was forgotten.
+    Forgotten(Forgotten),
 }
 
 /// A channel as it is kept.
@@ -124,6 +185,18 @@ pub struct Kept {
     pub generations: u32,
     /// How many of them run.
     pub running: u32,
+}
+
+impl std::fmt::Debug for Tenure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tenure").field("epoch", &self.kept.epoch).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for dyn Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
 }
 
 impl Kept {
@@ -248,6 +321,9 @@ pub trait Progress: Send + Sync {
 
     /// Nothing after `through` is kept, nor will be: the channel goes on in memory only.
     fn orphaned(&self, through: u64);
+
+    /// What another node did.
+    fn news(&self, _: News) {}
 }
 
 /// Why a channel is forgotten.
@@ -259,7 +335,7 @@ pub enum Forgotten {
     Expired,
 }
 
-/// A channel at rest.
+/// A channel at rest here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AtRest {
     /// Its identity.
@@ -268,12 +344,14 @@ pub struct AtRest {
     pub named: bool,
     /// The epoch of now.
     pub epoch: Epoch,
-    /// The last seq.
+    /// The last seq; where something runs at another node, that of its last beginning or end of a generation.
     pub last_seq: u64,
-    /// When the last event was said, in milliseconds since 1970 UTC.
+    /// When that event was said, in milliseconds since 1970 UTC.
     pub last_ms: u64,
     /// How many generations it has had.
     pub generations: u32,
+    /// How many of them run, at another node.
+    pub running: u32,
     /// How many bytes it takes where it is kept.
     pub bytes: u64,
 }
@@ -281,8 +359,12 @@ pub struct AtRest {
 /// How a store does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Why nothing is kept at present, where that is so: what is said lives in memory only.
+    /// Why nothing is kept at present, where that is so: what is said lives in memory only, or waits.
     pub degraded: Option<String>,
+    /// Nothing new can begin for it.
+    pub refuses: bool,
+    /// How many gateways share it and live, this one too; 0 where it is not shared.
+    pub nodes: u64,
     /// How many channels are kept.
     pub channels: u64,
     /// How many bytes they take.
@@ -313,6 +395,11 @@ pub enum StoreError {
     /// Another writer took the channel over.
     #[error("another writer holds this channel")]
     Fenced,
+    /// Another node writes the channel, and something runs there.
+    #[error(
+        "a generation runs on this channel at another node; it takes no other one until that has ended"
+    )]
+    Elsewhere,
     /// It cannot be reached, or cannot read or write.
     #[error("the store cannot do it: {0}")]
     Unavailable(String),

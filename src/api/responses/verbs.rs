@@ -29,7 +29,7 @@ pub(in crate::api) async fn cancel(
 ) -> Response {
     match back::look_up(&app, &caller, path, request).await {
         Ok((found, _)) => {
-            stop(&found).await;
+            stop(&app, &found).await;
             found.as_it_stands()
         }
         Err(response) => response,
@@ -45,7 +45,7 @@ pub(super) async fn delete(
 ) -> Response {
     match back::look_up(&app, &caller, path, request).await {
         Ok((found, _)) => {
-            stop(&found).await;
+            stop(&app, &found).await;
             app.responses().delete(&caller.owner, &found.id);
             let body = json!({ "id": found.id, "object": "response", "deleted": true });
             form::json(body.to_string().into())
@@ -54,9 +54,9 @@ pub(super) async fn delete(
     }
 }
 
-async fn stop(found: &Found) {
+async fn stop(app: &App, found: &Found) {
     // One that is not known to its channel any more does not run.
-    let _ = found.channel.cancel(Some(&found.generation));
+    let _ = app.channels.cancel(&found.channel, Some(&found.generation)).await;
     channels::until_ended(&found.channel, found.generation.as_str()).await;
 }
 

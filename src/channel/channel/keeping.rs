@@ -19,14 +19,14 @@ use super::{
         producer::Running,
         restored::Restored,
     },
-    Channel, Inner, Life,
+    Channel, Ended, Inner, Life,
 };
 use crate::{
     clock,
     event::{Event, Failed, FailureCode, Kind},
     ident::{ChannelKey, GenerationId},
     sequence::{Epoch, Past},
-    store::{self, Kept, Progress, Tenure},
+    store::{self, Forgotten, Kept, News, Progress, Role, Slice, Tenure},
     wire,
 };
 
@@ -38,78 +38,128 @@ impl Channel {
         tenure: Tenure,
         bytes_max: usize,
     ) -> Result<Arc<Self>, NotWhole> {
-        let Tenure { kept, writer } = tenure;
-        let Kept { named, epoch, past, base, slices, .. } = kept;
-        let now_ms = clock::now_ms();
-        let first_ms = slices.first().map_or(now_ms, |slice| slice.times.base_ms);
-        let mut restored = Restored::default();
-        if let Some(base) = &base {
-            restored.base(&base.state);
-        }
-        let mut log = base.map_or_else(|| Log::new(first_ms), |base| Log::based(base, first_ms));
-        for slice in &slices {
-            log.restore(slice)?;
-            wire::decode_elements(&slice.events).for_each(|event| restored.event(event));
-            log.trim(bytes_max, log.last_seq());
-        }
-        let last_seq = log.last_seq();
-        let idle = Duration::from_millis(match last_seq {
-            0 => 0,
-            _ => now_ms.saturating_sub(log.last_ms()),
-        });
-        let now = Instant::now();
-        let channel = Arc::new(Self {
+        let Tenure { kept, role } = tenure;
+        let (named, epoch) = (kept.named, kept.epoch);
+        let (inner, ended) = inner_of(kept, bytes_max)?;
+        let channel = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
             key,
             named,
             epoch: AtomicU32::new(epoch.as_u32()),
             bytes_max,
             head: AtomicU64::new(0),
             last_end: AtomicU64::new(0),
-            inner: Mutex::new(Inner {
-                log,
-                past,
-                writer,
-                shown: 0,
-                ending: VecDeque::new(),
-                signals: Vec::new(),
-                generations: restored.generations,
-                running: Vec::new(),
-                life: Life::Open,
-                last_event: now.checked_sub(idle).unwrap_or(now),
-                spare: true,
-            }),
+            inner: Mutex::new(inner),
             viewers: watch::Sender::new(0),
         });
-        channel.take_up(&restored.ended);
+        channel.take_up(&mut channel.inner.lock(), role, &ended);
         Ok(channel)
     }
 
-    /// Begins to write: shows what was kept, and ends what an earlier writer left.
-    fn take_up(self: &Arc<Self>, ended: &[bool]) {
-        let progress: Weak<Self> = Arc::downgrade(self);
-        let mut inner = self.inner.lock();
+    /// Shows what was kept; where it is written here, ends what an earlier writer left.
+    fn take_up(&self, inner: &mut Inner, role: Role, ended: &[bool]) {
+        let progress: Weak<Self> = self.this.clone();
         let last_seq = inner.log.last_seq();
-        if inner.writer.report_to(progress).is_err() {
-            self.go_on_alone(&mut inner, last_seq);
-        }
         for (started, _) in
             inner.generations.clone().iter().zip(ended).filter(|(_, ended)| !**ended)
         {
             let id = GenerationId::claimed(&started.id);
             inner.running.push(Running { id, stop: CancellationToken::new() });
         }
-        self.show(&mut inner, last_seq);
+        let writes = match role {
+            Role::Writes(writer) => {
+                inner.writer = writer;
+                if inner.writer.report_to(progress).is_err() {
+                    self.go_on_alone(inner, last_seq);
+                }
+                true
+            }
+            Role::Follows(mut following) => {
+                following.report_to(progress);
+                inner.following = Some(following);
+                false
+            }
+        };
+        self.show(inner, last_seq);
         if inner.running.is_empty() && !self.named && !inner.generations.is_empty() {
             inner.life = Life::Closed;
-            self.show(&mut inner, last_seq);
+            self.show(inner, last_seq);
         }
-        for (index, _) in (0..).zip(ended).filter(|(_, ended)| !**ended) {
+        if writes {
+            self.end_lost(inner);
+        }
+    }
+
+    /// Ends what runs: nobody will say more of it.
+    fn end_lost(&self, inner: &mut Inner) {
+        let running: Vec<GenerationId> = inner.running.iter().map(|it| it.id.clone()).collect();
+        for (index, started) in (0..).zip(inner.generations.clone()) {
+            if !running.iter().any(|id| id.as_str() == started.id) {
+                continue;
+            }
             let lost = Failed::new(FailureCode::GatewayLost, "the gateway stopped while it ran");
             let lost = Event { generation: index, choice: 0, kind: Kind::Failed(lost) };
-            if let Err(error) = self.append_locked(&mut inner, std::slice::from_ref(&lost)) {
+            if let Err(error) = self.append_locked(inner, std::slice::from_ref(&lost)) {
                 tracing::error!(channel = %self.key.id, %error, "a lost generation was not ended");
             }
         }
+    }
+
+    /// Whether another node writes it.
+    pub fn follows(&self) -> bool {
+        self.inner.lock().following.is_some()
+    }
+
+    /// What the writer elsewhere has said.
+    fn hear(&self, inner: &mut Inner, slice: &Slice) {
+        if inner.following.is_none() || slice.last_seq <= inner.log.last_seq() {
+            return;
+        }
+        if inner.log.restore(slice).is_err() {
+            tracing::error!(channel = %self.key.id, first_seq = slice.first_seq, "events are missing");
+            return;
+        }
+        for (seq, event) in (slice.first_seq..).zip(wire::decode_elements(&slice.events)) {
+            let terminal = event.is_terminal();
+            match event.kind {
+                Kind::Started(started) => {
+                    let id = GenerationId::claimed(&started.id);
+                    inner.running.push(Running { id, stop: CancellationToken::new() });
+                    inner.generations.push(started);
+                }
+                _ if terminal => inner.ending.push_back((seq, event.generation)),
+                _ => {}
+            }
+        }
+        inner.last_event = Instant::now();
+        self.show(inner, slice.last_seq);
+        inner.log.trim(self.bytes_max, slice.last_seq);
+    }
+
+    /// Another node took over: what is kept now is the channel, and whoever speaks here is cut off.
+    fn replace(&self, inner: &mut Inner, Tenure { kept, role }: Tenure) {
+        let epoch = kept.epoch;
+        let (mut anew, ended) = match inner_of(kept, self.bytes_max) {
+            Ok(anew) => anew,
+            Err(error) => {
+                tracing::error!(channel = %self.key.id, %error, "what another node wrote cannot be read");
+                return;
+            }
+        };
+        inner.running.drain(..).for_each(|running| running.stop.cancel());
+        anew.signals = std::mem::take(&mut inner.signals);
+        anew.replaced = inner.replaced + 1;
+        *inner = anew;
+        self.epoch.store(epoch.as_u32(), Ordering::Release);
+        self.take_up(inner, role, &ended);
+    }
+
+    /// Another tenure begins, of which everything before is kept.
+    fn begin_epoch(&self, inner: &mut Inner, epoch: Epoch, past: Vec<Past>) {
+        inner.past = past;
+        self.epoch.store(epoch.as_u32(), Ordering::Release);
+        let last_seq = inner.log.last_seq();
+        self.show(inner, last_seq);
     }
 
     /// From now on it is in memory only, in a new epoch: nothing after `through` is kept.
@@ -137,12 +187,80 @@ impl Channel {
     }
 }
 
+/// A channel's inside with what was kept of it, before anything is shown; and which of its generations have ended.
+fn inner_of(kept: Kept, bytes_max: usize) -> Result<(Inner, Vec<bool>), NotWhole> {
+    let Kept { past, base, slices, .. } = kept;
+    let now_ms = clock::now_ms();
+    let first_ms = slices.first().map_or(now_ms, |slice| slice.times.base_ms);
+    let mut restored = Restored::default();
+    if let Some(base) = &base {
+        restored.base(&base.state);
+    }
+    let mut log = base.map_or_else(|| Log::new(first_ms), |base| Log::based(base, first_ms));
+    for slice in &slices {
+        log.restore(slice)?;
+        wire::decode_elements(&slice.events).for_each(|event| restored.event(event));
+        log.trim(bytes_max, log.last_seq());
+    }
+    let idle = Duration::from_millis(match log.last_seq() {
+        0 => 0,
+        _ => now_ms.saturating_sub(log.last_ms()),
+    });
+    let now = Instant::now();
+    let inner = Inner {
+        log,
+        past,
+        writer: store::nowhere(),
+        following: None,
+        replaced: 0,
+        shown: 0,
+        ending: VecDeque::new(),
+        signals: Vec::new(),
+        generations: restored.generations,
+        running: Vec::new(),
+        life: Life::Open,
+        last_event: now.checked_sub(idle).unwrap_or(now),
+        spare: true,
+    };
+    Ok((inner, restored.ended))
+}
+
 impl Progress for Channel {
     fn reached(&self, seq: u64) {
         let mut inner = self.inner.lock();
         // Of a tenure that is over, perhaps.
         let seq = seq.min(inner.log.last_seq());
         self.show(&mut inner, seq);
+    }
+
+    fn news(&self, news: News) {
+        let mut inner = self.inner.lock();
+        match news {
+            News::Said(slice) => self.hear(&mut inner, &slice),
+            News::Succeeded { epoch, past } => self.begin_epoch(&mut inner, epoch, past),
+            News::Appointed { epoch, past, mut writer } => {
+                let progress: Weak<Self> = self.this.clone();
+                inner.following = None;
+                self.begin_epoch(&mut inner, epoch, past);
+                let refused = writer.report_to(progress).is_err();
+                inner.writer = writer;
+                if refused {
+                    let last_seq = inner.log.last_seq();
+                    self.go_on_alone(&mut inner, last_seq);
+                }
+                self.end_lost(&mut inner);
+            }
+            News::Replaced(tenure) => self.replace(&mut inner, tenure),
+            News::Forgotten(why) => {
+                inner.running.iter().for_each(|running| running.stop.cancel());
+                inner.life = Life::Gone(match why {
+                    Forgotten::Deleted => Ended::Deleted,
+                    Forgotten::Expired => Ended::Evicted,
+                });
+                let shown = inner.shown;
+                self.show(&mut inner, shown);
+            }
+        }
     }
 
     fn orphaned(&self, through: u64) {

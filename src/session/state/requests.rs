@@ -63,21 +63,30 @@ impl Session {
                 self.answers.push(request, answer);
             }
             Wanted::Cancel(cancel) => {
-                let done = channel.and_then(|it| self.reach.cancel(&it, &cancel));
-                self.answer(request, done.map(|()| Answer::Done(proto::Done {})));
+                match channel.and_then(|it| self.reach.cancel(&it, &cancel)) {
+                    Ok(Some(errand)) => self.search.send(request, errand),
+                    done => self.answer(request, done.map(|_| Answer::Done(proto::Done {}))),
+                }
             }
             Wanted::Publish(publish) => {
                 let published = channel.and_then(|it| {
+                    let custom = Reach::custom(publish)?;
+                    if it.follows() {
+                        let errand = self.reach.publish_there(it, custom);
+                        self.search.send(request, errand);
+                        return Ok(());
+                    }
                     let watch = it.watch(&self.signal);
-                    let seq = Reach::publish(&it, publish)?;
-                    self.search.publish(request, it, seq, watch);
+                    let replaced = it.replaced();
+                    let seq = it.publish(custom)?.seq;
+                    self.search.publish(request, it, (seq, replaced), watch);
                     Ok(())
                 });
                 if let Err(refusal) = published {
                     self.answer(request, Err(refusal));
                 }
                 for (request, published) in self.search.shown() {
-                    self.answer(request, Ok(Answer::Published(published)));
+                    self.answer(request, published.map(Answer::Published));
                 }
             }
         }

@@ -127,6 +127,7 @@ impl Index {
                 last_seq: entry.last_seq,
                 last_ms: entry.last_ms,
                 generations: entry.generations,
+                running: 0,
                 bytes: entry.place.bytes,
             })
             .collect()

@@ -16,7 +16,9 @@ use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    super::{Forgotten, Intent, Kept, NotOpened, Progress, Promise, StoreError, Tenure, nowhere},
+    super::{
+        Forgotten, Intent, Kept, NotOpened, Progress, Promise, Role, StoreError, Tenure, nowhere,
+    },
     blob,
     commit::{Commits, Tail},
     format::{GoneRecord, Head, TenureRecord},
@@ -156,10 +158,10 @@ impl Inner {
                 head.succeed(kept.last_seq());
                 (kept.epoch, kept.past) = (head.epoch, head.past);
             }
-            return Tenure { kept, writer: nowhere() };
+            return Tenure { kept, role: Role::Writes(nowhere()) };
         }
         let pen = Pen::new(Arc::clone(&self.commits), tail);
-        Tenure { kept, writer: Box::new(pen) }
+        Tenure { kept, role: Role::Writes(Box::new(pen)) }
     }
 
     /// Puts a channel on a shelf, in place of what is there of it.

@@ -292,6 +292,7 @@ impl Store for Disk {
             bytes: inner.shelves.bytes() + inner.journal_bytes.load(Ordering::Relaxed),
             cuts: inner.cuts,
             damages: inner.damages.load(Ordering::Relaxed),
+            ..Health::default()
         }
     }
 
