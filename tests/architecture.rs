@@ -80,6 +80,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("wtransport", &["src/transport/webtransport"]),
     ("quinn", &["src/transport/webtransport"]),
     ("quinn_proto", &["src/transport/webtransport"]),
+    ("async_nats", &["src/store/jetstream"]),
 ];
 
 #[test]

@@ -18,11 +18,14 @@ pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The gateway takes work: not while it is shutting down.
+/// The gateway takes work: not while it is shutting down, nor while its store lets nothing begin.
 pub(super) async fn readyz(State(app): State<App>) -> (StatusCode, &'static str) {
     match app.draining.is_cancelled() {
-        false => (StatusCode::OK, "ready\n"),
         true => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
+        false if app.channels.health().refuses => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the store is away\n")
+        }
+        false => (StatusCode::OK, "ready\n"),
     }
 }
 
@@ -41,6 +44,7 @@ fn look(app: &App) {
     metrics.log.only().set(bytes as i64);
     let store = app.channels.health();
     metrics.store_degraded.only().set(i64::from(store.degraded.is_some()));
+    metrics.store_nodes.only().set(store.nodes as i64);
     metrics.store_channels.only().set(store.channels as i64);
     metrics.store.only().set(store.bytes as i64);
     metrics.store_damage.with(["cut"]).set(store.cuts as i64);

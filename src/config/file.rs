@@ -5,7 +5,7 @@
 //! the fields are the descriptions in the JSON Schema.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{Deserialize, Deserializer};
 
 mod access;
 mod limits;
@@ -408,7 +408,8 @@ pub(super) struct OnDisconnect {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Store {
-    /// `memory`: as long as the process runs; `disk`: in a directory of this machine.
+    /// `memory`: as long as the process runs; `disk`: in a directory of this machine; `jetstream`: in NATS JetStream, for any
+    /// number of gateways that share what they serve.
     #[schemars(with = "schema::Engine")]
     pub(super) engine: Given<String>,
     /// The directory of `disk`, made if there is none; relative to this file.
@@ -419,9 +420,22 @@ pub(super) struct Store {
     /// generation ends, and what an app is told is done, always is.
     #[schemars(with = "schema::Duration")]
     pub(super) loss_window: Given<String>,
-    /// The server of `jetstream`; not available in this version.
-    #[schemars(with = "schema::NotYet")]
-    pub(super) url: Given<IgnoredAny>,
+    /// The NATS servers of `jetstream`, 2.9 or newer and with JetStream on: one or more URLs, separated by commas.
+    #[schemars(with = "schema::NatsUrls")]
+    pub(super) url: Given<String>,
+    /// What the subjects and streams of `jetstream` begin with: deployments that share NATS servers each need one of their own.
+    #[schemars(with = "schema::Text")]
+    pub(super) prefix: Given<String>,
+    /// How many NATS servers hold what `jetstream` keeps, once the streams are made: 1, 3 or 5.
+    #[schemars(with = "schema::Replicas")]
+    pub(super) replicas: Given<String>,
+    /// For how long a gateway is believed to live that the others of `jetstream` do not hear of: within so long and a second, what
+    /// it ran is ended by another. 500 ms to 60 s, the same for all of them.
+    #[schemars(with = "schema::Duration")]
+    pub(super) lease: Given<String>,
+    /// The file with the JWT and key of a NATS user, where `jetstream` needs one; relative to this file.
+    #[schemars(with = "schema::Text")]
+    pub(super) credentials: Given<String>,
 }
 
 /// A section whose keys are all commented out is an empty one.

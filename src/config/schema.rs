@@ -83,9 +83,6 @@ scalar!(
 scalar!(Policy, words(&["cancel", "grace", "drain"]));
 scalar!(OnBreak, words(&["fail", "continue"]));
 scalar!(Conventions, words(&["published", "latest"]));
-scalar!(Engine, words(&["memory", "disk"]));
-scalar!(
-    /// A key that this version reads only to say that it does not have it.
-    NotYet,
-    json_schema!({ "not": {} })
-);
+scalar!(Engine, words(&["memory", "disk", "jetstream"]));
+scalar!(NatsUrls, pattern("(nats|tls)://.+"));
+scalar!(Replicas, number(json_schema!({ "enum": [1, 3, 5] })));

@@ -40,6 +40,9 @@ pub const GRACE: Duration = Duration::from_secs(30);
 pub const LOSS_WINDOW: Duration = Duration::from_millis(50);
 /// Whoever can lose more than that does not need a disk.
 pub const LOSS_WINDOW_MAX: Duration = Duration::from_secs(10);
+
+/// For how long a gateway is believed to live that is not heard of, where nothing else is set.
+pub const LEASE: Duration = Duration::from_secs(3);
 /// Half of what common proxies wait before they close a silent response.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A handshake across the world takes one second; ten is a provider that is down.
@@ -399,6 +402,35 @@ pub enum Store {
         /// For how long what is said may be only written and not synced.
         loss_window: Duration,
     },
+    /// In NATS, for all gateways that use it.
+    JetStream(JetStream),
+}
+
+/// Where logs are kept that several gateways share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JetStream {
+    /// The NATS servers, separated by commas; there may be a password in it.
+    pub url: Secret,
+    /// What subjects and streams begin with.
+    pub prefix: String,
+    /// How many servers hold what is kept.
+    pub replicas: usize,
+    /// For how long a gateway is believed to live that is not heard of.
+    pub lease: Duration,
+    /// The file with a NATS user's JWT and key.
+    pub credentials: Option<PathBuf>,
+}
+
+impl Default for JetStream {
+    fn default() -> Self {
+        Self {
+            url: Secret::new("nats://127.0.0.1:4222"),
+            prefix: "tokenway".to_owned(),
+            replicas: 1,
+            lease: LEASE,
+            credentials: None,
+        }
+    }
 }
 
 /// What the gateway says of itself, beside its metrics. By default nothing.

@@ -28,7 +28,7 @@ use crate::{
     generation::Generations,
     route::{Health, Routes},
     session::{self, Host},
-    store::{Disk, Memory, Store, disk},
+    store::{Disk, JetStream, Memory, Store, StoreError, disk, jetstream},
     telemetry::{AccessLog, Otlp, Telemetry},
     transport::webtransport::{CannotKeep, CannotListen},
 };
@@ -46,6 +46,9 @@ const GENERATION_GRACE: Duration = Duration::from_secs(10);
 
 /// How long open HTTP responses may take to end once everything behind them has.
 const HTTP_GRACE: Duration = Duration::from_secs(2);
+
+/// How often it is looked for what another gateway left: within its lease and a second that is ended.
+const RECOVER_EVERY: Duration = Duration::from_millis(250);
 
 /// How often expired channels are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -104,6 +107,9 @@ pub enum StartError {
     /// The store could not be had.
     #[error(transparent)]
     Store(#[from] disk::CannotOpen),
+    /// NATS could not be had.
+    #[error("the store cannot be used; is there a NATS server with JetStream at `store.url`? {0}")]
+    JetStream(StoreError),
     /// The certificate or the secret could not be kept.
     #[error("{0}; choose another directory with --state-dir")]
     State(CannotKeep),
@@ -147,6 +153,7 @@ impl Gateway {
         // After the door: it has made the directory.
         let ledger = Ledger::open(&state_dir).await;
         let channels = Arc::new(Channels::new(store(&config.store).await?, retention(&config)));
+        channels.serve();
         let lost = channels.recover().await;
         if lost > 0 {
             tracing::warn!(lost, "generations of an earlier process were ended: gateway_lost");
@@ -222,6 +229,7 @@ impl Gateway {
             self;
         let (closing, draining) = (lasting.closing.clone(), lasting.draining.clone());
         tasks.spawn(sweep(current.clone(), Arc::clone(&lasting), closing.clone()));
+        tasks.spawn(recover(Arc::clone(&lasting.channels), closing.clone()));
         tasks.spawn(door.serve(Inside {
             current: current.clone(),
             closing: closing.clone(),
@@ -330,11 +338,17 @@ fn telemetry(config: &config::Telemetry) -> Result<Telemetry, StartError> {
 
 /// Where channels are kept. What a disk holds is read first, which takes a while where there is much. A disk that fails then
 /// costs what it holds, until a start finds it mended, and not the gateway.
-async fn store(config: &config::Store) -> Result<Arc<dyn Store>, disk::CannotOpen> {
-    let config::Store::Disk { path, loss_window } = config else {
-        return Ok(Arc::new(Memory::default()));
+async fn store(config: &config::Store) -> Result<Arc<dyn Store>, StartError> {
+    let (path, loss_window) = match config {
+        config::Store::Memory => return Ok(Arc::new(Memory::default())),
+        config::Store::Disk { path, loss_window } => (path.clone(), *loss_window),
+        config::Store::JetStream(settings) => {
+            // Boxed: it would make every start of a gateway large.
+            let opened = Box::pin(JetStream::open(&nats(settings))).await;
+            return Ok(Arc::new(opened.map_err(StartError::JetStream)?));
+        }
     };
-    let (path, loss_window, file_bytes) = (path.clone(), *loss_window, disk::FILE_BYTES);
+    let file_bytes = disk::FILE_BYTES;
     let settings = disk::Settings { path, loss_window, file_bytes };
     let opened = tokio::task::spawn_blocking(|| Disk::open(settings)).await;
     let opened = opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
@@ -348,7 +362,24 @@ async fn store(config: &config::Store) -> Result<Arc<dyn Store>, disk::CannotOpe
             );
             Ok(Arc::new(Memory::instead(error.to_string())))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn nats(config: &config::JetStream) -> jetstream::Settings {
+    let config::JetStream { url, prefix, replicas, lease, credentials } = config.clone();
+    let url = url.expose().to_owned();
+    jetstream::Settings { url, prefix, replicas, lease, credentials }
+}
+
+/// Ends what another gateway left that is gone, until closing.
+async fn recover(channels: Arc<Channels>, closing: CancellationToken) {
+    let mut ticks = tokio::time::interval(RECOVER_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while closing.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Some(lost @ 1..) = closing.run_until_cancelled(channels.recover()).await {
+            tracing::warn!(lost, "generations of another gateway were ended: gateway_lost");
+        }
     }
 }
 

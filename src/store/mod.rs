@@ -17,11 +17,13 @@
 mod coding;
 mod desk;
 pub mod disk;
+pub mod jetstream;
 mod memory;
 mod tombstones;
 
 pub use desk::{Answer, Ask, Desk, Refusal};
 pub use disk::Disk;
+pub use jetstream::JetStream;
 pub use memory::{Memory, nowhere};
 
 use std::{future::Future, pin::Pin, sync::Weak, time::Duration};

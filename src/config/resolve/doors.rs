@@ -1,4 +1,4 @@
-//! Where the gateway listens, as whom, and where it keeps its logs.
+//! Where the gateway listens, and as whom.
 
 use std::{fs, net::SocketAddr};
 
@@ -6,15 +6,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::{
     super::{
-        Acme, LOSS_WINDOW, LOSS_WINDOW_MAX, Listen, Public, Store, Tls, TlsFiles, file,
+        Acme, Listen, Public, Tls, TlsFiles, file,
         located::{At, Given},
-        units,
     },
     Resolver, http_url, place,
 };
-
-/// Engines to come.
-const ENGINES_LATER: [&str; 1] = ["jetstream"];
 
 /// The directory of the authority that most use.
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -155,44 +151,6 @@ impl Resolver<'_> {
             http: self.read(&acme.http, |text| {
                 text.parse().map_err(|_| "an address such as `0.0.0.0:80`".to_owned())
             }),
-        }
-    }
-
-    pub(super) fn store(&mut self, store: &file::Store) -> Store {
-        let engine = self.read(&store.engine, |text| match text {
-            "memory" | "disk" => Ok(text.to_owned()),
-            later if ENGINES_LATER.contains(&later) => {
-                Err("available in this version; there are `memory` and `disk`".to_owned())
-            }
-            _ => Err("an engine; there are `memory` and `disk`".to_owned()),
-        });
-        self.not_yet("store.url", &store.url);
-        let path = self.text(&store.path);
-        let loss_window = self.read(&store.loss_window, |text| match units::duration(text)? {
-            long if long > LOSS_WINDOW_MAX => Err("a duration of at most `10s`".to_owned()),
-            window => Ok(window),
-        });
-        let engine_at = store.engine.0.as_ref().map(|engine| engine.place);
-        match (engine.as_deref(), path) {
-            (Some("disk"), Some(path)) if !path.value.trim().is_empty() => Store::Disk {
-                path: self.directory.join(&path.value),
-                loss_window: loss_window.unwrap_or(LOSS_WINDOW),
-            },
-            (Some("disk"), _) => {
-                let message = "`engine: disk` needs a directory of its own, such as `path: /var/lib/tokenway`";
-                self.wrong(engine_at, message);
-                Store::Memory
-            }
-            _ => {
-                let disk_only = [("path", &store.path), ("loss_window", &store.loss_window)];
-                for (key, given) in disk_only {
-                    if let Some(at) = place(given) {
-                        let message = format!("`{key}` needs `engine: disk` beside it");
-                        self.wrong(Some(at), message);
-                    }
-                }
-                Store::Memory
-            }
         }
     }
 }

@@ -11,6 +11,7 @@ mod model;
 mod outbound;
 mod price;
 mod provider;
+mod store;
 mod telemetry;
 
 use std::path::Path;
@@ -140,15 +141,6 @@ impl Resolver<'_> {
                 self.wrong(Some(text.place), fault);
                 None
             }
-        }
-    }
-
-    fn not_yet<T>(&mut self, key: &str, given: &Given<T>) {
-        if let Some(place) = place(given) {
-            self.wrong(
-                Some(place),
-                format!("`{key}` is not available in this version; take it out"),
-            );
         }
     }
 

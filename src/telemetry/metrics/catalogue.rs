@@ -132,9 +132,11 @@ metrics! {
     channels: Gauge(Gauge::default)[] = "tokenway_channels";
     /// What the logs of all channels take in memory.
     log: Gauge(Gauge::default)[] = "tokenway_log_bytes";
-    /// 1 while the store keeps nothing because it has failed: what is said lives in memory only, until the gateway is started again.
+    /// 1 while the store keeps nothing: a disk that has failed, until the gateway is started again (what is said lives in memory only), or NATS that is away for longer than the lease (nothing new is shown, and nothing begins).
     store_degraded: Gauge(Gauge::default)[] = "tokenway_store_degraded";
-    /// Channels at rest in the store.
+    /// Gateways that share the store and live, this one too; 0 where it is not shared.
+    store_nodes: Gauge(Gauge::default)[] = "tokenway_store_nodes";
+    /// Channels in the store: on disk those at rest, in NATS all.
     store_channels: Gauge(Gauge::default)[] = "tokenway_store_channels";
     /// Bytes that the store takes on disk.
     store: Gauge(Gauge::default)[] = "tokenway_store_bytes";

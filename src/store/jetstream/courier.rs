@@ -1,0 +1,191 @@
+//! Takes what one tenure's pen has written to NATS, one message after another, and learns there that the tenure is over.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{
+    super::News,
+    inner::{Inner, Read},
+    nats::{AGAIN_AFTER, Message, NotTaken},
+    outbox::{Next, Outbox, Sending, Standing},
+    record::{self, Entry, Record, SaidRecord},
+};
+
+/// What is said within so long goes in one message, unless somebody waits for it.
+const TICK: Duration = Duration::from_millis(10);
+
+pub(super) struct Courier {
+    pub(super) inner: Arc<Inner>,
+    pub(super) line: u64,
+    pub(super) subject: String,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) pen: u64,
+    /// The record that begins the tenure, where that goes with the first that is said.
+    pub(super) first: Option<Vec<u8>>,
+    pub(super) how: Standing,
+    /// How the channel stands in the log.
+    pub(super) entry: Entry,
+    /// When the last message was sent.
+    pub(super) sent: Option<Instant>,
+}
+
+/// How a tenure ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Everything was sent, and nothing more will be said.
+    Done,
+    /// Another node took over, or what was said could not all be taken.
+    Over,
+}
+
+/// Whose the last message is.
+enum Whose {
+    /// Of this tenure, with this last seq.
+    Ours(u64, u64),
+    Anothers,
+}
+
+impl Courier {
+    pub(super) async fn run(mut self) {
+        let closing = self.inner.closing.clone();
+        let work = async {
+            let end = self.work().await;
+            self.inner.lines.close(&self.entry.key, self.line);
+            if end == End::Over {
+                // Boxed: few tenures come to it, and it would make all of them large.
+                Box::pin(self.give_way()).await;
+            }
+        };
+        closing.run_until_cancelled_owned(work).await;
+    }
+
+    async fn work(&mut self) -> End {
+        loop {
+            let ended = match self.outbox.next(self.how) {
+                Next::Send(sending) => self.send(sending).await,
+                Next::Look => self.look().await,
+                Next::Overflown => return End::Over,
+                Next::End => return End::Done,
+                Next::Wait => {
+                    self.outbox.wake.notified().await;
+                    self.keep_pace().await;
+                    None
+                }
+            };
+            if let Some(end) = ended {
+                return end;
+            }
+        }
+    }
+
+    /// Waits for the tick to be over, unless somebody waits for what was said.
+    async fn keep_pace(&self) {
+        let Some(until) = self.sent.map(|sent| sent + TICK) else { return };
+        while !self.outbox.is_urgent() && Instant::now() < until {
+            tokio::select! {
+                () = sleep_until(until) => return,
+                () = self.outbox.wake.notified() => {}
+            }
+        }
+    }
+
+    async fn send(&mut self, sending: Sending) -> Option<End> {
+        let mut payload = self.first.clone().unwrap_or_default();
+        payload.extend_from_slice(&sending.payload);
+        let payload = bytes::Bytes::from(payload);
+        let length = payload.len() as u64;
+        loop {
+            let now = Instant::now();
+            let term = self.inner.lease.term(now);
+            self.sent = Some(now);
+            let sent = self.inner.nats.append(&self.subject, payload.clone(), self.entry.at).await;
+            let at = match sent {
+                Ok(at) => at,
+                Err(NotTaken::Unknown) => {
+                    sleep(AGAIN_AFTER).await;
+                    continue;
+                }
+                // Perhaps by the same message, whose acknowledgement was lost.
+                Err(NotTaken::Overtaken) => match self.whose().await {
+                    Whose::Ours(at, seq) if seq == sending.how.last_seq => at,
+                    Whose::Ours(..) | Whose::Anothers => return Some(End::Over),
+                },
+            };
+            self.first = None;
+            self.stand(at, length, &sending);
+            self.outbox.acked(&sending, term);
+            return None;
+        }
+    }
+
+    fn stand(&mut self, at: u64, length: u64, sending: &Sending) {
+        self.how = sending.how;
+        let Standing { last_seq, last_ms, generations, running } = sending.how;
+        let entry = &mut self.entry;
+        (entry.at, entry.last_seq, entry.last_ms) = (at, last_seq, last_ms);
+        (entry.generations, entry.running) = (generations, running);
+        entry.bytes += length;
+        if sending.turns {
+            self.inner.stands(entry.clone());
+        }
+    }
+
+    /// Looks whether another node has taken over.
+    async fn look(&mut self) -> Option<End> {
+        let ours = match self.last().await {
+            Some(message) => message.at == self.entry.at,
+            None => self.entry.at == 0,
+        };
+        (!ours).then_some(End::Over)
+    }
+
+    async fn whose(&self) -> Whose {
+        let Some(message) = self.last().await else { return Whose::Anothers };
+        let at = message.at;
+        let records = record::read(message.payload).unwrap_or_default();
+        match records.last() {
+            Some(Record::Said(SaidRecord { pen, slice, .. })) if *pen == self.pen => {
+                Whose::Ours(at, slice.last_seq)
+            }
+            _ => Whose::Anothers,
+        }
+    }
+
+    /// The last message, however long NATS takes.
+    async fn last(&self) -> Option<Message> {
+        loop {
+            match self.inner.nats.last(&self.subject).await {
+                Ok(last) => return last,
+                Err(_) => sleep(AGAIN_AFTER).await,
+            }
+        }
+    }
+
+    /// The tenure is over: the channel goes on here as whatever it is in the log.
+    async fn give_way(self) {
+        let Some(progress) = self.outbox.end() else { return };
+        let key = &self.entry.key;
+        tracing::warn!(channel = %key.id, "a channel's tenure here is over");
+        loop {
+            let read = self.inner.read(key).await;
+            let Some(progress) = progress.upgrade() else { return };
+            match read {
+                Ok(Some(Read { told, .. })) if let Some(why) = told.gone => {
+                    return progress.news(News::Forgotten(why));
+                }
+                Ok(Some(read)) => {
+                    let tenure = self.inner.follow(key, read);
+                    return progress.news(News::Replaced(tenure));
+                }
+                Ok(None) => {
+                    return progress.news(News::Forgotten(super::super::Forgotten::Deleted));
+                }
+                Err(_) => {
+                    drop(progress);
+                    sleep(AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+}

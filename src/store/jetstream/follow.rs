@@ -1,0 +1,204 @@
+//! A channel that another node writes: what that says is told to the channel here, until this node takes over or nobody looks any
+//! more.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    super::{Following, News, Progress, StoreError},
+    inner::{Inner, Line, away},
+    nats::{Message, NotTaken, Tail},
+    record::{self, Record, Told},
+};
+use crate::ident::ChannelKey;
+
+/// What a follower is told to do.
+pub(super) enum Command {
+    /// To tell what comes.
+    ReportTo(Weak<dyn Progress>),
+    /// To take the channel over.
+    TakeOver(oneshot::Sender<Result<(), StoreError>>),
+}
+
+/// So many commands wait, at most.
+const COMMANDS_MAX: usize = 16;
+
+/// How often it is tried anew to take over what another node has spoken on meanwhile.
+const TRIES: usize = 8;
+
+/// How long what was said may take to come here.
+const CATCHES_UP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Follows a channel.
+pub(super) struct Follow {
+    inner: Arc<Inner>,
+    key: ChannelKey,
+    line: u64,
+    told: Told,
+    tail: Tail,
+    commands: mpsc::Receiver<Command>,
+    progress: Option<Weak<dyn Progress>>,
+}
+
+/// As long as this is held, the channel is followed.
+struct Held {
+    commands: mpsc::Sender<Command>,
+    _stop: DropGuard,
+}
+
+impl Following for Held {
+    fn report_to(&mut self, progress: Weak<dyn Progress>) {
+        // It is the first command that there is.
+        let _ = self.commands.try_send(Command::ReportTo(progress));
+    }
+}
+
+impl Follow {
+    /// Begins to follow a channel after what was told of it so far.
+    pub(super) fn begin(
+        inner: &Arc<Inner>,
+        key: &ChannelKey,
+        told: Told,
+        tail: Tail,
+    ) -> impl Following + use<> {
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let stop = CancellationToken::new();
+        let line = inner.lines.open(key, Line::Follows(sender.clone()));
+        let (inner, key) = (Arc::clone(inner), key.clone());
+        let tasks = inner.tasks.clone();
+        let follow = Self { inner, key, line, told, tail, commands, progress: None };
+        tasks.spawn(follow.run(stop.clone()));
+        Held { commands: sender, _stop: stop.drop_guard() }
+    }
+
+    async fn run(mut self, stop: CancellationToken) {
+        let closing = self.inner.closing.clone();
+        loop {
+            let follows = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = closing.cancelled() => break,
+                command = self.commands.recv() => match command {
+                    Some(Command::ReportTo(progress)) => {
+                        self.progress = Some(progress);
+                        true
+                    }
+                    Some(Command::TakeOver(done)) => {
+                        let taken = self.take_over().await;
+                        let follows = taken.is_err() && self.told.gone.is_none();
+                        // Whoever asked may have gone.
+                        let _ = done.send(taken);
+                        follows
+                    }
+                    None => false,
+                },
+                message = self.tail.next(), if self.progress.is_some() => self.hear(message),
+            };
+            if !follows {
+                break;
+            }
+        }
+        self.inner.lines.close(&self.key, self.line);
+    }
+
+    /// Takes in what another node said. Says whether to go on.
+    fn hear(&mut self, message: Message) -> bool {
+        let Some(records) = record::read(message.payload.clone()) else {
+            return self.damaged("a message of it cannot be read");
+        };
+        self.told.come_to(&message);
+        let Some(progress) = self.progress.as_ref().and_then(Weak::upgrade) else { return false };
+        let running = self.told.kept.running;
+        let mut turns = false;
+        for record in records {
+            self.told.apply(&record, false);
+            if self.told.broken {
+                return self.damaged("its records do not fit one another");
+            }
+            match record {
+                Record::Tenure(_) => {
+                    let (epoch, past) = (self.told.kept.epoch, self.told.kept.past.clone());
+                    progress.news(News::Succeeded { epoch, past });
+                    turns = true;
+                }
+                Record::Said(said) => progress.news(News::Said(said.slice)),
+                Record::Gone(why) => {
+                    progress.news(News::Forgotten(why));
+                    return false;
+                }
+            }
+        }
+        if turns || running != self.told.kept.running {
+            self.inner.hears(self.told.entry(&self.key));
+        }
+        true
+    }
+
+    fn damaged(&mut self, what: &str) -> bool {
+        tracing::error!(channel = %self.key.id, what, "a channel is damaged; it is not followed further");
+        false
+    }
+
+    /// Begins a tenure of this node's, behind all that was said.
+    async fn take_over(&mut self) -> Result<(), StoreError> {
+        let subject = self.inner.nats.log_of(&self.key);
+        for _ in 0..TRIES {
+            let last = self.inner.nats.last(&subject).await?;
+            let last = last.ok_or_else(forgotten)?;
+            while self.told.at < last.at {
+                let next = timeout(CATCHES_UP_WITHIN, self.tail.next()).await;
+                if !self.hear(next.map_err(|_| away())?) {
+                    return Err(forgotten());
+                }
+            }
+            let node = self.inner.lease.node();
+            let (ours, runs) = (self.told.node == node, self.told.kept.running > 0);
+            if runs && !ours && self.inner.lease.is_alive(&self.told.node, Instant::now()) {
+                return Err(StoreError::Elsewhere);
+            }
+            let mut head = self.told.head();
+            // What was shown while nothing runs is kept: where this node was the last to write, it goes on in its epoch.
+            if runs || !ours {
+                head.succeed(self.told.kept.last_seq());
+            }
+            let tenure = self.inner.tenure(&self.key, head);
+            let mut payload = Vec::new();
+            tenure.write(&mut payload);
+            let bytes = payload.len() as u64;
+            match self.inner.nats.append(&subject, payload.into(), self.told.at).await {
+                Ok(at) => {
+                    self.told.at = at;
+                    self.told.bytes += bytes;
+                    self.told.apply(&Record::Tenure(tenure), false);
+                    self.appoint();
+                    return Ok(());
+                }
+                Err(NotTaken::Overtaken) => {}
+                Err(NotTaken::Unknown) => return Err(away()),
+            }
+        }
+        Err(StoreError::Elsewhere)
+    }
+
+    fn appoint(&self) {
+        let pen = self.inner.write(&self.key, &self.told, None);
+        self.inner.stands(self.told.entry(&self.key));
+        // Where nobody looks any more the pen is put down again.
+        if let Some(progress) = self.progress.as_ref().and_then(Weak::upgrade) {
+            let (epoch, past) = (self.told.kept.epoch, self.told.kept.past.clone());
+            progress.news(News::Appointed { epoch, past, writer: Box::new(pen) });
+        }
+    }
+}
+
+fn forgotten() -> StoreError {
+    StoreError::Unavailable("the channel was forgotten meanwhile".to_owned())
+}

@@ -1,0 +1,405 @@
+//! What the store does on this node: opens channels, forgets them, and knows which of them it writes or follows.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{Instant, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    super::{Desk, Forgotten, Intent, Kept, NotOpened, Role, StoreError, Tenure, coding::Head},
+    courier::Courier,
+    follow::{Command, Follow},
+    index::Index,
+    lease::Lease,
+    nats::{Nats, NotTaken, Tail},
+    outbox::{Outbox, Pen},
+    record::{self, Entry, Record, SaidRecord, TenureRecord, Told},
+};
+use crate::{clock, ident::ChannelKey, sequence::Epoch};
+
+/// How long a channel may take to be read.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often something is tried again that another node came before with.
+const TRIES: usize = 8;
+
+/// So many channels are forgotten in one sweep, and so many of them at a time.
+const SWEPT_MAX: usize = 1_000;
+const SWEPT_AT_ONCE: usize = 32;
+
+pub(super) struct Inner {
+    pub(super) nats: Arc<Nats>,
+    pub(super) lease: Arc<Lease>,
+    pub(super) index: Mutex<Index>,
+    pub(super) lines: Lines,
+    /// Those whose entries are to be noted.
+    pub(super) dirty: Mutex<HashSet<ChannelKey>>,
+    pub(super) to_note: Notify,
+    /// All of them were, for now.
+    pub(super) noted: Notify,
+    pub(super) desk: OnceLock<Weak<dyn Desk>>,
+    pub(super) tasks: TaskTracker,
+    pub(super) closing: CancellationToken,
+    pub(super) damages: AtomicU64,
+}
+
+/// What is open here.
+#[derive(Default)]
+pub(super) struct Lines {
+    next: AtomicU64,
+    open: Mutex<HashMap<ChannelKey, (u64, Line)>>,
+}
+
+/// What is done with a channel here.
+#[derive(Clone)]
+pub(super) enum Line {
+    Writes(Arc<Outbox>),
+    Follows(mpsc::Sender<Command>),
+}
+
+impl Lines {
+    /// From now on this is done with a channel. Gives the line's number.
+    pub(super) fn open(&self, key: &ChannelKey, line: Line) -> u64 {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.open.lock().insert(key.clone(), (number, line));
+        number
+    }
+
+    /// A line is over, if it still is the channel's.
+    pub(super) fn close(&self, key: &ChannelKey, number: u64) {
+        let mut open = self.open.lock();
+        if open.get(key).is_some_and(|(of, _)| *of == number) {
+            open.remove(key);
+        }
+    }
+
+    pub(super) fn get(&self, key: &ChannelKey) -> Option<Line> {
+        self.open.lock().get(key).map(|(_, line)| line.clone())
+    }
+
+    fn writes(&self, key: &ChannelKey) -> bool {
+        matches!(self.get(key), Some(Line::Writes(_)))
+    }
+
+    pub(super) fn outboxes(&self) -> Vec<Arc<Outbox>> {
+        let open = self.open.lock();
+        open.values()
+            .filter_map(|(_, line)| match line {
+                Line::Writes(outbox) => Some(Arc::clone(outbox)),
+                Line::Follows(_) => None,
+            })
+            .collect()
+    }
+}
+
+/// A channel as it was read, and what follows.
+pub(super) struct Read {
+    pub(super) told: Told,
+    pub(super) tail: Tail,
+}
+
+pub(super) fn away() -> StoreError {
+    StoreError::Unavailable("NATS is away, or does not answer".to_owned())
+}
+
+impl Inner {
+    /// Whether this node's lease holds.
+    pub(super) fn holds(&self) -> bool {
+        self.lease.term(Instant::now()).is_some()
+    }
+
+    /// Everything that a channel's subject holds. `None`: nothing.
+    pub(super) async fn read(&self, key: &ChannelKey) -> Result<Option<Read>, StoreError> {
+        let Some(last) = self.nats.last(&self.nats.log_of(key)).await? else { return Ok(None) };
+        let mut told = Told::nothing();
+        let mut tail = self.nats.follow(key);
+        let read = async {
+            while told.at < last.at {
+                let message = tail.next().await;
+                told.come_to(&message);
+                match record::read(message.payload) {
+                    Some(records) => records.iter().for_each(|it| told.apply(it, true)),
+                    None => told.broken = true,
+                }
+            }
+        };
+        timeout(READ_WITHIN, read).await.map_err(|_| away())?;
+        if told.broken {
+            self.damages.fetch_add(1, Ordering::Relaxed);
+            let what = "its records do not fit one another";
+            tracing::error!(channel = %key.id, what, "a channel is damaged");
+            // Nobody can end what may run on it.
+            self.index.lock().remove(key);
+            return Err(StoreError::Damaged(what.to_owned()));
+        }
+        Ok(Some(Read { told, tail }))
+    }
+
+    pub(super) async fn open(
+        self: &Arc<Self>,
+        key: &ChannelKey,
+        intent: Intent,
+    ) -> Result<Tenure, NotOpened> {
+        // To look at one needs no lease.
+        if intent != Intent::Find && !self.holds() {
+            return Err(away().into());
+        }
+        if intent == Intent::Make {
+            return Ok(self.make(key, false));
+        }
+        for _ in 0..TRIES {
+            let read = self.read(key).await?;
+            let (at, gone) = match read {
+                Some(read) if read.told.gone.is_none() => return Ok(self.follow(key, read)),
+                Some(Read { told, .. }) => {
+                    self.index.lock().learn(told.entry(key));
+                    (told.at, told.gone)
+                }
+                None => {
+                    self.index.lock().remove(key);
+                    (0, None)
+                }
+            };
+            if intent == Intent::Find {
+                return Err(match gone {
+                    Some(Forgotten::Expired) => NotOpened::Expired,
+                    Some(Forgotten::Deleted) | None => NotOpened::Unknown,
+                });
+            }
+            let kept = Kept::nothing(true, Epoch::random());
+            let head = Head { named: true, epoch: kept.epoch, past: Vec::new() };
+            let (mut told, mut payload) = (Told::nothing(), Vec::new());
+            let tenure = self.tenure(key, head);
+            tenure.write(&mut payload);
+            (told.bytes, told.kept.last_ms) = (payload.len() as u64, clock::now_ms());
+            told.apply(&Record::Tenure(tenure), false);
+            match self.nats.append(&self.nats.log_of(key), payload.into(), at).await {
+                Ok(at) => {
+                    told.at = at;
+                    let pen = self.write(key, &told, None);
+                    self.stands(told.entry(key));
+                    return Ok(Tenure { kept, role: Role::Writes(Box::new(pen)) });
+                }
+                // Another node made it at the same moment.
+                Err(NotTaken::Overtaken) => {}
+                Err(NotTaken::Unknown) => return Err(away().into()),
+            }
+        }
+        Err(away().into())
+    }
+
+    /// A new tenure of this node's.
+    pub(super) fn tenure(&self, key: &ChannelKey, head: Head) -> TenureRecord {
+        let (pen, node) = (rand::random(), self.lease.node().to_owned());
+        TenureRecord { pen, node, key: key.clone(), head }
+    }
+
+    /// Makes a channel whose id nobody else has: its tenure begins with the first that is said.
+    fn make(self: &Arc<Self>, key: &ChannelKey, named: bool) -> Tenure {
+        let kept = Kept::nothing(named, Epoch::random());
+        let head = Head { named, epoch: kept.epoch, past: Vec::new() };
+        let (mut told, mut first) = (Told::nothing(), Vec::new());
+        let tenure = self.tenure(key, head);
+        tenure.write(&mut first);
+        told.apply(&Record::Tenure(tenure), false);
+        let pen = self.write(key, &told, Some(first));
+        Tenure { kept, role: Role::Writes(Box::new(pen)) }
+    }
+
+    /// Begins to write a channel that stands so: the pen of its tenure.
+    pub(super) fn write(
+        self: &Arc<Self>,
+        key: &ChannelKey,
+        told: &Told,
+        first: Option<Vec<u8>>,
+    ) -> Pen {
+        let (how, term) = (told.standing(), self.lease.term(Instant::now()));
+        let outbox = Outbox::new(how.last_seq, term);
+        let line = self.lines.open(key, Line::Writes(Arc::clone(&outbox)));
+        let courier = Courier {
+            inner: Arc::clone(self),
+            line,
+            subject: self.nats.log_of(key),
+            outbox: Arc::clone(&outbox),
+            pen: told.pen,
+            first,
+            how,
+            entry: told.entry(key),
+            sent: None,
+        };
+        self.tasks.spawn(courier.run());
+        Pen::new(outbox, Arc::clone(&self.lease), told.pen, how)
+    }
+
+    /// Begins to follow a channel that was read.
+    pub(super) fn follow(self: &Arc<Self>, key: &ChannelKey, read: Read) -> Tenure {
+        let Read { mut told, tail } = read;
+        self.hears(told.entry(key));
+        let kept = told.kept.clone();
+        // Of what was said only the last is needed to go on.
+        let last = told.kept.slices.pop();
+        told.kept.slices = last.into_iter().collect();
+        let following = Follow::begin(self, key, told, tail);
+        Tenure { kept, role: Role::Follows(Box::new(following)) }
+    }
+
+    /// A channel that this node writes stands so: all nodes are told.
+    pub(super) fn stands(&self, entry: Entry) {
+        let key = entry.key.clone();
+        self.index.lock().learn(entry);
+        self.note(key);
+    }
+
+    fn note(&self, key: ChannelKey) {
+        self.dirty.lock().insert(key);
+        self.to_note.notify_one();
+    }
+
+    /// Waits until all nodes can know how the channels of this one stand.
+    pub(super) async fn all_noted(&self) {
+        loop {
+            let noted = self.noted.notified();
+            if self.dirty.lock().is_empty() {
+                return;
+            }
+            noted.await;
+        }
+    }
+
+    /// A channel stands so, as another node says, or the log.
+    pub(super) fn hears(&self, entry: Entry) {
+        let key = entry.key.clone();
+        let by_another = entry.node != self.lease.node() || entry.gone.is_some();
+        let stale = self.index.lock().learn(entry).is_some();
+        match self.lines.get(&key) {
+            // What it says is behind what this node has said since.
+            Some(Line::Writes(_)) if stale => self.note(key),
+            Some(Line::Writes(outbox)) if by_another => outbox.suspect(),
+            _ => {}
+        }
+    }
+
+    /// The channels on which something runs that nobody writes any more. Those that another node is to look after come a
+    /// little later, in case that it does not.
+    pub(super) fn unfinished(&self) -> Vec<ChannelKey> {
+        let now = Instant::now();
+        if !self.holds() {
+            return Vec::new();
+        }
+        let (alive, node) = (self.lease.alive(now), self.lease.node());
+        let later = now.checked_sub(self.lease.span() / 4).unwrap_or(now);
+        let index = self.index.lock();
+        let lost = index.running().filter(|entry| match entry.node == node {
+            true => !self.lines.writes(&entry.key),
+            false => {
+                let at = if self.is_mine(&entry.key, &alive) { now } else { later };
+                !self.lease.is_alive(&entry.node, at)
+            }
+        });
+        lost.map(|entry| entry.key.clone()).collect()
+    }
+
+    /// Whether this one of the nodes that live looks after a channel that nobody writes.
+    fn is_mine(&self, key: &ChannelKey, alive: &[String]) -> bool {
+        let place = alive.iter().position(|node| node == self.lease.node()).unwrap_or_default();
+        let number = u64::from_str_radix(&Nats::hash(key)[..8], 16).unwrap_or_default();
+        number % alive.len() as u64 == place as u64
+    }
+
+    /// Forgets a channel. With `only_at`, unless something was said since.
+    pub(super) async fn forget(
+        &self,
+        key: &ChannelKey,
+        why: Forgotten,
+        only_at: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let subject = self.nats.log_of(key);
+        for _ in 0..TRIES {
+            let Some(last) = self.nats.last(&subject).await? else {
+                self.index.lock().remove(key);
+                return self.nats.unnote(key).await;
+            };
+            if only_at.is_some_and(|at| at != last.at) {
+                return Ok(());
+            }
+            match record::read(last.payload).and_then(|records| records.into_iter().next_back()) {
+                Some(Record::Gone(_)) => return Ok(()),
+                Some(Record::Said(SaidRecord { running, .. })) if running > 0 => {
+                    let entry = self.index.lock().get(key).cloned();
+                    let writer = entry.map(|entry| entry.node);
+                    if writer.is_some_and(|node| self.lease.is_alive(&node, Instant::now())) {
+                        return Err(StoreError::Elsewhere);
+                    }
+                }
+                _ => {}
+            }
+            let mut payload = Vec::new();
+            record::write_gone(why, &mut payload);
+            match self.nats.append(&subject, payload.into(), last.at).await {
+                Ok(at) => {
+                    self.gone(key, why, at);
+                    // What is not freed now is freed when nobody need be told of it any more.
+                    if let Err(error) = self.nats.purge(key, at).await {
+                        tracing::debug!(channel = %key.id, %error, "not freed");
+                    }
+                    return Ok(());
+                }
+                Err(NotTaken::Overtaken) => {}
+                Err(NotTaken::Unknown) => return Err(away()),
+            }
+        }
+        Err(StoreError::Elsewhere)
+    }
+
+    fn gone(&self, key: &ChannelKey, why: Forgotten, at: u64) {
+        let mut told = Told::nothing();
+        (told.gone, told.at, told.kept.last_ms) = (Some(why), at, clock::now_ms());
+        told.node = self.lease.node().to_owned();
+        self.stands(told.entry(key));
+    }
+
+    /// Forgets what was last spoken on before, and does not remember any more what is long gone. The nodes share the work.
+    pub(super) async fn sweep(&self, now_ms: u64, before_ms: u64) {
+        if !self.holds() {
+            return;
+        }
+        let alive = self.lease.alive(Instant::now());
+        let is_mine = |key: &ChannelKey| self.is_mine(key, &alive);
+        let (old, forgotten) = {
+            let index = self.index.lock();
+            (index.older_than(before_ms), index.forgotten(now_ms))
+        };
+        let old = old.iter().filter(|it| self.lines.get(&it.key).is_none() && is_mine(&it.key));
+        let expire = futures_util::stream::iter(old.take(SWEPT_MAX)).for_each_concurrent(
+            SWEPT_AT_ONCE,
+            async |entry| {
+                let done = self.forget(&entry.key, Forgotten::Expired, Some(entry.at)).await;
+                if let Err(error) = done {
+                    tracing::debug!(channel = %entry.key.id, %error, "not expired");
+                }
+            },
+        );
+        expire.await;
+        for Entry { key, at, .. } in forgotten {
+            if is_mine(&key) {
+                let freed = self.nats.purge(&key, at + 1).await;
+                if freed.is_err() || self.nats.unnote(&key).await.is_err() {
+                    continue;
+                }
+            }
+            self.index.lock().remove(&key);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Who lives: this node as long as its lease holds, others as long as they are heard of. Pure, but for the clock.
+//!
+//! A node says that it lives three times in a lease, and its lease holds for its span from the *sending* of the last word that
+//! NATS has acknowledged. Others count the span from *hearing* it, which is later: so while a node's lease holds nobody takes its
+//! channels over, whatever the machines' clocks say.
+
+use std::{collections::HashMap, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+pub(super) struct Lease {
+    node: String,
+    span: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    until: Option<Instant>,
+    /// Since when it has held without a break.
+    since: Instant,
+    /// How many times it was had anew after it had lapsed.
+    term: u64,
+    heard: HashMap<String, Instant>,
+}
+
+impl Lease {
+    pub(super) fn new(node: String, span: Duration) -> Self {
+        let since = Instant::now();
+        let state = State { until: None, since, term: 0, heard: HashMap::new() };
+        Self { node, span, state: Mutex::new(state) }
+    }
+
+    pub(super) fn node(&self) -> &str {
+        &self.node
+    }
+
+    pub(super) fn span(&self) -> Duration {
+        self.span
+    }
+
+    /// A word sent at this time was acknowledged.
+    pub(super) fn renewed(&self, sent: Instant, now: Instant) {
+        let mut state = self.state.lock();
+        if state.until.is_none_or(|until| until <= now) {
+            state.since = now;
+            state.term += 1;
+        }
+        let until = sent + self.span;
+        state.until = Some(state.until.map_or(until, |before| before.max(until)));
+    }
+
+    /// Which time of holding this is; `None`: it does not hold.
+    pub(super) fn term(&self, now: Instant) -> Option<u64> {
+        let state = self.state.lock();
+        state.until.is_some_and(|until| now < until).then_some(state.term)
+    }
+
+    pub(super) fn heard(&self, node: &str, now: Instant) {
+        if node != self.node {
+            self.state.lock().heard.insert(node.to_owned(), now);
+        }
+    }
+
+    /// Whether a node may still live. Whoever has not heard for long itself cannot tell, and takes it that all do.
+    pub(super) fn is_alive(&self, node: &str, now: Instant) -> bool {
+        let state = self.state.lock();
+        if node == self.node || state.until.is_none_or(|until| until <= now) {
+            return true;
+        }
+        let heard = state.heard.get(node).copied().unwrap_or(state.since).max(state.since);
+        now < heard + self.span
+    }
+
+    /// The nodes that live, this one too.
+    pub(super) fn alive(&self, now: Instant) -> Vec<String> {
+        let mut alive: Vec<String> = {
+            let mut state = self.state.lock();
+            let span = self.span;
+            state.heard.retain(|_, heard| now < *heard + 10 * span);
+            state.heard.keys().cloned().collect()
+        };
+        alive.retain(|node| self.is_alive(node, now));
+        alive.push(self.node.clone());
+        alive.sort();
+        alive
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPAN: Duration = Duration::from_secs(3);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_lease_ends_before_anybody_takes_over() {
+        let t0 = Instant::now();
+        let (a, b) = (Lease::new("a".into(), SPAN), Lease::new("b".into(), SPAN));
+        b.renewed(t0, t0);
+        // Sent at 0, acknowledged and heard of half a second later; b goes on.
+        a.renewed(t0, t0 + SECOND / 2);
+        b.heard("a", t0 + SECOND / 2);
+        b.renewed(t0 + 3 * SECOND, t0 + 3 * SECOND - SECOND / 10);
+        for tenth in 0..60 {
+            let now = t0 + tenth * SECOND / 10;
+            let (holds, lives) = (a.term(now).is_some(), b.is_alive("a", now));
+            assert!(!holds || lives, "at {tenth}");
+        }
+        assert!(a.term(t0 + 3 * SECOND).is_none());
+        assert!(!b.is_alive("a", t0 + 4 * SECOND));
+    }
+
+    #[test]
+    fn whoever_was_cut_off_does_not_judge_others() {
+        let t0 = Instant::now();
+        let b = Lease::new("b".into(), SPAN);
+        assert!(b.is_alive("a", t0 + 60 * SECOND), "it has never been heard of itself");
+        b.renewed(t0, t0);
+        b.heard("a", t0);
+        // Ten seconds without NATS for either: the first to be back gives the other its span.
+        b.renewed(t0 + 10 * SECOND, t0 + 10 * SECOND);
+        assert!(b.is_alive("a", t0 + 12 * SECOND));
+        assert_eq!(b.term(t0 + 12 * SECOND), Some(2));
+        assert!(!b.is_alive("a", t0 + 10 * SECOND + SPAN) || b.term(t0 + 13 * SECOND).is_none());
+        b.renewed(t0 + 12 * SECOND, t0 + 12 * SECOND);
+        assert!(!b.is_alive("a", t0 + 13 * SECOND));
+        assert_eq!(b.alive(t0 + 13 * SECOND), ["b"]);
+    }
+}

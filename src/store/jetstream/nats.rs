@@ -1,0 +1,365 @@
+//! The connection to NATS: the streams that are used, and what is asked of them. Knows no channel.
+//!
+//! | stream | subjects | holds |
+//! | --- | --- | --- |
+//! | `PREFIX_LOG` | `PREFIX.log.HASH` | what is said on each channel, in messages of records |
+//! | `PREFIX_INDEX` | `PREFIX.index.HASH` | how each channel stands; one message each |
+//! | `PREFIX_NODES` | `PREFIX.node.ID.beat` | that a node lives; one message each |
+//!
+//! Beside them, on `PREFIX.node.ID.ask` a node is asked for what only it can do.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{
+    Client, ConnectOptions, Event, Request, Subscriber,
+    client::RequestErrorKind,
+    jetstream::{
+        self, Context,
+        consumer::{DeliverPolicy, ReplayPolicy, push},
+        context::PublishErrorKind,
+        message::PublishMessage,
+        stream::{Config, LastRawMessageErrorKind, RetentionPolicy, StorageType, Stream},
+    },
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use super::{super::StoreError, Settings};
+use crate::ident::ChannelKey;
+
+/// How long NATS may take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long to wait before what came to nothing is tried again.
+pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// The least that a message may hold, where NATS is set up so.
+const PAYLOAD_BYTES_MIN: usize = 768 << 10;
+
+pub(super) struct Nats {
+    pub(super) client: Client,
+    context: Context,
+    log: Stream<()>,
+    index: Stream<()>,
+    prefix: String,
+    /// How often it was connected so far.
+    connected: watch::Receiver<u64>,
+}
+
+/// A message of a stream.
+pub(super) struct Message {
+    /// The stream's number of it.
+    pub(super) at: u64,
+    /// When NATS took it, in milliseconds since 1970 UTC.
+    pub(super) at_ms: u64,
+    pub(super) payload: Bytes,
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// Something else stands before it than was expected.
+    Overtaken,
+    /// NATS did not answer: it may or may not be there.
+    Unknown,
+}
+
+fn unavailable(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Unavailable(format!("NATS: {error}"))
+}
+
+fn as_ms(nanos: i128) -> u64 {
+    u64::try_from(nanos / 1_000_000).unwrap_or_default()
+}
+
+impl Nats {
+    pub(super) async fn connect(settings: &Settings) -> Result<Self, StoreError> {
+        let (count, connected) = watch::channel(0);
+        let count = Arc::new(count);
+        let mut options = ConnectOptions::new()
+            .name("tokenway")
+            .connection_timeout(ANSWERS_WITHIN)
+            .request_timeout(Some(ANSWERS_WITHIN))
+            .ping_interval(settings.lease)
+            .reconnect_delay_callback(|_| AGAIN_AFTER)
+            .event_callback(move |event| {
+                let count = Arc::clone(&count);
+                async move {
+                    match event {
+                        Event::Disconnected => tracing::warn!("NATS is away"),
+                        Event::Connected => {
+                            tracing::info!("NATS is there");
+                            count.send_modify(|count| *count += 1);
+                        }
+                        other => tracing::debug!(%other, "NATS"),
+                    }
+                }
+            });
+        if let Some(file) = &settings.credentials {
+            let text = tokio::fs::read_to_string(file).await;
+            let text = text.map_err(|error| unavailable(format!("{}: {error}", file.display())))?;
+            options = options.credentials(&text).map_err(unavailable)?;
+        }
+        let client = options.connect(&settings.url).await.map_err(unavailable)?;
+        let max_payload = client.server_info().max_payload;
+        if max_payload < PAYLOAD_BYTES_MIN {
+            return Err(unavailable(format!(
+                "max_payload is {max_payload} bytes and must be {PAYLOAD_BYTES_MIN} at least"
+            )));
+        }
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(ANSWERS_WITHIN);
+        let prefix = settings.prefix.clone();
+        let config = |name: &str, subjects: &str, per_subject| Config {
+            name: format!("{prefix}_{name}"),
+            subjects: vec![format!("{prefix}.{subjects}")],
+            retention: RetentionPolicy::Limits,
+            storage: StorageType::File,
+            num_replicas: settings.replicas,
+            max_messages_per_subject: per_subject,
+            allow_direct: true,
+            ..Config::default()
+        };
+        let log = config("LOG", "log.*", -1);
+        let index = config("INDEX", "index.*", 1);
+        let nodes = config("NODES", "node.*.beat", 1);
+        let nodes = Config { max_age: settings.lease * 100, ..nodes };
+        for stream in [&log, &index, &nodes] {
+            let name = &stream.name;
+            let there = context.get_or_create_stream(stream.clone()).await;
+            there.map_err(|error| unavailable(format!("the stream {name}: {error}")))?;
+        }
+        let log = context.get_stream_no_info(&log.name).await.map_err(unavailable)?;
+        let index = context.get_stream_no_info(&index.name).await.map_err(unavailable)?;
+        Ok(Self { client, context, log, index, prefix, connected })
+    }
+
+    /// A channel's part of a subject: ids and owners may hold what subjects may not.
+    pub(super) fn hash(key: &ChannelKey) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(key.owner.as_str().as_bytes());
+        hasher.update([0]);
+        hasher.update(key.id.as_str().as_bytes());
+        hasher.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub(super) fn log_of(&self, key: &ChannelKey) -> String {
+        format!("{}.log.{}", self.prefix, Self::hash(key))
+    }
+
+    fn index_of(&self, key: &ChannelKey) -> String {
+        format!("{}.index.{}", self.prefix, Self::hash(key))
+    }
+
+    pub(super) fn node(&self, node: &str, what: &str) -> String {
+        format!("{}.node.{node}.{what}", self.prefix)
+    }
+
+    /// What comes of something that is asked of NATS. `None`: the connection was lost meanwhile and is there again, and whether
+    /// it was done nobody says any more.
+    async fn unless_lost<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
+        let mut connected = self.connected.clone();
+        connected.mark_unchanged();
+        tokio::select! {
+            biased;
+            answer = answer => Some(answer),
+            Ok(()) = connected.changed() => None,
+        }
+    }
+
+    /// Appends to a subject of the log, if the last message there is this one (0: none). Gives its number.
+    pub(super) async fn append(
+        &self,
+        subject: &str,
+        payload: Bytes,
+        last: u64,
+    ) -> Result<u64, NotTaken> {
+        let message = PublishMessage::build().payload(payload).expected_last_subject_sequence(last);
+        let acked = self.unless_lost(async {
+            match self.context.send_publish(subject.to_owned(), message).await {
+                Ok(ack) => ack.await,
+                Err(error) => Err(error),
+            }
+        });
+        let Some(acked) = acked.await else { return Err(NotTaken::Unknown) };
+        match acked {
+            Ok(ack) => Ok(ack.sequence),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
+                Err(NotTaken::Overtaken)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "NATS did not take a message");
+                Err(NotTaken::Unknown)
+            }
+        }
+    }
+
+    /// The last message of a subject of the log.
+    pub(super) async fn last(&self, subject: &str) -> Result<Option<Message>, StoreError> {
+        let last = loop {
+            // Nothing is lost by asking again.
+            let last = self.unless_lost(self.log.get_last_raw_message_by_subject(subject));
+            if let Some(last) = last.await {
+                break last;
+            }
+        };
+        match last {
+            Ok(message) => {
+                let at_ms = as_ms(message.time.unix_timestamp_nanos());
+                Ok(Some(Message { at: message.sequence, at_ms, payload: message.payload }))
+            }
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// Everything of a channel's subject of the log, from its beginning and on.
+    pub(super) fn follow(self: &Arc<Self>, key: &ChannelKey) -> Tail {
+        self.tail(false, self.log_of(key), DeliverPolicy::All)
+    }
+
+    /// How all channels stand, and how that changes.
+    pub(super) fn index(self: &Arc<Self>) -> Tail {
+        self.tail(true, format!("{}.index.*", self.prefix), DeliverPolicy::LastPerSubject)
+    }
+
+    fn tail(self: &Arc<Self>, of_index: bool, subject: String, from: DeliverPolicy) -> Tail {
+        let (nats, connected) = (Arc::clone(self), self.connected.clone());
+        Tail { nats, of_index, subject, from, at: 0, connected, messages: None }
+    }
+
+    /// What is published to a subject, outside of any stream.
+    pub(super) async fn subscribe(&self, subject: String) -> Result<Subscriber, StoreError> {
+        self.client.subscribe(subject).await.map_err(unavailable)
+    }
+
+    /// Asks whoever answers on a subject. `None`: nobody does.
+    pub(super) async fn ask(
+        &self,
+        subject: String,
+        payload: Bytes,
+        within: Duration,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let request = Request::new().payload(payload).timeout(Some(within));
+        let answer = self.unless_lost(self.client.send_request(subject, request)).await;
+        match answer.ok_or_else(|| unavailable("the connection was lost"))? {
+            Ok(message) => Ok(Some(message.payload)),
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// The number of the last message of the index; 0: there is none.
+    pub(super) async fn indexed(&self) -> Result<u64, StoreError> {
+        let state = self.index.get_info().await.map_err(unavailable)?.state;
+        Ok(if state.messages == 0 { 0 } else { state.last_sequence })
+    }
+
+    /// Notes how a channel stands. Says whether it is there.
+    pub(super) async fn note(&self, key: &ChannelKey, entry: Vec<u8>) -> bool {
+        let sent = self.context.publish(self.index_of(key), entry.into()).await;
+        match sent {
+            Ok(ack) => ack.await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Says that this node lives. Err: NATS did not acknowledge it.
+    pub(super) async fn beat(&self, node: &str) -> Result<(), ()> {
+        let sent = self.context.publish(self.node(node, "beat"), Bytes::new()).await;
+        let acked = match sent {
+            Ok(ack) => ack.await,
+            Err(error) => Err(error),
+        };
+        acked.map(drop).map_err(|error| tracing::debug!(%error, "NATS took no word of life"))
+    }
+
+    /// Frees what a channel's subject of the log holds before a message.
+    pub(super) async fn purge(&self, key: &ChannelKey, before: u64) -> Result<(), StoreError> {
+        let purge = self.log.purge().filter(self.log_of(key)).sequence(before);
+        purge.await.map(drop).map_err(unavailable)
+    }
+
+    /// Frees what the index holds of a channel.
+    pub(super) async fn unnote(&self, key: &ChannelKey) -> Result<(), StoreError> {
+        self.index.purge().filter(self.index_of(key)).await.map(drop).map_err(unavailable)
+    }
+}
+
+/// Reads a subject of a stream, in order and without a gap, however often NATS is away.
+pub(super) struct Tail {
+    nats: Arc<Nats>,
+    of_index: bool,
+    subject: String,
+    from: DeliverPolicy,
+    /// The stream's number of the last message given.
+    at: u64,
+    connected: watch::Receiver<u64>,
+    messages: Option<push::Ordered>,
+}
+
+impl Tail {
+    /// The next message. Waits for as long as there is none. Nothing is lost where it is not awaited to its end.
+    pub(super) async fn next(&mut self) -> Message {
+        loop {
+            let messages = match &mut self.messages {
+                Some(messages) => messages,
+                None => {
+                    self.connected.mark_unchanged();
+                    let nats = Arc::clone(&self.nats);
+                    match nats.unless_lost(self.begin()).await {
+                        Some(Ok(messages)) => self.messages.insert(messages),
+                        None => continue,
+                        Some(Err(error)) => {
+                            tracing::debug!(%error, self.subject, "cannot follow");
+                            tokio::time::sleep(AGAIN_AFTER).await;
+                            continue;
+                        }
+                    }
+                }
+            };
+            let next = tokio::select! {
+                next = messages.next() => next,
+                // The library's own way takes up to ten seconds to come back.
+                changed = self.connected.changed() => match changed {
+                    Ok(()) => None,
+                    Err(_) => std::future::pending().await,
+                },
+            };
+            let Some(Ok(message)) = next else {
+                self.messages = None;
+                continue;
+            };
+            let info = message.info();
+            let info = info.map(|it| (it.stream_sequence, it.published.unix_timestamp_nanos()));
+            let Ok((at, published)) = info else {
+                self.messages = None;
+                continue;
+            };
+            if at > self.at {
+                self.at = at;
+                let (at_ms, payload) = (as_ms(published), message.message.payload);
+                return Message { at, at_ms, payload };
+            }
+        }
+    }
+
+    async fn begin(&mut self) -> Result<push::Ordered, StoreError> {
+        let deliver_policy = match self.at {
+            0 => self.from,
+            at => DeliverPolicy::ByStartSequence { start_sequence: at + 1 },
+        };
+        let config = push::OrderedConfig {
+            deliver_subject: self.nats.client.new_inbox(),
+            filter_subject: self.subject.clone(),
+            deliver_policy,
+            replay_policy: ReplayPolicy::Instant,
+            ..push::OrderedConfig::default()
+        };
+        let stream = if self.of_index { &self.nats.index } else { &self.nats.log };
+        let consumer = stream.create_consumer(config).await.map_err(unavailable)?;
+        consumer.messages().await.map_err(unavailable)
+    }
+}

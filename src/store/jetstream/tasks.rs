@@ -1,0 +1,152 @@
+//! What goes on as long as the store is there: this node says that it lives and hears who else does, learns how channels stand
+//! and notes how its own do, and answers what other nodes ask.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use super::{
+    super::StoreError,
+    desk,
+    inner::{Inner, away},
+    nats::{AGAIN_AFTER, Tail},
+    record::Entry,
+};
+
+/// How long the index may take to be read at the start.
+const READ_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long the next of its entries may take to come.
+const COMES_WITHIN: Duration = Duration::from_secs(1);
+
+/// So many entries are on their way at once.
+const NOTES_AT_ONCE: usize = 64;
+
+/// So many questions are answered at once; what comes beyond waits.
+const ANSWERS_AT_ONCE: usize = 256;
+
+/// Begins all of it. Err: NATS does not answer.
+pub(super) async fn begin(inner: &Arc<Inner>) -> Result<(), StoreError> {
+    let nats = &inner.nats;
+    let beats = nats.subscribe(nats.node("*", "beat")).await?;
+    let questions = nats.subscribe(nats.node(inner.lease.node(), "ask")).await?;
+    let mut index = nats.index();
+    let last = nats.indexed().await?;
+    let read = async {
+        let mut at = 0;
+        // What is last may be taken away meanwhile: what does not come soon is learned later.
+        while at < last
+            && let Ok(message) = timeout(COMES_WITHIN, index.next()).await
+        {
+            at = message.at;
+            hear(inner, &message.payload);
+        }
+    };
+    timeout(READ_WITHIN, read).await.map_err(|_| away())?;
+    let sent = Instant::now();
+    nats.beat(inner.lease.node()).await.map_err(|()| away())?;
+    inner.lease.renewed(sent, Instant::now());
+    spawn(inner, live);
+    spawn(inner, |inner| hear_of_others(inner, beats));
+    spawn(inner, |inner| learn(inner, index));
+    spawn(inner, note);
+    spawn(inner, |inner| answer(inner, questions));
+    Ok(())
+}
+
+fn spawn<T>(inner: &Arc<Inner>, task: impl FnOnce(Arc<Inner>) -> T)
+where
+    T: Future<Output = ()> + Send + 'static,
+{
+    let (closing, task) = (inner.closing.clone(), task(Arc::clone(inner)));
+    inner.tasks.spawn(async move {
+        closing.run_until_cancelled_owned(task).await;
+    });
+}
+
+async fn live(inner: Arc<Inner>) {
+    let every = inner.lease.span() / 3;
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let sent = Instant::now();
+        if let Ok(Ok(())) = timeout(every, inner.nats.beat(inner.lease.node())).await {
+            inner.lease.renewed(sent, Instant::now());
+        }
+    }
+}
+
+async fn hear_of_others(inner: Arc<Inner>, mut beats: async_nats::Subscriber) {
+    while let Some(beat) = beats.next().await {
+        // `PREFIX.node.ID.beat`
+        if let Some(node) = beat.subject.rsplit('.').nth(1) {
+            inner.lease.heard(node, Instant::now());
+        }
+    }
+}
+
+async fn learn(inner: Arc<Inner>, mut index: Tail) {
+    loop {
+        let message = index.next().await;
+        hear(&inner, &message.payload);
+    }
+}
+
+fn hear(inner: &Inner, message: &bytes::Bytes) {
+    match Entry::read(message) {
+        Some(entry) => inner.hears(entry),
+        None => tracing::warn!("the index holds what is no entry"),
+    }
+}
+
+/// Notes what changed until it is there.
+async fn note(inner: Arc<Inner>) {
+    loop {
+        inner.to_note.notified().await;
+        loop {
+            let some: Vec<_> = inner.dirty.lock().iter().take(NOTES_AT_ONCE).cloned().collect();
+            if some.is_empty() {
+                inner.noted.notify_waiters();
+                break;
+            }
+            let notes = some.into_iter().map(async |key| {
+                let entry = inner.index.lock().get(&key).cloned();
+                let Some(entry) = entry else { return (key, None, true) };
+                let there = inner.nats.note(&key, entry.write()).await;
+                (key, Some(entry.at), there)
+            });
+            let mut all_there = true;
+            for (key, at, there) in futures_util::future::join_all(notes).await {
+                all_there &= there;
+                let now = inner.index.lock().get(&key).map(|entry| entry.at);
+                // It may stand otherwise by now.
+                if there && now == at {
+                    inner.dirty.lock().remove(&key);
+                }
+            }
+            if !all_there {
+                sleep(AGAIN_AFTER).await;
+            }
+        }
+    }
+}
+
+async fn answer(inner: Arc<Inner>, questions: async_nats::Subscriber) {
+    let answers = questions.for_each_concurrent(ANSWERS_AT_ONCE, async |question| {
+        let Some(reply) = question.reply else { return };
+        let Some((key, ask)) = desk::read_ask(&question.payload) else { return };
+        let desk = inner.desk.get().and_then(Weak::upgrade);
+        let answer = match &desk {
+            Some(desk) => desk.asked(&key, ask).await,
+            None => None,
+        };
+        // Whoever asked does not wait for ever.
+        let _ = inner.nats.client.publish(reply, desk::write_answer(answer.as_ref())).await;
+    });
+    answers.await;
+}
