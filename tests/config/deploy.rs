@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::{environment, in_repository};
-use tokenway::config::Config;
+use tokenway::config::{Config, Store};
 
 fn read(path: &str) -> String {
     fs::read_to_string(in_repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -81,6 +81,25 @@ fn kubernetes_runs_a_config_that_holds_with_its_ports_and_probes() {
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
     // The drain's 10 s, the 2 s for responses, and the 5 s for the load balancer before them.
     assert!(pod["terminationGracePeriodSeconds"].as_u64() >= Some(17 + 5));
+}
+
+#[test]
+fn the_examples_of_several_gateways_have_configs_that_hold() {
+    for (config, told) in [("tokenway.yaml", "run.sh"), ("compose.tokenway.yaml", "compose.yaml")] {
+        let text = read(&format!("examples/cluster/{config}"));
+        let text = text.replace("${NATS_URL}", "nats://127.0.0.1:4222");
+        let parsed = Config::parse(config, &text, &environment());
+        let parsed = parsed.unwrap_or_else(|error| panic!("{error}"));
+        assert!(matches!(parsed.store, Store::JetStream(_)), "{config}");
+        assert!(read(&format!("examples/cluster/{told}")).contains(config), "{told}");
+    }
+    let compose: Value =
+        serde_saphyr::from_str(&read("examples/cluster/compose.yaml")).expect("YAML");
+    for node in ["a", "b"] {
+        let ports = compose["services"][node]["ports"].as_array().expect("a list");
+        let ports: Vec<&str> = ports.iter().filter_map(Value::as_str).collect();
+        assert!(ports[0].ends_with(":8080/tcp") && ports[1].ends_with(":4433/udp"), "{ports:?}");
+    }
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(crate) const TEST_PACKAGES: &[Package] = &[
     Package("npm", "command -v npm"),
     Package("python3", "command -v python3"),
     Package("python3-venv", "python3 -c 'import venv, ensurepip'"),
+    // The engine of gateways that share what they serve.
+    Package("nats-server", "command -v nats-server || test -x /usr/sbin/nats-server"),
     // It scrapes a gateway, and answers the dashboard's questions.
     Package("prometheus", "command -v prometheus"),
     // Chromium draws the console's text, in several scripts and with emoji.

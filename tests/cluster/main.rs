@@ -1,0 +1,18 @@
+//! Several nodes on one NATS: any of them takes any request and serves any viewer, and whatever dies, nobody ever holds two
+//! texts under one epoch and seq.
+//!
+//! Each test has a `nats-server` of its own, on a port of its own. Where there is none these tests are left out, and say so.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod away;
+mod example;
+mod gateway;
+mod gateways;
+mod kills;
+mod nats;
+mod node;
+mod seen;
+mod together;
+mod world;
