@@ -1,5 +1,5 @@
 //! The seam to the store, from the channel's side: what is not safe yet is shown to nobody, what was kept comes back with
-//! its numbers, and a store that is lost changes the epoch and nothing else.
+//! its numbers, a store that is lost changes the epoch and nothing else, and another node's writing is shown like one's own.
 
 mod support;
 
@@ -12,14 +12,14 @@ use std::{
 use parking_lot::Mutex;
 use support::{begin, finished, ready};
 use tokenway::{
-    channel::{Cause, Channel, Channels, NoChannel, Reader, Retention, Step},
-    event::{Custom, Event, FailureCode},
+    channel::{AppendError, Cause, Channel, Channels, Ended, NoChannel, Reader, Retention, Step},
+    event::{Custom, Event, Failed, FailureCode, Kind},
     ident::{ChannelId, ChannelKey, Owner},
-    sequence::{Cursor, Epoch, From},
+    sequence::{Cursor, Epoch, From, Past},
     snapshot::End,
     store::{
-        Ack, AtRest, Commit, Element, Forgotten, Health, Intent, Kept, NotOpened, Pending,
-        Progress, Promise, Role, Store, StoreError, Tenure, Writer,
+        Ack, AtRest, Commit, Element, Following, Forgotten, Health, Intent, Kept, News, NotOpened,
+        Pending, Progress, Promise, Role, Slice, Store, StoreError, Tenure, Writer,
     },
     wire,
 };
@@ -40,12 +40,28 @@ struct Pen {
     open: u32,
     /// It was lost before anybody could be told.
     lost: bool,
+    /// Another node writes.
+    elsewhere: bool,
 }
 
 impl Slow {
     fn reached(&self, seq: u64) {
         let progress = self.pen.lock().progress.clone();
         progress.and_then(|it| it.upgrade()).expect("somebody writes").reached(seq);
+    }
+
+    /// Another node did this.
+    fn news(&self, news: News) {
+        let progress = self.pen.lock().progress.clone();
+        progress.and_then(|it| it.upgrade()).expect("somebody follows").news(news);
+    }
+
+    fn writer(&self) -> Box<dyn Writer> {
+        Box::new(SlowWriter(Arc::clone(&self.pen)))
+    }
+
+    fn follows(&self) -> Role {
+        Role::Follows(Box::new(Followed(Arc::clone(&self.pen))))
     }
 
     fn orphan(&self, through: u64) {
@@ -69,7 +85,11 @@ impl Store for Slow {
                 (None, Intent::Find) => return Err(NotOpened::Unknown),
                 (None, _) => Kept::nothing(intent == Intent::Name, Epoch::random()),
             };
-            Ok(Tenure { kept, role: Role::Writes(Box::new(SlowWriter(Arc::clone(&self.pen)))) })
+            let role = match self.pen.lock().elsewhere {
+                true => self.follows(),
+                false => Role::Writes(self.writer()),
+            };
+            Ok(Tenure { kept, role })
         })
     }
 
@@ -143,6 +163,14 @@ impl Writer for SlowWriter {
     fn commit(&mut self, commit: Commit) -> Result<Ack, StoreError> {
         self.0.lock().commits.push(commit);
         Ok(Ack::Later)
+    }
+}
+
+struct Followed(Arc<Mutex<Pen>>);
+
+impl Following for Followed {
+    fn report_to(&mut self, progress: Weak<dyn Progress>) {
+        self.0.lock().progress = Some(progress);
     }
 }
 
@@ -322,4 +350,125 @@ async fn a_generation_that_an_earlier_process_left_is_ended_with_the_text_so_far
     assert_eq!(state.generations[0].first_choice().text, "so far");
     let end = state.generations[0].end.as_ref();
     assert!(matches!(end, Some(End::Failed(failed)) if failed.code == FailureCode::GatewayLost));
+}
+
+/// What another node says, step by step, as it comes from there.
+fn said_elsewhere() -> Vec<Slice> {
+    let channels = support::channels(1 << 20);
+    let channel = support::named(&channels, "chat");
+    let mut reader = channel.read(From::Beginning).expect("it is there");
+    let mut slices = Vec::new();
+    let mut next = || match reader.step() {
+        Step::Slice(slice) => slices.push(slice),
+        other => panic!("not a slice: {other:?}"),
+    };
+    let mut first = begin(&channel, "gen_1");
+    first.append(&mut [Event::text("a")]).expect("room");
+    next();
+    first.append(&mut [finished()]).expect("room");
+    next();
+    let mut second = begin(&channel, "gen_2");
+    next();
+    let lost = Failed::new(FailureCode::GatewayLost, "the gateway stopped while it ran");
+    second.append(&mut [Event::new(Kind::Failed(lost))]).expect("room");
+    next();
+    let mut third = begin(&channel, "gen_3");
+    next();
+    third.append(&mut [Event::text("other")]).expect("room");
+    next();
+    std::mem::forget(third);
+    slices
+}
+
+fn epochs<const N: usize>() -> [Epoch; N] {
+    std::array::from_fn(|_| Epoch::random())
+}
+
+#[tokio::test]
+async fn what_another_node_writes_is_shown_and_this_one_may_take_it_over() {
+    let (store, channels) = scene();
+    store.pen.lock().elsewhere = true;
+    let [first, second, third] = epochs();
+    store.at_rest.lock().insert(key("chat"), Kept::nothing(true, first));
+    let channel = channels.find(&key("chat")).await.expect("it is there");
+    let mut reader = channel.read(From::Beginning).expect("it is there");
+    let custom = Custom { kind: "note".into(), data: b"1".to_vec().into() };
+    let refused = channel.publish(custom.clone());
+    assert_eq!(refused, Err(AppendError::Store(StoreError::Fenced)), "it is not ours to write");
+    let said = said_elsewhere();
+    store.news(News::Said(said[0].clone()));
+    assert_eq!((last_seq(&read(&mut reader)), channel.status().running), (2, 1));
+    store.news(News::Said(said[1].clone()));
+    assert_eq!((channel.status().running, channel.last_end()), (0, 3));
+    // Heard twice, and with something missing: neither is taken.
+    store.news(News::Said(said[1].clone()));
+    store.news(News::Said(said[3].clone()));
+    assert_eq!(last_seq(&read(&mut reader)), 3);
+    let mut past = vec![Past { epoch: first, valid_through: 3 }];
+    store.news(News::Succeeded { epoch: second, past: past.clone() });
+    let steps = read(&mut reader);
+    assert!(matches!(&steps[..], [Step::Rewind { past, epoch }]
+        if *epoch == second && past.valid_through == 3));
+    store.news(News::Said(said[2].clone()));
+    assert_eq!((last_seq(&read(&mut reader)), channel.status().running), (4, 1));
+    // Its writer dies, and this node takes over: what ran there is ended, once that is safe.
+    past.push(Past { epoch: second, valid_through: 4 });
+    let (epoch, writer) = (third, store.writer());
+    store.news(News::Appointed { epoch, past, writer });
+    assert!(!channel.follows() && channel.epoch() == third);
+    assert_eq!((channel.head(), channel.status().running), (4, 1));
+    store.reached(5);
+    assert_eq!((channel.head(), channel.status().running), (5, 0));
+    let (_, _, state) = channel.fold();
+    let end = state.generations[1].end.as_ref();
+    assert!(matches!(end, Some(End::Failed(failed)) if failed.code == FailureCode::GatewayLost));
+    assert_eq!(channel.publish(custom).expect("it is ours now").seq, 6);
+}
+
+#[tokio::test]
+async fn whoever_was_replaced_says_nothing_more_whatever_comes_after() {
+    let (store, channels) = scene();
+    let said = said_elsewhere();
+    let channel = channels.open(key("chat")).await.expect("it opens");
+    let first = channel.epoch();
+    let mut lost = begin(&channel, "gen_1");
+    lost.append(&mut [Event::text("a")]).expect("room");
+    store.reached(2);
+    lost.append(&mut [Event::text("seen by some")]).expect("room");
+    store.reached(3);
+    lost.append(&mut [Event::text("seen by nobody")]).expect("room");
+    let mut reader = channel.read(From::Beginning).expect("it is there");
+    assert_eq!(last_seq(&read(&mut reader)), 3);
+    // Another node went on after the second.
+    let [second, third] = epochs();
+    let mut past = vec![Past { epoch: first, valid_through: 2 }];
+    let slices = said[..2].to_vec();
+    let kept = Kept { past: past.clone(), slices, ..Kept::nothing(true, second) };
+    let replaced = channel.replaced();
+    store.news(News::Replaced(Tenure { kept, role: store.follows() }));
+    assert_eq!(channel.replaced(), replaced + 1);
+    assert!(channel.follows() && channel.status().running == 0);
+    let steps = read(&mut reader);
+    assert!(
+        matches!(&steps[..], [Step::Rewind { past, .. }, Step::Snapshot(it)]
+            if past.valid_through == 2 && it.through == 3 && it.cause == Cause::Rewind),
+        "it held another third: {steps:?}"
+    );
+    assert_eq!(lost.shown().await.epoch, second, "nobody waits for what will never be shown");
+    // Neither there, nor once this node writes again, nor by its end.
+    let text = || [Event::text("late")];
+    assert_eq!(lost.append(&mut text()), Err(AppendError::Store(StoreError::Fenced)));
+    past.push(Past { epoch: second, valid_through: 3 });
+    let (epoch, writer) = (third, store.writer());
+    store.pen.lock().last_seq = 3;
+    store.news(News::Appointed { epoch, past, writer });
+    assert_eq!(lost.append(&mut text()), Err(AppendError::Store(StoreError::Fenced)));
+    drop(lost);
+    let mut producer = begin(&channel, "gen_2");
+    assert_eq!(producer.cursor(), Cursor { epoch: third, seq: 4 }, "nothing came in between");
+    producer.append(&mut [finished()]).expect("room");
+    store.reached(5);
+    assert_eq!(last_seq(&read(&mut reader)), 5);
+    store.news(News::Forgotten(Forgotten::Deleted));
+    assert_eq!(read(&mut reader), [Step::End(Ended::Deleted)]);
 }

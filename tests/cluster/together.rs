@@ -262,3 +262,12 @@ async fn what_expires_is_gone_for_all_and_they_say_so() {
         assert_eq!(found, Some(NoChannel::Evicted));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_of_several_servers_will_do() {
+    let Some(nats) = Nats::start() else { return };
+    // Nobody listens at the first.
+    let a = Node::start(&format!("nats://127.0.0.1:1, {}", nats.url())).await;
+    let channel = a.open("chat").await;
+    begin(&channel, "gen_1").shown().await;
+}

@@ -29,8 +29,8 @@ use super::{
 };
 use crate::{clock, ident::ChannelKey, sequence::Epoch};
 
-/// How long a channel may take to be read.
-const READ_WITHIN: Duration = Duration::from_secs(10);
+/// How long the next message of a channel that is read may take to come.
+const COMES_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often something is tried again that another node came before with.
 const TRIES: usize = 8;
@@ -125,17 +125,14 @@ impl Inner {
         let Some(last) = self.nats.last(&self.nats.log_of(key)).await? else { return Ok(None) };
         let mut told = Told::nothing();
         let mut tail = self.nats.follow(key);
-        let read = async {
-            while told.at < last.at {
-                let message = tail.next().await;
-                told.come_to(&message);
-                match record::read(message.payload) {
-                    Some(records) => records.iter().for_each(|it| told.apply(it, true)),
-                    None => told.broken = true,
-                }
+        while told.at < last.at {
+            let message = timeout(COMES_WITHIN, tail.next()).await.map_err(|_| away())?;
+            told.come_to(&message);
+            match record::read(message.payload) {
+                Some(records) => records.iter().for_each(|it| told.apply(it, true)),
+                None => told.broken = true,
             }
-        };
-        timeout(READ_WITHIN, read).await.map_err(|_| away())?;
+        }
         if told.broken {
             self.damages.fetch_add(1, Ordering::Relaxed);
             let what = "its records do not fit one another";
@@ -285,7 +282,7 @@ impl Inner {
         let stale = self.index.lock().learn(entry).is_some();
         match self.lines.get(&key) {
             // What it says is behind what this node has said since.
-            Some(Line::Writes(_)) if stale => self.note(key),
+            Some(Line::Writes(_)) if stale && by_another => self.note(key),
             Some(Line::Writes(outbox)) if by_another => outbox.suspect(),
             _ => {}
         }

@@ -102,7 +102,8 @@ impl Nats {
             let text = text.map_err(|error| unavailable(format!("{}: {error}", file.display())))?;
             options = options.credentials(&text).map_err(unavailable)?;
         }
-        let client = options.connect(&settings.url).await.map_err(unavailable)?;
+        let servers: Vec<&str> = settings.url.split(',').map(str::trim).collect();
+        let client = options.connect(servers.as_slice()).await.map_err(unavailable)?;
         let max_payload = client.server_info().max_payload;
         if max_payload < PAYLOAD_BYTES_MIN {
             return Err(unavailable(format!(
