@@ -206,11 +206,11 @@ impl Channel {
         self.inner.lock().replaced
     }
 
-    /// Whether this seq was given to an event and is not shown yet.
+    /// Whether this seq was given to an event that is still there, and is not shown yet.
     pub(super) fn waits_for(&self, seq: u64) -> bool {
         self.head() < seq && {
             let inner = self.inner.lock();
-            inner.following.is_none() && inner.shown < seq
+            inner.following.is_none() && inner.shown < seq && seq <= inner.log.last_seq()
         }
     }
 
@@ -401,8 +401,8 @@ impl Channel {
         }
     }
 
-    /// What follows `seq`, for a reader in `epoch`. Err: the epoch is another now, and this is what it kept of the
-    /// reader's.
+    /// What follows `seq`, for a reader in `epoch`. Err: the epoch is another now, or not all of it is there any more, and this
+    /// is what is kept of the reader's.
     pub(super) fn after(&self, epoch: Epoch, seq: u64) -> Result<Found, Past> {
         let mut inner = self.inner.lock();
         if epoch != self.epoch() {
@@ -410,6 +410,10 @@ impl Channel {
             return Err(past.unwrap_or(Past { epoch, valid_through: 0 }));
         }
         let shown = inner.shown;
+        if seq > shown {
+            // A store that is shared has lost what it had acknowledged; nothing else is said under those numbers.
+            return Err(Past { epoch, valid_through: shown });
+        }
         Ok(inner.log.after(seq, shown))
     }
 

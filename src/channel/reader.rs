@@ -138,7 +138,8 @@ impl Reader {
     pub fn has_news(&self) -> bool {
         match self.pending {
             Pending::Nothing => {
-                self.channel.head() > self.seq
+                // Fewer, where a store has lost some of what was shown.
+                self.channel.head() != self.seq
                     || self.channel.is_over()
                     || self.channel.epoch() != self.epoch
             }

@@ -11,6 +11,7 @@ mod example;
 mod gateway;
 mod gateways;
 mod kills;
+mod lost;
 mod nats;
 mod node;
 mod seen;

@@ -1,6 +1,7 @@
 //! A real `nats-server`, in a process of its own that can be killed and started again on the same files.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     net::TcpListener,
     path::Path,
@@ -50,10 +51,39 @@ impl Nats {
         }
     }
 
+    /// What it has kept so far, to be gone back to. It is away for a moment.
+    pub(crate) fn copy(&mut self) -> TempDir {
+        self.kill();
+        let copy = tempfile::tempdir().expect("a directory");
+        copy_all(self.dir.path(), copy.path());
+        self.revive();
+        copy
+    }
+
+    /// Goes back to what it had kept then: its machine has failed before it had synced what came since.
+    pub(crate) fn go_back_to(&mut self, copy: &TempDir) {
+        self.kill();
+        fs::remove_dir_all(self.dir.path()).expect("it is there");
+        copy_all(copy.path(), self.dir.path());
+        self.revive();
+    }
+
     /// Starts it again, with what it has kept.
     pub(crate) fn revive(&mut self) {
         self.kill();
         self.child = Some(run(&self.dir, self.port).expect("its port is free"));
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let (entry, to) = (entry.expect("an entry"), to);
+        let target = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy_all(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).expect("a file")),
+        }
     }
 }
 

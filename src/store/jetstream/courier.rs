@@ -1,15 +1,18 @@
 //! Takes what one tenure's pen has written to NATS, one message after another, and learns there that the tenure is over.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    super::News,
+    super::{News, Progress, Role, Tenure},
     inner::{Inner, Read},
     nats::{AGAIN_AFTER, Message, NotTaken},
     outbox::{Next, Outbox, Sending, Standing},
-    record::{self, Entry, Record, SaidRecord},
+    record::{self, Entry, Record, SaidRecord, Told},
 };
 
 /// What is said within so long goes in one message, unless somebody waits for it.
@@ -137,6 +140,10 @@ impl Courier {
             Some(message) => message.at == self.entry.at,
             None => self.entry.at == 0,
         };
+        if ours {
+            // What all nodes know of it may be lost.
+            self.inner.note(self.entry.key.clone());
+        }
         (!ours).then_some(End::Over)
     }
 
@@ -162,30 +169,37 @@ impl Courier {
         }
     }
 
-    /// The tenure is over: the channel goes on here as whatever it is in the log.
+    /// The tenure is over: the channel goes on here as whatever it is in the log. Where that is still this tenure, NATS has lost some
+    /// of it, or could not take all of it: then numbers were given that are to mean nothing else, and it goes on in a new epoch.
     async fn give_way(self) {
         let Some(progress) = self.outbox.end() else { return };
         let key = &self.entry.key;
         tracing::warn!(channel = %key.id, "a channel's tenure here is over");
-        loop {
-            let read = self.inner.read(key).await;
-            let Some(progress) = progress.upgrade() else { return };
+        while progress.strong_count() > 0 {
+            let Ok(read) = self.inner.read(key).await else {
+                sleep(AGAIN_AFTER).await;
+                continue;
+            };
             match read {
-                Ok(Some(Read { told, .. })) if let Some(why) = told.gone => {
-                    return progress.news(News::Forgotten(why));
+                Some(Read { mut told, .. }) if told.gone.is_none() && told.pen == self.pen => {
+                    match self.inner.begin_tenure(key, &mut told, true).await {
+                        Ok(()) => return self.go_on(&progress, &told),
+                        Err(_) => sleep(AGAIN_AFTER).await,
+                    }
                 }
-                Ok(Some(read)) => {
-                    let tenure = self.inner.follow(key, read);
-                    return progress.news(News::Replaced(tenure));
-                }
-                Ok(None) => {
-                    return progress.news(News::Forgotten(super::super::Forgotten::Deleted));
-                }
-                Err(_) => {
-                    drop(progress);
-                    sleep(AGAIN_AFTER).await;
-                }
+                _ => return self.inner.tell_anew(key, &progress).await,
             }
+        }
+    }
+
+    fn go_on(&self, progress: &Weak<dyn Progress>, told: &Told) {
+        let key = &self.entry.key;
+        let pen = self.inner.write(key, told, None);
+        self.inner.stands(told.entry(key));
+        // Where nobody looks any more the pen is put down again.
+        if let Some(progress) = progress.upgrade() {
+            let (kept, role) = (told.kept.clone(), Role::Writes(Box::new(pen)));
+            progress.news(News::Replaced(Tenure { kept, role }));
         }
     }
 }

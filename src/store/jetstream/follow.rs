@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     super::{Following, News, Progress, StoreError},
     inner::{Inner, Line, away},
-    nats::{Message, NotTaken, Tail},
+    nats::{Message, NotTaken, Tail, WentBack},
     record::{self, Record, Told},
 };
 use crate::ident::ChannelKey;
@@ -91,22 +91,36 @@ impl Follow {
                         self.progress = Some(progress);
                         true
                     }
-                    Some(Command::TakeOver(done)) => {
-                        let taken = self.take_over().await;
-                        let follows = taken.is_err() && self.told.gone.is_none();
-                        // Whoever asked may have gone.
-                        let _ = done.send(taken);
-                        follows
-                    }
+                    Some(Command::TakeOver(done)) => match self.take_over().await {
+                        Some(taken) => {
+                            let follows = taken.is_err() && self.told.gone.is_none();
+                            // Whoever asked may have gone.
+                            let _ = done.send(taken);
+                            follows
+                        }
+                        // Whoever asked finds what it is now.
+                        None => return self.begin_anew().await,
+                    },
                     None => false,
                 },
-                message = self.tail.next(), if self.progress.is_some() => self.hear(message),
+                message = self.tail.next(), if self.progress.is_some() => match message {
+                    Ok(message) => self.hear(message),
+                    Err(WentBack) => return self.begin_anew().await,
+                },
             };
             if !follows {
                 break;
             }
         }
         self.inner.lines.close(&self.key, self.line);
+    }
+
+    /// NATS does not hold what was told of the channel: it is told what it is now.
+    async fn begin_anew(self) {
+        self.inner.lines.close(&self.key, self.line);
+        let Some(progress) = self.progress else { return };
+        tracing::warn!(channel = %self.key.id, "NATS has lost the last of a channel that is followed");
+        self.inner.tell_anew(&self.key, &progress).await;
     }
 
     /// Takes in what another node said. Says whether to go on.
@@ -147,45 +161,40 @@ impl Follow {
         false
     }
 
-    /// Begins a tenure of this node's, behind all that was said.
-    async fn take_over(&mut self) -> Result<(), StoreError> {
+    /// Begins a tenure of this node's, behind all that was said. `None`: what was told of it is not what NATS holds.
+    async fn take_over(&mut self) -> Option<Result<(), StoreError>> {
         let subject = self.inner.nats.log_of(&self.key);
         for _ in 0..TRIES {
-            let last = self.inner.nats.last(&subject).await?;
-            let last = last.ok_or_else(forgotten)?;
-            while self.told.at < last.at {
-                let next = timeout(CATCHES_UP_WITHIN, self.tail.next()).await;
-                if !self.hear(next.map_err(|_| away())?) {
-                    return Err(forgotten());
+            let last = match self.inner.nats.last(&subject).await {
+                Ok(last) => last?.at,
+                Err(error) => return Some(Err(error)),
+            };
+            if last < self.told.at {
+                return None;
+            }
+            while self.told.at < last {
+                match timeout(CATCHES_UP_WITHIN, self.tail.next()).await {
+                    Err(_) => return Some(Err(away())),
+                    Ok(Err(WentBack)) => return None,
+                    Ok(Ok(message)) if self.hear(message) => {}
+                    Ok(Ok(_)) => return Some(Err(forgotten())),
                 }
             }
-            let node = self.inner.lease.node();
-            let (ours, runs) = (self.told.node == node, self.told.kept.running > 0);
-            if runs && !ours && self.inner.lease.is_alive(&self.told.node, Instant::now()) {
-                return Err(StoreError::Elsewhere);
+            let lease = &self.inner.lease;
+            let (ours, runs) = (self.told.node == lease.node(), self.told.kept.running > 0);
+            if runs && !ours && lease.is_alive(&self.told.node, Instant::now()) {
+                return Some(Err(StoreError::Elsewhere));
             }
-            let mut head = self.told.head();
-            // What was shown while nothing runs is kept: where this node was the last to write, it goes on in its epoch.
-            if runs || !ours {
-                head.succeed(self.told.kept.last_seq());
-            }
-            let tenure = self.inner.tenure(&self.key, head);
-            let mut payload = Vec::new();
-            tenure.write(&mut payload);
-            let bytes = payload.len() as u64;
-            match self.inner.nats.append(&subject, payload.into(), self.told.at).await {
-                Ok(at) => {
-                    self.told.at = at;
-                    self.told.bytes += bytes;
-                    self.told.apply(&Record::Tenure(tenure), false);
+            match self.inner.begin_tenure(&self.key, &mut self.told, false).await {
+                Ok(()) => {
                     self.appoint();
-                    return Ok(());
+                    return Some(Ok(()));
                 }
                 Err(NotTaken::Overtaken) => {}
-                Err(NotTaken::Unknown) => return Err(away()),
+                Err(NotTaken::Unknown) => return Some(Err(away())),
             }
         }
-        Err(StoreError::Elsewhere)
+        Some(Err(StoreError::Elsewhere))
     }
 
     fn appoint(&self) {

@@ -33,6 +33,13 @@ impl Index {
         if self.entries.get(&key).is_some_and(|known| known.at > entry.at) {
             return self.entries.get(&key);
         }
+        self.correct(entry);
+        None
+    }
+
+    /// A channel stands so, whatever was known.
+    pub(super) fn correct(&mut self, entry: Entry) {
+        let key = entry.key.clone();
         match entry.running > 0 && entry.gone.is_none() {
             true => self.running.insert(key.clone()),
             false => self.running.remove(&key),
@@ -41,7 +48,18 @@ impl Index {
         if let Some(before) = self.entries.insert(key, entry) {
             self.bytes -= before.bytes;
         }
-        None
+    }
+
+    /// Those that are not known there as they are here, or only there.
+    pub(super) fn differing(&self, there: &Self) -> Vec<ChannelKey> {
+        let only_there = there.entries.keys().filter(|key| !self.entries.contains_key(*key));
+        let other = self.entries.iter().filter(|(key, entry)| there.get(key) != Some(*entry));
+        other.map(|(key, _)| key).chain(only_there).cloned().collect()
+    }
+
+    /// Those that speak of more of the log than up to and with this message.
+    pub(super) fn past(&self, at: u64) -> Vec<ChannelKey> {
+        self.entries.values().filter(|it| it.at > at).map(|it| it.key.clone()).collect()
     }
 
     pub(super) fn remove(&mut self, key: &ChannelKey) {

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -13,17 +13,20 @@ use futures_util::StreamExt;
 use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, mpsc},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    super::{Desk, Forgotten, Intent, Kept, NotOpened, Role, StoreError, Tenure, coding::Head},
+    super::{
+        Desk, Forgotten, Intent, Kept, News, NotOpened, Progress, Role, StoreError, Tenure,
+        coding::Head,
+    },
     courier::Courier,
     follow::{Command, Follow},
     index::Index,
     lease::Lease,
-    nats::{Nats, NotTaken, Tail},
+    nats::{AGAIN_AFTER, Nats, NotTaken, Tail, WentBack},
     outbox::{Outbox, Pen},
     record::{self, Entry, Record, SaidRecord, TenureRecord, Told},
 };
@@ -53,6 +56,10 @@ pub(super) struct Inner {
     pub(super) tasks: TaskTracker,
     pub(super) closing: CancellationToken,
     pub(super) damages: AtomicU64,
+    /// How often NATS has lost what it had acknowledged.
+    pub(super) losses: AtomicU64,
+    /// Part of the pens of all tenures that begin here until NATS loses something: only they can be gone on with in their epoch.
+    pub(super) era: AtomicU32,
 }
 
 /// What is open here.
@@ -122,11 +129,20 @@ impl Inner {
 
     /// Everything that a channel's subject holds. `None`: nothing.
     pub(super) async fn read(&self, key: &ChannelKey) -> Result<Option<Read>, StoreError> {
-        let Some(last) = self.nats.last(&self.nats.log_of(key)).await? else { return Ok(None) };
+        // Asked before looking: what is heard later may speak of more.
+        let known = self.index.lock().get(key).map_or(0, |entry| entry.at);
+        let Some(last) = self.nats.last(&self.nats.log_of(key)).await? else {
+            if known > 0 {
+                self.index.lock().remove(key);
+                self.nats.unnote(key).await?;
+            }
+            return Ok(None);
+        };
         let mut told = Told::nothing();
         let mut tail = self.nats.follow(key);
         while told.at < last.at {
             let message = timeout(COMES_WITHIN, tail.next()).await.map_err(|_| away())?;
+            let message = message.map_err(|WentBack| away())?;
             told.come_to(&message);
             match record::read(message.payload) {
                 Some(records) => records.iter().for_each(|it| told.apply(it, true)),
@@ -141,7 +157,41 @@ impl Inner {
             self.index.lock().remove(key);
             return Err(StoreError::Damaged(what.to_owned()));
         }
+        if told.at < known {
+            self.went_back();
+            self.index.lock().correct(told.entry(key));
+            self.note(key.clone());
+        }
         Ok(Some(Read { told, tail }))
+    }
+
+    /// NATS has lost what it had acknowledged. Whatever was said since in this node's tenures had numbers that somebody may have seen:
+    /// none of them is gone on with in its epoch.
+    pub(super) fn went_back(&self) {
+        tracing::warn!(
+            "NATS has lost the last of what it had acknowledged; was its machine cut off before it had synced?"
+        );
+        self.losses.fetch_add(1, Ordering::Relaxed);
+        self.era.store(rand::random(), Ordering::Relaxed);
+    }
+
+    /// Tells a channel here what it is in the log, because it is not what it was told.
+    pub(super) async fn tell_anew(self: &Arc<Self>, key: &ChannelKey, progress: &Weak<dyn Progress>) {
+        loop {
+            let read = self.read(key).await;
+            let Some(progress) = progress.upgrade() else { return };
+            let news = match read {
+                Ok(Some(Read { told, .. })) if let Some(why) = told.gone => News::Forgotten(why),
+                Ok(Some(read)) => News::Replaced(self.follow(key, read)),
+                Ok(None) => News::Forgotten(Forgotten::Deleted),
+                Err(_) => {
+                    drop(progress);
+                    sleep(AGAIN_AFTER).await;
+                    continue;
+                }
+            };
+            return progress.news(news);
+        }
     }
 
     pub(super) async fn open(
@@ -198,9 +248,35 @@ impl Inner {
     }
 
     /// A new tenure of this node's.
-    pub(super) fn tenure(&self, key: &ChannelKey, head: Head) -> TenureRecord {
-        let (pen, node) = (rand::random(), self.lease.node().to_owned());
-        TenureRecord { pen, node, key: key.clone(), head }
+    fn tenure(&self, key: &ChannelKey, head: Head) -> TenureRecord {
+        let era = u64::from(self.era.load(Ordering::Relaxed));
+        let pen = era << 32 | u64::from(rand::random::<u32>());
+        TenureRecord { pen, node: self.lease.node().to_owned(), key: key.clone(), head }
+    }
+
+    /// Begins a tenure of this node's on a channel that stands so in the log. `anew`: in a new epoch, whoever was the last to write.
+    pub(super) async fn begin_tenure(
+        &self,
+        key: &ChannelKey,
+        told: &mut Told,
+        anew: bool,
+    ) -> Result<(), NotTaken> {
+        let mut head = told.head();
+        // What was shown while nothing runs is kept: where this node was the last to write, and NATS has lost nothing since, it goes on
+        // in its epoch.
+        let era = u64::from(self.era.load(Ordering::Relaxed));
+        let ours = told.node == self.lease.node() && told.pen >> 32 == era;
+        if anew || !ours || told.kept.running > 0 {
+            head.succeed(told.kept.last_seq());
+        }
+        let tenure = self.tenure(key, head);
+        let mut payload = Vec::new();
+        tenure.write(&mut payload);
+        let bytes = payload.len() as u64;
+        told.at = self.nats.append(&self.nats.log_of(key), payload.into(), told.at).await?;
+        told.bytes += bytes;
+        told.apply(&Record::Tenure(tenure), true);
+        Ok(())
     }
 
     /// Makes a channel whose id nobody else has: its tenure begins with the first that is said.
@@ -259,7 +335,7 @@ impl Inner {
         self.note(key);
     }
 
-    fn note(&self, key: ChannelKey) {
+    pub(super) fn note(&self, key: ChannelKey) {
         self.dirty.lock().insert(key);
         self.to_note.notify_one();
     }

@@ -29,6 +29,7 @@ mod follow;
 mod index;
 mod inner;
 mod lease;
+mod mend;
 mod nats;
 mod outbox;
 mod record;
@@ -36,7 +37,7 @@ mod tasks;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, OnceLock, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -96,6 +97,8 @@ impl JetStream {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             damages: Default::default(),
+            losses: Default::default(),
+            era: rand::random::<u32>().into(),
         });
         tasks::begin(&inner).await?;
         Ok(Self { inner })
@@ -119,7 +122,8 @@ impl Store for JetStream {
     fn take_over<'a>(&'a self, key: &'a ChannelKey) -> Pending<'a, Result<(), StoreError>> {
         Box::pin(async {
             // Of two that want it at a time the second finds it done.
-            for _ in 0..2 {
+            // What NATS has lost something of is found as what it is now.
+            for _ in 0..3 {
                 let Some(Line::Follows(commands)) = self.inner.lines.get(key) else { break };
                 let (done, taken) = oneshot::channel();
                 let told = commands.send(Command::TakeOver(done)).await;
@@ -212,7 +216,8 @@ impl Store for JetStream {
             nodes: if holds { alive.len() as u64 } else { 1 },
             channels: index.len() as u64,
             bytes: index.bytes(),
-            damages: self.inner.damages.load(std::sync::atomic::Ordering::Relaxed),
+            cuts: self.inner.losses.load(Ordering::Relaxed),
+            damages: self.inner.damages.load(Ordering::Relaxed),
             ..Health::default()
         }
     }

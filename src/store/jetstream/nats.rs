@@ -18,7 +18,10 @@ use async_nats::{
         consumer::{DeliverPolicy, ReplayPolicy, push},
         context::PublishErrorKind,
         message::PublishMessage,
-        stream::{Config, LastRawMessageErrorKind, RetentionPolicy, StorageType, Stream},
+        stream::{
+            Config, LastRawMessageErrorKind, RawMessageErrorKind, RetentionPolicy, StorageType,
+            Stream,
+        },
     },
 };
 use bytes::Bytes;
@@ -56,6 +59,10 @@ pub(super) struct Message {
     pub(super) at_ms: u64,
     pub(super) payload: Bytes,
 }
+
+/// NATS has lost the last that it had given: what was read of it is not what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WentBack;
 
 /// Why a message was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +235,17 @@ impl Nats {
 
     fn tail(self: &Arc<Self>, of_index: bool, subject: String, from: DeliverPolicy) -> Tail {
         let (nats, connected) = (Arc::clone(self), self.connected.clone());
-        Tail { nats, of_index, subject, from, at: 0, connected, messages: None }
+        Tail { nats, of_index, subject, from, last: None, connected, messages: None }
+    }
+
+    /// How often it was connected so far, and its changes.
+    pub(super) fn connected(&self) -> watch::Receiver<u64> {
+        self.connected.clone()
+    }
+
+    /// The number of the last message of the log; 0: there was none yet.
+    pub(super) async fn logged(&self) -> Result<u64, StoreError> {
+        Ok(self.log.get_info().await.map_err(unavailable)?.state.last_sequence)
     }
 
     /// What is published to a subject, outside of any stream.
@@ -295,15 +312,17 @@ pub(super) struct Tail {
     of_index: bool,
     subject: String,
     from: DeliverPolicy,
-    /// The stream's number of the last message given.
-    at: u64,
+    /// The last message given: the stream's number of it, and when NATS took it, in nanoseconds. Another one under the same number
+    /// was taken at another time.
+    last: Option<(u64, i128)>,
     connected: watch::Receiver<u64>,
     messages: Option<push::Ordered>,
 }
 
 impl Tail {
-    /// The next message. Waits for as long as there is none. Nothing is lost where it is not awaited to its end.
-    pub(super) async fn next(&mut self) -> Message {
+    /// The next message. Waits for as long as there is none. Nothing is lost where it is not awaited to its end. Err: NATS has lost
+    /// what it gave; a tail that is begun anew tells what it holds.
+    pub(super) async fn next(&mut self) -> Result<Message, WentBack> {
         loop {
             let messages = match &mut self.messages {
                 Some(messages) => messages,
@@ -311,7 +330,8 @@ impl Tail {
                     self.connected.mark_unchanged();
                     let nats = Arc::clone(&self.nats);
                     match nats.unless_lost(self.begin()).await {
-                        Some(Ok(messages)) => self.messages.insert(messages),
+                        Some(Ok(Some(messages))) => self.messages.insert(messages),
+                        Some(Ok(None)) => return Err(WentBack),
                         None => continue,
                         Some(Err(error)) => {
                             tracing::debug!(%error, self.subject, "cannot follow");
@@ -339,18 +359,22 @@ impl Tail {
                 self.messages = None;
                 continue;
             };
-            if at > self.at {
-                self.at = at;
+            if self.last.is_none_or(|(last, _)| at > last) {
+                self.last = Some((at, published));
                 let (at_ms, payload) = (as_ms(published), message.message.payload);
-                return Message { at, at_ms, payload };
+                return Ok(Message { at, at_ms, payload });
             }
         }
     }
 
-    async fn begin(&mut self) -> Result<push::Ordered, StoreError> {
-        let deliver_policy = match self.at {
-            0 => self.from,
-            at => DeliverPolicy::ByStartSequence { start_sequence: at + 1 },
+    /// `None`: the stream has gone back.
+    async fn begin(&mut self) -> Result<Option<push::Ordered>, StoreError> {
+        if !self.still_holds().await? {
+            return Ok(None);
+        }
+        let deliver_policy = match self.last {
+            None => self.from,
+            Some((at, _)) => DeliverPolicy::ByStartSequence { start_sequence: at + 1 },
         };
         let config = push::OrderedConfig {
             deliver_subject: self.nats.client.new_inbox(),
@@ -359,8 +383,30 @@ impl Tail {
             replay_policy: ReplayPolicy::Instant,
             ..push::OrderedConfig::default()
         };
-        let stream = if self.of_index { &self.nats.index } else { &self.nats.log };
-        let consumer = stream.create_consumer(config).await.map_err(unavailable)?;
-        consumer.messages().await.map_err(unavailable)
+        let consumer = self.stream().create_consumer(config).await.map_err(unavailable)?;
+        consumer.messages().await.map(Some).map_err(unavailable)
+    }
+
+    fn stream(&self) -> &Stream<()> {
+        if self.of_index { &self.nats.index } else { &self.nats.log }
+    }
+
+    /// Whether the stream holds what it gave last. The log does, unless it was freed, which is as good a reason to look anew. Of the
+    /// index an entry may have been followed by another one; then all that is known is that there are as many.
+    async fn still_holds(&mut self) -> Result<bool, StoreError> {
+        let Some((at, taken)) = self.last else { return Ok(true) };
+        match self.stream().get_raw_message(at).await {
+            Ok(message) => Ok(message.time.unix_timestamp_nanos() == taken),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
+                match self.of_index {
+                    true => {
+                        let info = self.stream().get_info().await.map_err(unavailable)?;
+                        Ok(info.state.last_sequence >= at)
+                    }
+                    false => Ok(false),
+                }
+            }
+            Err(error) => Err(unavailable(error)),
+        }
     }
 }

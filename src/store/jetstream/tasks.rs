@@ -13,7 +13,8 @@ use super::{
     super::StoreError,
     desk,
     inner::{Inner, away},
-    nats::{AGAIN_AFTER, Tail},
+    mend,
+    nats::{AGAIN_AFTER, Tail, WentBack},
     record::Entry,
 };
 
@@ -40,7 +41,7 @@ pub(super) async fn begin(inner: &Arc<Inner>) -> Result<(), StoreError> {
         let mut at = 0;
         // What is last may be taken away meanwhile: what does not come soon is learned later.
         while at < last
-            && let Ok(message) = timeout(COMES_WITHIN, index.next()).await
+            && let Ok(Ok(message)) = timeout(COMES_WITHIN, index.next()).await
         {
             at = message.at;
             hear(inner, &message.payload);
@@ -53,6 +54,7 @@ pub(super) async fn begin(inner: &Arc<Inner>) -> Result<(), StoreError> {
     spawn(inner, live);
     spawn(inner, |inner| hear_of_others(inner, beats));
     spawn(inner, |inner| learn(inner, index));
+    spawn(inner, mend::log);
     spawn(inner, note);
     spawn(inner, |inner| answer(inner, questions));
     Ok(())
@@ -92,8 +94,10 @@ async fn hear_of_others(inner: Arc<Inner>, mut beats: async_nats::Subscriber) {
 
 async fn learn(inner: Arc<Inner>, mut index: Tail) {
     loop {
-        let message = index.next().await;
-        hear(&inner, &message.payload);
+        match index.next().await {
+            Ok(message) => hear(&inner, &message.payload),
+            Err(WentBack) => index = mend::index(&inner).await,
+        }
     }
 }
 
