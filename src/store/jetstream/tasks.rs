@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::{
@@ -70,16 +70,29 @@ where
     });
 }
 
+/// Says that this node lives, now and then and when NATS is there again. A word that is long under way keeps no other one waiting.
 async fn live(inner: Arc<Inner>) {
-    let every = inner.lease.span() / 3;
-    let mut ticks = interval(every);
+    let (lease, mut connected) = (&inner.lease, inner.nats.connected());
+    let mut ticks = interval(lease.beat());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut words = FuturesUnordered::new();
     loop {
-        ticks.tick().await;
-        let sent = Instant::now();
-        if let Ok(Ok(())) = timeout(every, inner.nats.beat(inner.lease.node())).await {
-            inner.lease.renewed(sent, Instant::now());
+        tokio::select! {
+            _ = ticks.tick() => {}
+            Ok(()) = connected.changed() => {
+                lease.is_back(Instant::now());
+                ticks.reset();
+            }
+            Some(said) = words.next() => {
+                if let Ok(Ok(sent)) = said {
+                    lease.renewed(sent, Instant::now());
+                }
+                continue;
+            }
         }
+        let sent = Instant::now();
+        let word = inner.nats.beat(lease.node());
+        words.push(timeout(lease.span(), async move { word.await.map(|()| sent) }));
     }
 }
 
