@@ -14,6 +14,7 @@ mod kills;
 mod lost;
 mod nats;
 mod node;
+mod refused;
 mod seen;
 mod together;
 mod world;

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use futures_util::future::try_join;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
@@ -96,38 +98,64 @@ impl Courier {
     async fn send(&mut self, sending: Sending) -> Option<End> {
         let mut payload = self.first.clone().unwrap_or_default();
         payload.extend_from_slice(&sending.payload);
-        let payload = bytes::Bytes::from(payload);
+        let payload = Bytes::from(payload);
         let length = payload.len() as u64;
-        loop {
-            let now = Instant::now();
-            let term = self.inner.lease.term(now);
-            self.sent = Some(now);
-            let sent = self.inner.nats.append(&self.subject, payload.clone(), self.entry.at).await;
-            let at = match sent {
-                Ok(at) => at,
-                Err(NotTaken::Unknown) => {
-                    sleep(AGAIN_AFTER).await;
-                    continue;
+        self.sent = Some(Instant::now());
+        let taken = match sending.how.running > self.how.running {
+            false => self.take(&payload, &sending).await,
+            // What begins is ended by another node, should this one die: nobody is told of it before all can know.
+            true => {
+                let foretold = async {
+                    self.foretell(sending.how).await;
+                    Ok(())
+                };
+                match try_join(self.take(&payload, &sending), foretold).await {
+                    Ok((taken, ())) => Ok(taken),
+                    Err(end) => Err(end),
                 }
+            }
+        };
+        match taken {
+            Ok((at, term)) => {
+                self.first = None;
+                self.stand(at, length, &sending);
+                self.outbox.acked(&sending, term);
+                None
+            }
+            Err(end) => Some(end),
+        }
+    }
+
+    /// Sends a message until NATS has it. Gives its number, and in which time of holding the lease it was sent.
+    async fn take(&self, payload: &Bytes, sending: &Sending) -> Result<(u64, Option<u64>), End> {
+        loop {
+            let term = self.inner.lease.term(Instant::now());
+            let sent = self.inner.nats.append(&self.subject, payload.clone(), self.entry.at).await;
+            match sent {
+                Ok(at) => return Ok((at, term)),
+                Err(NotTaken::Unknown) => sleep(AGAIN_AFTER).await,
                 // Perhaps by the same message, whose acknowledgement was lost.
                 Err(NotTaken::Overtaken) => match self.whose().await {
-                    Whose::Ours(at, seq) if seq == sending.how.last_seq => at,
-                    Whose::Ours(..) | Whose::Anothers => return Some(End::Over),
+                    Whose::Ours(at, seq) if seq == sending.how.last_seq => return Ok((at, term)),
+                    Whose::Ours(..) | Whose::Anothers => return Err(End::Over),
                 },
-            };
-            self.first = None;
-            self.stand(at, length, &sending);
-            self.outbox.acked(&sending, term);
-            return None;
+            }
         }
+    }
+
+    /// All nodes are told that something is about to run.
+    async fn foretell(&self, how: Standing) {
+        let mut entry = self.entry.clone();
+        entry.take(how);
+        self.inner.stands(entry);
+        self.inner.is_noted(&self.entry.key).await;
     }
 
     fn stand(&mut self, at: u64, length: u64, sending: &Sending) {
         self.how = sending.how;
-        let Standing { last_seq, last_ms, generations, running } = sending.how;
         let entry = &mut self.entry;
-        (entry.at, entry.last_seq, entry.last_ms) = (at, last_seq, last_ms);
-        (entry.generations, entry.running) = (generations, running);
+        entry.take(sending.how);
+        entry.at = at;
         entry.bytes += length;
         if sending.turns {
             self.inner.stands(entry.clone());

@@ -1,7 +1,7 @@
 //! How every channel of all nodes stands, as far as this node has heard. Pure.
 //!
 //! What is heard may be late, and come in another order than it was said: of two entries of a channel the one that speaks of
-//! more of its log holds.
+//! more of its log holds, and of two that speak of as much the one on which more runs: that is what is about to begin.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -30,7 +30,8 @@ impl Index {
     /// Takes in how a channel stands. Gives what is known instead, if that speaks of more.
     pub(super) fn learn(&mut self, entry: Entry) -> Option<&Entry> {
         let key = entry.key.clone();
-        if self.entries.get(&key).is_some_and(|known| known.at > entry.at) {
+        let place = |entry: &Entry| (entry.at, entry.running);
+        if self.entries.get(&key).is_some_and(|known| place(known) > place(&entry)) {
             return self.entries.get(&key);
         }
         self.correct(entry);
@@ -140,6 +141,17 @@ mod tests {
             at,
             gone: gone.then_some(Forgotten::Expired),
         }
+    }
+
+    #[test]
+    fn what_is_about_to_begin_is_known_until_more_is_said() {
+        let mut index = Index::default();
+        index.learn(entry(1, 5, 0, false));
+        index.learn(entry(1, 5, 1, false));
+        assert!(index.learn(entry(1, 5, 0, false)).is_some(), "its own word comes back late");
+        assert_eq!(index.running().count(), 1);
+        index.learn(entry(1, 6, 0, false));
+        assert_eq!(index.running().count(), 0);
     }
 
     proptest! {

@@ -50,7 +50,7 @@ pub(super) struct Inner {
     /// Those whose entries are to be noted.
     pub(super) dirty: Mutex<HashSet<ChannelKey>>,
     pub(super) to_note: Notify,
-    /// All of them were, for now.
+    /// Some of them were.
     pub(super) noted: Notify,
     pub(super) desk: OnceLock<Weak<dyn Desk>>,
     pub(super) tasks: TaskTracker,
@@ -215,7 +215,7 @@ impl Inner {
                     (told.at, told.gone)
                 }
                 None => {
-                    self.index.lock().remove(key);
+                    self.give_up_foretold(key).await?;
                     (0, None)
                 }
             };
@@ -340,6 +340,17 @@ impl Inner {
         self.to_note.notify_one();
     }
 
+    /// Waits until all nodes can know how a channel stands.
+    pub(super) async fn is_noted(&self, key: &ChannelKey) {
+        loop {
+            let noted = self.noted.notified();
+            if !self.dirty.lock().contains(key) {
+                return;
+            }
+            noted.await;
+        }
+    }
+
     /// Waits until all nodes can know how the channels of this one stand.
     pub(super) async fn all_noted(&self) {
         loop {
@@ -362,6 +373,30 @@ impl Inner {
             Some(Line::Writes(outbox)) if by_another => outbox.suspect(),
             _ => {}
         }
+    }
+
+    /// The log has nothing of a channel: what its writer foretold of it does not come any more, if that is gone.
+    async fn give_up_foretold(&self, key: &ChannelKey) -> Result<(), StoreError> {
+        let entry = self.index.lock().get(key).cloned();
+        let writes = |node: &str| match node == self.lease.node() {
+            true => self.lines.writes(key),
+            false => self.lease.is_alive(node, Instant::now()),
+        };
+        if entry.is_some_and(|entry| !writes(&entry.node)) {
+            self.index.lock().remove(key);
+            self.nats.unnote(key).await?;
+        }
+        Ok(())
+    }
+
+    /// What the log holds of a channel is how it stands. All nodes are told.
+    pub(super) async fn look_anew(&self, key: &ChannelKey) -> Result<(), StoreError> {
+        if let Some(Read { told, .. }) = self.read(key).await? {
+            // If more was heard of it since, that is right.
+            self.index.lock().learn(told.entry(key));
+            self.note(key.clone());
+        }
+        Ok(())
     }
 
     /// The channels on which something runs that nobody writes any more. Those that another node is to look after come a
@@ -405,10 +440,14 @@ impl Inner {
                 return self.nats.unnote(key).await;
             };
             if only_at.is_some_and(|at| at != last.at) {
-                return Ok(());
+                // It was spoken on, and the index does not tell.
+                return self.look_anew(key).await;
             }
             match record::read(last.payload).and_then(|records| records.into_iter().next_back()) {
-                Some(Record::Gone(_)) => return Ok(()),
+                Some(Record::Gone(why)) => {
+                    self.gone(key, why, last.at, last.at_ms);
+                    return Ok(());
+                }
                 Some(Record::Said(SaidRecord { running, .. })) if running > 0 => {
                     let entry = self.index.lock().get(key).cloned();
                     let writer = entry.map(|entry| entry.node);
@@ -422,7 +461,7 @@ impl Inner {
             record::write_gone(why, &mut payload);
             match self.nats.append(&subject, payload.into(), last.at).await {
                 Ok(at) => {
-                    self.gone(key, why, at);
+                    self.gone(key, why, at, clock::now_ms());
                     // What is not freed now is freed when nobody need be told of it any more.
                     if let Err(error) = self.nats.purge(key, at).await {
                         tracing::debug!(channel = %key.id, %error, "not freed");
@@ -436,9 +475,9 @@ impl Inner {
         Err(StoreError::Elsewhere)
     }
 
-    fn gone(&self, key: &ChannelKey, why: Forgotten, at: u64) {
+    fn gone(&self, key: &ChannelKey, why: Forgotten, at: u64, at_ms: u64) {
         let mut told = Told::nothing();
-        (told.gone, told.at, told.kept.last_ms) = (Some(why), at, clock::now_ms());
+        (told.gone, told.at, told.kept.last_ms) = (Some(why), at, at_ms);
         told.node = self.lease.node().to_owned();
         self.stands(told.entry(key));
     }

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     super::StoreError,
     index::Index,
-    inner::{Inner, Line, Read, away},
+    inner::{Inner, Line, away},
     nats::{AGAIN_AFTER, Tail, WentBack},
     record::Entry,
 };
@@ -90,10 +90,5 @@ async fn look_at(inner: &Inner, key: ChannelKey) -> Result<(), StoreError> {
         outbox.suspect();
         return Ok(());
     }
-    if let Some(Read { told, .. }) = inner.read(&key).await? {
-        // If more was heard of it since, that is right.
-        inner.index.lock().learn(told.entry(&key));
-        inner.note(key);
-    }
-    Ok(())
+    inner.look_anew(&key).await
 }

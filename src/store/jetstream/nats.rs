@@ -277,11 +277,13 @@ impl Nats {
 
     /// Notes how a channel stands. Says whether it is there.
     pub(super) async fn note(&self, key: &ChannelKey, entry: Vec<u8>) -> bool {
-        let sent = self.context.publish(self.index_of(key), entry.into()).await;
-        match sent {
-            Ok(ack) => ack.await.is_ok(),
-            Err(_) => false,
-        }
+        let noted = self.unless_lost(async {
+            match self.context.publish(self.index_of(key), entry.into()).await {
+                Ok(ack) => ack.await.is_ok(),
+                Err(_) => false,
+            }
+        });
+        noted.await.unwrap_or(false)
     }
 
     /// Says that this node lives. Err: NATS did not acknowledge it.

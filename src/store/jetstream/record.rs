@@ -209,6 +209,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    pub(super) fn take(&mut self, how: Standing) {
+        let Standing { last_seq, last_ms, generations, running } = how;
+        (self.last_seq, self.last_ms) = (last_seq, last_ms);
+        (self.generations, self.running) = (generations, running);
+    }
+
     pub(super) fn write(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let body = coding::begin(&mut out);

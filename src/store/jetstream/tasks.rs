@@ -128,24 +128,23 @@ async fn note(inner: Arc<Inner>) {
         loop {
             let some: Vec<_> = inner.dirty.lock().iter().take(NOTES_AT_ONCE).cloned().collect();
             if some.is_empty() {
-                inner.noted.notify_waiters();
                 break;
             }
             let notes = some.into_iter().map(async |key| {
                 let entry = inner.index.lock().get(&key).cloned();
                 let Some(entry) = entry else { return (key, None, true) };
                 let there = inner.nats.note(&key, entry.write()).await;
-                (key, Some(entry.at), there)
+                (key, Some(entry), there)
             });
             let mut all_there = true;
-            for (key, at, there) in futures_util::future::join_all(notes).await {
+            for (key, entry, there) in futures_util::future::join_all(notes).await {
                 all_there &= there;
-                let now = inner.index.lock().get(&key).map(|entry| entry.at);
                 // It may stand otherwise by now.
-                if there && now == at {
+                if there && inner.index.lock().get(&key) == entry.as_ref() {
                     inner.dirty.lock().remove(&key);
                 }
             }
+            inner.noted.notify_waiters();
             if !all_there {
                 sleep(AGAIN_AFTER).await;
             }
