@@ -13,7 +13,7 @@ use std::{
 use futures_util::{StreamExt, future, stream};
 use parking_lot::Mutex;
 use thiserror::Error;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{AppendError, Channel, Ended, UnknownGeneration};
 use crate::{
@@ -36,6 +36,9 @@ const TURNS: usize = 256;
 
 /// On so many channels at a time what was lost is ended.
 const ENDED_AT_ONCE: usize = 64;
+
+/// How long that may take of one of them.
+const ENDED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long and how much is kept.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +127,7 @@ impl From<NoChannel> for StoreError {
 impl Channels {
     /// The channels that a store keeps.
     pub fn new(store: Arc<dyn Store>, retention: Retention) -> Self {
+        store.hold(retention.max_bytes);
         Self {
             store,
             retention: Mutex::new(retention),
@@ -135,6 +139,7 @@ impl Channels {
 
     /// From now on so much is kept: for so long of all channels, and so many bytes of those that are opened from now on.
     pub fn retain(&self, retention: Retention) {
+        self.store.hold(retention.max_bytes);
         *self.retention.lock() = retention;
     }
 
@@ -142,7 +147,14 @@ impl Channels {
     /// channels. To be done before anything is served, and now and then.
     pub async fn recover(&self) -> usize {
         let unfinished = stream::iter(self.store.unfinished());
-        let ended = unfinished.map(|key| async move { self.end_lost(&key).await });
+        let ended = unfinished.map(|key| async move {
+            // One that takes longer keeps the others waiting, and is tried again.
+            let ended = timeout(ENDED_WITHIN, self.end_lost(&key)).await;
+            ended.unwrap_or_else(|_| {
+                tracing::warn!(channel = %key.id, "a lost generation was not ended yet");
+                false
+            })
+        });
         // All of them are made safe together.
         let ended = ended.buffer_unordered(ENDED_AT_ONCE).filter(|ended| future::ready(*ended));
         ended.count().await

@@ -69,6 +69,9 @@ pub trait Store: Send + Sync + 'static {
     /// Who does what other nodes ask for. Said once.
     fn serve(&self, _: Weak<dyn Desk>) {}
 
+    /// A channel may take so many bytes of memory from now on: what is kept of one beyond that is given folded.
+    fn hold(&self, _bytes_max: usize) {}
+
     /// Whether channels may be let go of in memory, because they are kept here.
     fn keeps(&self) -> bool;
 
@@ -166,6 +169,8 @@ pub enum News {
     Replaced(Tenure),
     /// It was forgotten.
     Forgotten(Forgotten),
+    /// What is kept of it is damaged: nothing more of it is served.
+    Damaged,
 }
 
 /// A channel as it is kept.
@@ -216,7 +221,7 @@ impl Kept {
 }
 
 /// The head of a log, folded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Base {
     /// The last seq folded in.
     pub through: u64,

@@ -7,6 +7,7 @@
 mod support;
 
 mod away;
+mod damaged;
 mod example;
 mod gateway;
 mod gateways;

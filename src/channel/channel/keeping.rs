@@ -154,6 +154,14 @@ impl Channel {
         self.take_up(inner, role, &ended);
     }
 
+    /// It is over for good, and its readers are told; whoever speaks here is cut off.
+    fn go(&self, inner: &mut Inner, how: Ended) {
+        inner.running.iter().for_each(|running| running.stop.cancel());
+        inner.life = Life::Gone(how);
+        let shown = inner.shown;
+        self.show(inner, shown);
+    }
+
     /// Another tenure begins, of which everything before is kept.
     fn begin_epoch(&self, inner: &mut Inner, epoch: Epoch, past: Vec<Past>) {
         inner.past = past;
@@ -251,14 +259,10 @@ impl Progress for Channel {
                 self.end_lost(&mut inner);
             }
             News::Replaced(tenure) => self.replace(&mut inner, tenure),
-            News::Forgotten(why) => {
-                inner.running.iter().for_each(|running| running.stop.cancel());
-                inner.life = Life::Gone(match why {
-                    Forgotten::Deleted => Ended::Deleted,
-                    Forgotten::Expired => Ended::Evicted,
-                });
-                let shown = inner.shown;
-                self.show(&mut inner, shown);
+            News::Forgotten(Forgotten::Deleted) => self.go(&mut inner, Ended::Deleted),
+            // There is no more to be had of one that is damaged, either.
+            News::Forgotten(Forgotten::Expired) | News::Damaged => {
+                self.go(&mut inner, Ended::Evicted);
             }
         }
     }

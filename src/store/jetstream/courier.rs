@@ -10,7 +10,7 @@ use futures_util::future::try_join;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    super::{News, Progress, Role, Tenure},
+    super::{News, Progress, Role, StoreError, Tenure},
     inner::{Inner, Read},
     nats::{AGAIN_AFTER, Message, NotTaken},
     outbox::{Next, Outbox, Sending, Standing},
@@ -204,18 +204,20 @@ impl Courier {
         let key = &self.entry.key;
         tracing::warn!(channel = %key.id, "a channel's tenure here is over");
         while progress.strong_count() > 0 {
-            let Ok(read) = self.inner.read(key).await else {
-                sleep(AGAIN_AFTER).await;
-                continue;
-            };
-            match read {
-                Some(Read { mut told, .. }) if told.gone.is_none() && told.pen == self.pen => {
-                    match self.inner.begin_tenure(key, &mut told, true).await {
-                        Ok(()) => return self.go_on(&progress, &told),
-                        Err(_) => sleep(AGAIN_AFTER).await,
-                    }
+            let ours = match self.inner.read(key).await {
+                Ok(Some(Read { told, .. })) => {
+                    (told.gone.is_none() && told.pen == self.pen).then_some(told)
                 }
-                _ => return self.inner.tell_anew(key, &progress).await,
+                Ok(None) | Err(StoreError::Damaged(_)) => None,
+                Err(_) => {
+                    sleep(AGAIN_AFTER).await;
+                    continue;
+                }
+            };
+            let Some(mut told) = ours else { return self.inner.tell_anew(key, &progress).await };
+            match self.inner.begin_tenure(key, &mut told, true).await {
+                Ok(()) => return self.go_on(&progress, &told),
+                Err(_) => sleep(AGAIN_AFTER).await,
             }
         }
     }

@@ -28,6 +28,15 @@ pub(super) enum Command {
     TakeOver(oneshot::Sender<Result<(), StoreError>>),
 }
 
+/// What comes of a message.
+enum Heard {
+    On,
+    /// The channel is gone, or nobody looks any more.
+    Over,
+    /// It does not fit what was told before.
+    Unfit,
+}
+
 /// So many commands wait, at most.
 const COMMANDS_MAX: usize = 16;
 
@@ -103,10 +112,13 @@ impl Follow {
                     },
                     None => false,
                 },
-                message = self.tail.next(), if self.progress.is_some() => match message {
-                    Ok(message) => self.hear(message),
-                    Err(WentBack) => return self.begin_anew().await,
-                },
+                message = self.tail.next(), if self.progress.is_some() => {
+                    match message.map(|message| self.hear(message)) {
+                        Ok(Heard::On) => true,
+                        Ok(Heard::Over) => false,
+                        Ok(Heard::Unfit) | Err(WentBack) => return self.begin_anew().await,
+                    }
+                }
             };
             if !follows {
                 break;
@@ -119,23 +131,25 @@ impl Follow {
     async fn begin_anew(self) {
         self.inner.lines.close(&self.key, self.line);
         let Some(progress) = self.progress else { return };
-        tracing::warn!(channel = %self.key.id, "NATS has lost the last of a channel that is followed");
+        tracing::warn!(channel = %self.key.id, "what NATS holds of a channel does not follow what was heard of it");
         self.inner.tell_anew(&self.key, &progress).await;
     }
 
-    /// Takes in what another node said. Says whether to go on.
-    fn hear(&mut self, message: Message) -> bool {
+    /// Takes in what another node said.
+    fn hear(&mut self, message: Message) -> Heard {
         let Some(records) = record::read(message.payload.clone()) else {
-            return self.damaged("a message of it cannot be read");
+            return Heard::Unfit;
         };
         self.told.come_to(&message);
-        let Some(progress) = self.progress.as_ref().and_then(Weak::upgrade) else { return false };
+        let Some(progress) = self.progress.as_ref().and_then(Weak::upgrade) else {
+            return Heard::Over;
+        };
         let running = self.told.kept.running;
         let mut turns = false;
         for record in records {
             self.told.apply(&record, false);
             if self.told.broken {
-                return self.damaged("its records do not fit one another");
+                return Heard::Unfit;
             }
             match record {
                 Record::Tenure(_) => {
@@ -146,19 +160,14 @@ impl Follow {
                 Record::Said(said) => progress.news(News::Said(said.slice)),
                 Record::Gone(why) => {
                     progress.news(News::Forgotten(why));
-                    return false;
+                    return Heard::Over;
                 }
             }
         }
         if turns || running != self.told.kept.running {
             self.inner.hears(self.told.entry(&self.key));
         }
-        true
-    }
-
-    fn damaged(&mut self, what: &str) -> bool {
-        tracing::error!(channel = %self.key.id, what, "a channel is damaged; it is not followed further");
-        false
+        Heard::On
     }
 
     /// Begins a tenure of this node's, behind all that was said. `None`: what was told of it is not what NATS holds.
@@ -176,8 +185,11 @@ impl Follow {
                 match timeout(CATCHES_UP_WITHIN, self.tail.next()).await {
                     Err(_) => return Some(Err(away())),
                     Ok(Err(WentBack)) => return None,
-                    Ok(Ok(message)) if self.hear(message) => {}
-                    Ok(Ok(_)) => return Some(Err(forgotten())),
+                    Ok(Ok(message)) => match self.hear(message) {
+                        Heard::On => {}
+                        Heard::Over => return Some(Err(forgotten())),
+                        Heard::Unfit => return None,
+                    },
                 }
             }
             let lease = &self.inner.lease;

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -60,6 +60,8 @@ pub(super) struct Inner {
     pub(super) losses: AtomicU64,
     /// Part of the pens of all tenures that begin here until NATS loses something: only they can be gone on with in their epoch.
     pub(super) era: AtomicU32,
+    /// So much of a channel is held as events when it is read; what is before is folded.
+    pub(super) bytes_max: AtomicUsize,
 }
 
 /// What is open here.
@@ -140,6 +142,7 @@ impl Inner {
         };
         let mut told = Told::nothing();
         let mut tail = self.nats.follow(key);
+        let bytes_max = self.bytes_max.load(Ordering::Relaxed);
         while told.at < last.at {
             let message = timeout(COMES_WITHIN, tail.next()).await.map_err(|_| away())?;
             let message = message.map_err(|WentBack| away())?;
@@ -148,6 +151,10 @@ impl Inner {
                 Some(records) => records.iter().for_each(|it| told.apply(it, true)),
                 None => told.broken = true,
             }
+            if told.broken {
+                break;
+            }
+            told.fold(bytes_max);
         }
         if told.broken {
             self.damages.fetch_add(1, Ordering::Relaxed);
@@ -184,6 +191,8 @@ impl Inner {
                 Ok(Some(Read { told, .. })) if let Some(why) = told.gone => News::Forgotten(why),
                 Ok(Some(read)) => News::Replaced(self.follow(key, read)),
                 Ok(None) => News::Forgotten(Forgotten::Deleted),
+                // It does not get better by waiting.
+                Err(StoreError::Damaged(_)) => News::Damaged,
                 Err(_) => {
                     drop(progress);
                     sleep(AGAIN_AFTER).await;
@@ -320,10 +329,10 @@ impl Inner {
     pub(super) fn follow(self: &Arc<Self>, key: &ChannelKey, read: Read) -> Tenure {
         let Read { mut told, tail } = read;
         self.hears(told.entry(key));
-        let kept = told.kept.clone();
         // Of what was said only the last is needed to go on.
-        let last = told.kept.slices.pop();
-        told.kept.slices = last.into_iter().collect();
+        let last = told.kept.slices.last().cloned();
+        let slices = std::mem::replace(&mut told.kept.slices, last.into_iter().collect());
+        let kept = Kept { base: told.kept.base.take(), slices, ..told.kept.clone() };
         let following = Follow::begin(self, key, told, tail);
         Tenure { kept, role: Role::Follows(Box::new(following)) }
     }

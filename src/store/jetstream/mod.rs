@@ -99,6 +99,7 @@ impl JetStream {
             damages: Default::default(),
             losses: Default::default(),
             era: rand::random::<u32>().into(),
+            bytes_max: usize::MAX.into(),
         });
         tasks::begin(&inner).await?;
         Ok(Self { inner })
@@ -163,6 +164,10 @@ impl Store for JetStream {
     fn serve(&self, desk: Weak<dyn Desk>) {
         // Said once.
         let _ = self.inner.desk.set(desk);
+    }
+
+    fn hold(&self, bytes_max: usize) {
+        self.inner.bytes_max.store(bytes_max, Ordering::Relaxed);
     }
 
     fn keeps(&self) -> bool {

@@ -1,5 +1,7 @@
 //! What the streams hold: a message of the log is a run of records, one of the index says how a channel stands. Pure.
 
+use std::sync::Arc;
+
 use bytes::{Buf, Bytes};
 use prost::encoding::encode_varint;
 
@@ -11,7 +13,7 @@ use super::{
     nats::Message,
     outbox::Standing,
 };
-use crate::{ident::ChannelKey, sequence::Epoch};
+use crate::{ident::ChannelKey, sequence::Epoch, wire};
 
 /// Something that a channel's subject of the log holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +124,8 @@ pub(super) struct Told {
     pub(super) gone: Option<Forgotten>,
     /// What its messages hold, in bytes.
     pub(super) bytes: u64,
+    /// What the slices take that are held.
+    held: usize,
     /// Something does not fit: it is not served.
     pub(super) broken: bool,
 }
@@ -129,7 +133,8 @@ pub(super) struct Told {
 impl Told {
     pub(super) fn nothing() -> Self {
         let kept = Kept::nothing(false, Epoch::from_u32(0));
-        Self { kept, node: String::new(), pen: 0, at: 0, gone: None, bytes: 0, broken: false }
+        let node = String::new();
+        Self { kept, node, pen: 0, at: 0, gone: None, bytes: 0, held: 0, broken: false }
     }
 
     /// How it stands, as all nodes are told.
@@ -179,15 +184,46 @@ impl Told {
                 kept.last_ms = said.slice.times.all_ms().last().unwrap_or(kept.last_ms);
                 if !keeps {
                     kept.slices.clear();
+                    self.held = 0;
                 }
                 kept.slices.push(said.slice.clone());
+                self.held += bytes_of(&said.slice);
             }
             Record::Gone(why) => {
-                self.gone = Some(*why);
+                (self.gone, self.held) = (Some(*why), 0);
                 self.kept = Kept::nothing(self.kept.named, self.kept.epoch);
             }
         }
     }
+}
+
+impl Told {
+    /// Folds the oldest of what is held into its base once it takes a quarter more than so many bytes, until it takes no more than that;
+    /// the fold is kept within them, too. The last slice stays.
+    pub(super) fn fold(&mut self, bytes_max: usize) {
+        if self.held <= bytes_max.saturating_add(bytes_max / 4) {
+            return;
+        }
+        let slices = &mut self.kept.slices;
+        let mut count = 0;
+        while self.held > bytes_max && count + 1 < slices.len() {
+            self.held -= bytes_of(&slices[count]);
+            count += 1;
+        }
+        let mut base = self.kept.base.take().unwrap_or_default();
+        let state = Arc::make_mut(&mut base.state);
+        for slice in slices.drain(..count) {
+            let events = wire::decode_elements(&slice.events);
+            (slice.first_seq..).zip(events).for_each(|(seq, event)| state.apply(seq, event));
+            base.through = slice.last_seq;
+        }
+        state.evict(bytes_max / 2);
+        self.kept.base = (base.through > 0).then_some(base);
+    }
+}
+
+fn bytes_of(slice: &Slice) -> usize {
+    slice.events.len() + slice.times.deltas.len()
 }
 
 /// How a channel stands: what every node knows of every channel.

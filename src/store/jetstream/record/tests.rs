@@ -138,3 +138,42 @@ proptest! {
         prop_assert_eq!(Entry::read(&entry.write().into()), Some(entry));
     }
 }
+
+/// A word on the first generation, begun and never ended; and one that is custom.
+fn slice_of(seq: u64, kind: crate::event::Kind) -> Slice {
+    let mut events = Vec::new();
+    let event = crate::event::Event { generation: 0, choice: 0, kind };
+    let mut encoded = Vec::new();
+    crate::wire::encode_event(&event, &mut encoded);
+    events.push(crate::wire::EVENTS_TAG);
+    encode_varint(encoded.len() as u64, &mut events);
+    events.extend_from_slice(&encoded);
+    let times = Times { base_ms: seq, deltas: vec![0].into() };
+    Slice { first_seq: seq, last_seq: seq, events: events.into(), times }
+}
+
+#[test]
+fn what_is_read_past_the_bound_is_folded_and_its_fold_is_bounded() {
+    use crate::event::{Custom, Kind};
+    const BOUND: usize = 10_000;
+    let (mut told, mut most) = (Told::nothing(), 0);
+    for seq in 1..=2_000 {
+        let data = Bytes::from(format!("\"{seq:0>100}\""));
+        let kind = Kind::Custom(Custom { kind: "note".into(), data });
+        let slice = slice_of(seq, kind);
+        let said = SaidRecord { pen: 0, generations: 0, running: 0, slice };
+        told.apply(&Record::Said(said), true);
+        told.fold(BOUND);
+        let held: usize = told.kept.slices.iter().map(|it| it.events.len()).sum();
+        most = most.max(held);
+        let through = told.kept.base.as_ref().map_or(0, |base| base.through);
+        assert_eq!(told.kept.slices[0].first_seq, through + 1, "without a gap");
+        assert_eq!((told.kept.last_seq(), told.broken), (seq, false));
+    }
+    assert!(most <= BOUND + BOUND / 4, "{most} bytes were held");
+    let base = told.kept.base.expect("the head is folded");
+    assert!(base.state.bytes() <= BOUND / 2, "the fold is bounded, too");
+    // The newest of it is kept.
+    let kept: Vec<u64> = base.state.customs.iter().map(|(seq, _)| *seq).collect();
+    assert!(!kept.is_empty() && kept.iter().is_sorted() && kept.last() == Some(&base.through));
+}
