@@ -22,6 +22,7 @@ pub(crate) fn client() -> reqwest::Client {
 /// A node, whether or not it runs.
 pub(crate) struct Gateway {
     dir: TempDir,
+    level: &'static str,
     child: Option<Child>,
     /// Where it is, such as `http://127.0.0.1:40000`.
     pub(crate) url: String,
@@ -48,9 +49,15 @@ store: {{ engine: jetstream, url: "{nats}", lease: 1s }}
 
 impl Gateway {
     pub(crate) fn start(nats: &str) -> Self {
+        Self::that_logs(nats, "info")
+    }
+
+    /// With a log of this level.
+    pub(crate) fn that_logs(nats: &str, level: &'static str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         configure(dir.path(), nats);
-        let mut gateway = Self { dir, child: None, url: String::new(), log: Arc::default() };
+        let (url, log) = (String::new(), Arc::default());
+        let mut gateway = Self { dir, level, child: None, url, log };
         gateway.revive();
         gateway
     }
@@ -59,7 +66,7 @@ impl Gateway {
     pub(crate) fn revive(&mut self) {
         self.kill();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenway"));
-        command.args(["--log", "info", "serve", "--config"]);
+        command.args(["--log", self.level, "serve", "--config"]);
         command.arg(self.dir.path().join("tokenway.yaml"));
         command.arg("--state-dir").arg(self.dir.path()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");

@@ -267,6 +267,22 @@ async fn what_a_killed_gateway_ran_ends_at_the_others_within_the_lease_and_a_sec
     three.begin(1, "chat").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_password_of_nats_is_in_no_log() {
+    let Some(mut nats) = Nats::that_asks(Some(("teller", "hushhush"))) else { return };
+    let gateway = Gateway::that_logs(&nats.url(), "debug");
+    // It comes back to it, too.
+    nats.revive();
+    let said = |what: &str| gateway.log.lock().matches(what).count();
+    let began = Instant::now();
+    while said("NATS is there") < 2 || said("attempting connection") < 2 {
+        assert!(began.elapsed() < SOON, "it does not come back: {}", gateway.log.lock());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let log = gateway.log.lock();
+    assert!(!log.contains("hushhush"), "{log}");
+}
+
 /// A session of the protocol's, over a WebSocket.
 struct Session {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,

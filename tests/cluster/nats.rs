@@ -14,12 +14,19 @@ use tempfile::TempDir;
 pub(crate) struct Nats {
     dir: TempDir,
     port: u16,
+    /// A name and a password, where it asks for them.
+    login: Option<(&'static str, &'static str)>,
     child: Option<Child>,
 }
 
 impl Nats {
     /// `None`: this machine has none.
     pub(crate) fn start() -> Option<Self> {
+        Self::that_asks(None)
+    }
+
+    /// One that asks for a name and a password.
+    pub(crate) fn that_asks(login: Option<(&'static str, &'static str)>) -> Option<Self> {
         if !is_there() {
             return None;
         }
@@ -29,14 +36,17 @@ impl Nats {
             let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
             let port = free.local_addr().expect("it is bound").port();
             drop(free);
-            if let Some(child) = run(&dir, port) {
-                return Some(Self { dir, port, child: Some(child) });
+            if let Some(child) = run(&dir, port, login) {
+                return Some(Self { dir, port, login, child: Some(child) });
             }
         }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        match self.login {
+            None => format!("nats://127.0.0.1:{}", self.port),
+            Some((name, password)) => format!("nats://{name}:{password}@127.0.0.1:{}", self.port),
+        }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -71,7 +81,7 @@ impl Nats {
     /// Starts it again, with what it has kept.
     pub(crate) fn revive(&mut self) {
         self.kill();
-        self.child = Some(run(&self.dir, self.port).expect("its port is free"));
+        self.child = Some(run(&self.dir, self.port, self.login).expect("its port is free"));
     }
 }
 
@@ -107,9 +117,12 @@ pub(crate) fn is_there() -> bool {
 }
 
 /// `None`: it cannot listen there.
-fn run(dir: &TempDir, port: u16) -> Option<Child> {
+fn run(dir: &TempDir, port: u16, login: Option<(&str, &str)>) -> Option<Child> {
     let mut command = Command::new(program());
     command.args(["-js", "-a", "127.0.0.1", "-p", &port.to_string(), "-sd"]).arg(dir.path());
+    if let Some((name, password)) = login {
+        command.args(["--user", name, "--pass", password]);
+    }
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("it is there");
     let mut said = BufReader::new(child.stderr.take().expect("it was piped"));

@@ -33,6 +33,7 @@ mod mend;
 mod nats;
 mod outbox;
 mod record;
+mod servers;
 mod tasks;
 
 use std::{

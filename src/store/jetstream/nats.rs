@@ -29,7 +29,7 @@ use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::{super::StoreError, Settings};
+use super::{super::StoreError, Settings, servers::Servers};
 use crate::ident::ChannelKey;
 
 /// How long NATS may take to answer.
@@ -109,8 +109,9 @@ impl Nats {
             let text = text.map_err(|error| unavailable(format!("{}: {error}", file.display())))?;
             options = options.credentials(&text).map_err(unavailable)?;
         }
-        let servers: Vec<&str> = settings.url.split(',').map(str::trim).collect();
-        let client = options.connect(servers.as_slice()).await.map_err(unavailable)?;
+        let servers = Servers::read(&settings.url).map_err(unavailable)?;
+        let options = servers.logged_in(options);
+        let client = options.connect(servers.addresses.as_slice()).await.map_err(unavailable)?;
         let max_payload = client.server_info().max_payload;
         if max_payload < PAYLOAD_BYTES_MIN {
             return Err(unavailable(format!(

@@ -1,0 +1,112 @@
+//! Where the servers of NATS are, and who asks: the name and the password go by the connection, for addresses are written to logs.
+//! Pure.
+
+use async_nats::{ConnectOptions, ServerAddr};
+
+/// The servers, without a word of who asks.
+pub(super) struct Servers {
+    pub(super) addresses: Vec<ServerAddr>,
+    login: Option<Login>,
+}
+
+/// Who asks.
+#[derive(PartialEq, Eq)]
+enum Login {
+    User(String, String),
+    Token(String),
+}
+
+impl Servers {
+    /// Those that a list of URLs names. The same user may ask all of them: those without one are asked by that of the others.
+    pub(super) fn read(urls: &str) -> Result<Self, &'static str> {
+        let (mut addresses, mut login) = (Vec::new(), None);
+        for url in urls.split(',').map(str::trim) {
+            let (address, other) = one(url).ok_or("one of the URLs is none of a server")?;
+            addresses.push(address);
+            match (&login, other) {
+                (_, None) => {}
+                (None, other) => login = other,
+                (Some(known), Some(other)) if *known == other => {}
+                (Some(_), Some(_)) => {
+                    return Err("the URLs name different users; all servers are asked by one, who need be named once");
+                }
+            }
+        }
+        Ok(Self { addresses, login })
+    }
+
+    /// With who asks.
+    pub(super) fn logged_in(&self, options: ConnectOptions) -> ConnectOptions {
+        match &self.login {
+            None => options,
+            Some(Login::User(user, password)) => {
+                options.user_and_password(user.clone(), password.clone())
+            }
+            Some(Login::Token(token)) => options.token(token.clone()),
+        }
+    }
+}
+
+fn one(url: &str) -> Option<(ServerAddr, Option<Login>)> {
+    let mut url = url.parse::<ServerAddr>().ok()?.into_inner();
+    let login = match (decoded(url.username())?, url.password()) {
+        (user, Some(password)) => Some(Login::User(user, decoded(password)?)),
+        (token, None) => (!token.is_empty()).then_some(Login::Token(token)),
+    };
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    Some((ServerAddr::from_url(url).ok()?, login))
+}
+
+/// What stands for other characters in a URL, as these.
+fn decoded(text: &str) -> Option<String> {
+    let (mut bytes, mut out) = (text.bytes(), Vec::new());
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                (digit()? << 4 | digit()?) as u8
+            }
+            plain => plain,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(urls: &str) -> (Vec<String>, Option<Login>) {
+        let Servers { addresses, login } = Servers::read(urls).ok().expect("servers");
+        (addresses.iter().map(|it| format!("{it:?} {}", it.as_url_str())).collect(), login)
+    }
+
+    #[test]
+    fn who_asks_is_in_no_address() {
+        let user = |user: &str, word: &str| Some(Login::User(user.into(), word.into()));
+        for (urls, count, login) in [
+            ("nats://127.0.0.1:4222", 1, None),
+            ("nats://teller:s%40crit@one:4222", 1, user("teller", "s@crit")),
+            ("tls://teller:scrit@one, tls://teller:scrit@two", 2, user("teller", "scrit")),
+            ("nats://one,nats://teller:scrit@two", 2, user("teller", "scrit")),
+            ("nats://scrit@one", 1, Some(Login::Token("scrit".into()))),
+        ] {
+            let (addresses, found) = read(urls);
+            assert!(found == login, "{urls}");
+            assert_eq!(addresses.len(), count);
+            for address in addresses {
+                assert!(!address.contains("crit") && !address.contains("teller"), "{address}");
+            }
+        }
+    }
+
+    #[test]
+    fn different_users_are_refused_without_naming_them() {
+        for urls in ["nats://teller:scrit@one,nats://you:scrit@two", "nats://teller@one,nats://teller:x@two"] {
+            let refused = Servers::read(urls).err().expect("they differ");
+            assert!(refused.contains("different users") && !refused.contains("scrit"));
+        }
+        assert!(Servers::read("http://one").is_err() && Servers::read("nats://a:%zz@one").is_err());
+    }
+}
