@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::{self, stream::DiscardPolicy};
-use tokenway::{channel::Channel, sequence::From};
+use tokenway::{channel::Channel, event::Event, sequence::From};
+use tokio::time::Instant;
 
 use crate::{
     nats::Nats,
-    node::{ENDS_WITHIN, LEASE, Node, key, within},
-    support::begin,
+    node::{AFTER_END, ENDS_WITHIN, LEASE, Node, key, within},
+    support::{begin, finished},
     world::{Viewer, World},
 };
 
@@ -28,7 +29,7 @@ async fn fill(nats: &Nats, stream: &str, full: bool) {
 
 /// That nothing of it is shown for a while.
 async fn is_not_shown(channel: &Arc<Channel>, seq: u64) {
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     while began.elapsed() < LEASE / 2 {
         assert!(channel.head() < seq, "nobody is told yet");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -75,4 +76,77 @@ async fn what_was_about_to_begin_and_never_did_is_forgotten() {
     let first = c.find("first").await;
     let viewer = Viewer::of(&world, &first, From::Beginning);
     within(ENDS_WITHIN, "what had begun ends", || viewer.last_seq() == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nats_refuses_is_shown_for_no_longer_than_the_lease_and_operators_are_told() {
+    let Some(nats) = Nats::start() else { return };
+    let (a, b) = (Node::start(&nats.url()).await, Node::start(&nats.url()).await);
+    let world = Arc::new(World::default());
+    let channel = a.open("chat").await;
+    let mut producer = begin(&channel, "gen_1");
+    producer.shown().await;
+    let there = b.find("chat").await;
+    let viewers = [&channel, &there].map(|channel| Viewer::of(&world, channel, From::Beginning));
+    fill(&nats, "test_LOG", true).await;
+    let began = Instant::now();
+    let mut words = 1;
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    let (mut said_late, mut shown) = (0, 0);
+    while began.elapsed() < 2 * LEASE {
+        ticks.tick().await;
+        producer.append(&mut [Event::text(format!("word {words} "))]).expect("room");
+        words += 1;
+        if began.elapsed() > 3 * LEASE / 2 {
+            assert!(said_late == 0 || viewers[0].last_seq() == shown, "nothing more is shown");
+            (said_late, shown) = (said_late + 1, viewers[0].last_seq());
+        }
+    }
+    assert!(said_late > 10 && shown < words, "what it says waits");
+    let health = a.channels.health();
+    assert!(health.refuses && health.degraded.expect("operators are told").contains("room"));
+    assert!(b.channels.health().degraded.is_none(), "the other one has nothing to say");
+    fill(&nats, "test_LOG", false).await;
+    producer.append(&mut [finished()]).expect("it goes on");
+    for viewer in &viewers {
+        within(SOON, "all of it is seen", || viewer.last_seq() == words + 1).await;
+        let seen = viewer.seen.lock();
+        assert_eq!((seen.whole() as u64, seen.rewinds.len()), (words + 1, 0), "in the same epoch");
+    }
+    within(SOON, "it does well again", || a.channels.health().degraded.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_expired_makes_room_where_there_is_none() {
+    let Some(nats) = Nats::start() else { return };
+    let (a, b) = (Node::start(&nats.url()).await, Node::start(&nats.url()).await);
+    a.stall();
+    b.stall();
+    for name in ["old", "older"] {
+        let mut producer = begin(&a.open(name).await, "gen_1");
+        producer.append(&mut [finished()]).expect("an end");
+        producer.shown().await;
+    }
+    let owner = key("x").owner;
+    within(SOON, "all have heard of it", || {
+        [&a, &b].iter().all(|node| {
+            let known = node.channels.at_rest(&owner);
+            known.len() == 2 && known.iter().all(|it| it.running == 0)
+        })
+    })
+    .await;
+    fill(&nats, "test_LOG", true).await;
+    for node in [&a, &b] {
+        // Those in memory first, then those at rest.
+        node.channels.sweep(Instant::now() + 2 * AFTER_END).await;
+        node.channels.sweep(Instant::now() + 2 * AFTER_END).await;
+    }
+    for node in [&a, &b] {
+        for name in ["old", "older"] {
+            assert!(node.channels.find(&key(name)).await.is_err(), "{name} is gone");
+        }
+        assert!(node.channels.at_rest(&owner).is_empty());
+    }
+    // So something new fits in.
+    begin(&a.open("new").await, "gen_1").shown().await;
 }

@@ -133,7 +133,7 @@ impl Courier {
             let sent = self.inner.nats.append(&self.subject, payload.clone(), self.entry.at).await;
             match sent {
                 Ok(at) => return Ok((at, term)),
-                Err(NotTaken::Unknown) => sleep(AGAIN_AFTER).await,
+                Err(NotTaken::Unknown | NotTaken::Full) => sleep(AGAIN_AFTER).await,
                 // Perhaps by the same message, whose acknowledgement was lost.
                 Err(NotTaken::Overtaken) => match self.whose().await {
                     Whose::Ours(at, seq) if seq == sending.how.last_seq => return Ok((at, term)),

@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     super::{Following, News, Progress, StoreError},
-    inner::{Inner, Line, away},
+    inner::{Inner, Line, away, full},
     nats::{Message, NotTaken, Tail, WentBack},
     record::{self, Record, Told},
 };
@@ -204,6 +204,7 @@ impl Follow {
                 }
                 Err(NotTaken::Overtaken) => {}
                 Err(NotTaken::Unknown) => return Some(Err(away())),
+                Err(NotTaken::Full) => return Some(Err(full())),
             }
         }
         Some(Err(StoreError::Elsewhere))

@@ -119,6 +119,10 @@ pub(super) struct Read {
     pub(super) tail: Tail,
 }
 
+pub(super) fn full() -> StoreError {
+    StoreError::Unavailable("NATS has no room for more".to_owned())
+}
+
 pub(super) fn away() -> StoreError {
     StoreError::Unavailable("NATS is away, or does not answer".to_owned())
 }
@@ -127,6 +131,14 @@ impl Inner {
     /// Whether this node's lease holds.
     pub(super) fn holds(&self) -> bool {
         self.lease.term(Instant::now()).is_some()
+    }
+
+    /// Since when NATS does not take what is said on some channel, if it is longer than a lease; and whether it takes nothing at all.
+    pub(super) fn refuses(&self, now: Instant) -> Option<bool> {
+        let span = self.lease.span();
+        let outboxes = self.lines.outboxes();
+        let oldest = outboxes.iter().filter_map(|outbox| outbox.waits_since()).min()?;
+        (now >= oldest + span).then(|| now >= self.nats.took() + span)
     }
 
     /// Everything that a channel's subject holds. `None`: nothing.
@@ -251,6 +263,7 @@ impl Inner {
                 // Another node made it at the same moment.
                 Err(NotTaken::Overtaken) => {}
                 Err(NotTaken::Unknown) => return Err(away().into()),
+                Err(NotTaken::Full) => return Err(full().into()),
             }
         }
         Err(away().into())
@@ -452,7 +465,8 @@ impl Inner {
                 // It was spoken on, and the index does not tell.
                 return self.look_anew(key).await;
             }
-            match record::read(last.payload).and_then(|records| records.into_iter().next_back()) {
+            let said = record::read(last.payload);
+            match said.and_then(|records| records.into_iter().next_back()) {
                 Some(Record::Gone(why)) => {
                     self.gone(key, why, last.at, last.at_ms);
                     return Ok(());
@@ -479,6 +493,12 @@ impl Inner {
                 }
                 Err(NotTaken::Overtaken) => {}
                 Err(NotTaken::Unknown) => return Err(away()),
+                // Not even for the word that it is gone: what is forgotten makes room, and nobody is told that it was there.
+                Err(NotTaken::Full) => {
+                    self.nats.purge(key, last.at + 1).await?;
+                    self.index.lock().remove(key);
+                    return self.nats.unnote(key).await;
+                }
             }
         }
         Err(StoreError::Elsewhere)

@@ -214,11 +214,15 @@ impl Store for JetStream {
     fn health(&self) -> Health {
         let away =
             "NATS has been away for longer than the lease: until it is back, nothing new is shown";
-        let (holds, alive) = (self.inner.holds(), self.inner.lease.alive(Instant::now()));
+        let refuses = "NATS does not take what is said on channels (is there room?): nothing new of it is shown";
+        let now = Instant::now();
+        let (holds, alive) = (self.inner.holds(), self.inner.lease.alive(now));
+        let refused = self.inner.refuses(now);
+        let degraded = (!holds).then_some(away).or(refused.map(|_| refuses));
         let index = self.inner.index.lock();
         Health {
-            degraded: (!holds).then(|| away.to_owned()),
-            refuses: !holds,
+            degraded: degraded.map(str::to_owned),
+            refuses: !holds || refused == Some(true),
             nodes: if holds { alive.len() as u64 } else { 1 },
             channels: index.len() as u64,
             bytes: index.bytes(),

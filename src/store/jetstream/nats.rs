@@ -8,15 +8,15 @@
 //!
 //! Beside them, on `PREFIX.node.ID.ask` a node is asked for what only it can do.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_nats::{
     Client, ConnectOptions, Event, Request, Subscriber,
     client::RequestErrorKind,
     jetstream::{
-        self, Context,
+        self, Context, ErrorCode,
         consumer::{DeliverPolicy, ReplayPolicy, push},
-        context::PublishErrorKind,
+        context::{PublishError, PublishErrorKind},
         message::PublishMessage,
         stream::{
             Config, LastRawMessageErrorKind, RawMessageErrorKind, RetentionPolicy, StorageType,
@@ -26,8 +26,9 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{super::StoreError, Settings, servers::Servers};
 use crate::ident::ChannelKey;
@@ -41,6 +42,18 @@ pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// The least that a message may hold, where NATS is set up so.
 const PAYLOAD_BYTES_MIN: usize = 768 << 10;
 
+/// How long it is not said again that NATS refuses messages.
+const SAID_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// What it says where there is no room.
+const NO_ROOM: [ErrorCode; 5] = [
+    ErrorCode::STREAM_STORE_FAILED,
+    ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+    ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+    ErrorCode::INSUFFICIENT_RESOURCES,
+    ErrorCode::MEMORY_RESOURCES_EXCEEDED,
+];
+
 pub(super) struct Nats {
     pub(super) client: Client,
     context: Context,
@@ -49,6 +62,10 @@ pub(super) struct Nats {
     prefix: String,
     /// How often it was connected so far.
     connected: watch::Receiver<u64>,
+    /// When the log last took a message.
+    took: Mutex<Instant>,
+    /// What it refused messages for, and when that was written to this node's log.
+    refused: Mutex<HashMap<String, Instant>>,
 }
 
 /// A message of a stream.
@@ -69,6 +86,8 @@ pub(super) struct WentBack;
 pub(super) enum NotTaken {
     /// Something else stands before it than was expected.
     Overtaken,
+    /// There is no room for it.
+    Full,
     /// NATS did not answer: it may or may not be there.
     Unknown,
 }
@@ -142,7 +161,8 @@ impl Nats {
         }
         let log = context.get_stream_no_info(&log.name).await.map_err(unavailable)?;
         let index = context.get_stream_no_info(&index.name).await.map_err(unavailable)?;
-        Ok(Self { client, context, log, index, prefix, connected })
+        let (took, refused) = (Mutex::new(Instant::now()), Mutex::default());
+        Ok(Self { client, context, log, index, prefix, connected, took, refused })
     }
 
     /// A channel's part of a subject: ids and owners may hold what subjects may not.
@@ -194,14 +214,40 @@ impl Nats {
         });
         let Some(acked) = acked.await else { return Err(NotTaken::Unknown) };
         match acked {
-            Ok(ack) => Ok(ack.sequence),
-            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
-                Err(NotTaken::Overtaken)
+            Ok(ack) => {
+                *self.took.lock() = Instant::now();
+                Ok(ack.sequence)
             }
-            Err(error) => {
-                tracing::debug!(%error, "NATS did not take a message");
-                Err(NotTaken::Unknown)
-            }
+            Err(error) => Err(self.not_taken(&error)),
+        }
+    }
+
+    /// When the log last took a message, of any channel.
+    pub(super) fn took(&self) -> Instant {
+        *self.took.lock()
+    }
+
+    fn not_taken(&self, error: &PublishError) -> NotTaken {
+        if error.kind() == PublishErrorKind::WrongLastSequence {
+            return NotTaken::Overtaken;
+        }
+        if [PublishErrorKind::TimedOut, PublishErrorKind::BrokenPipe].contains(&error.kind()) {
+            tracing::debug!(%error, "NATS did not take a message");
+            return NotTaken::Unknown;
+        }
+        let now = Instant::now();
+        let kind = error.to_string();
+        let mut refused = self.refused.lock();
+        // As often as it is tried again, and for all channels: once in a while will do.
+        if refused.get(&kind).is_none_or(|said| now > *said + SAID_AGAIN_AFTER) {
+            tracing::warn!(%error, "NATS refuses what is said on channels");
+            refused.insert(kind, now);
+        }
+        let source = std::error::Error::source(error);
+        let refusal = source.and_then(|it| it.downcast_ref::<jetstream::Error>());
+        match refusal.is_some_and(|it| NO_ROOM.contains(&it.error_code())) {
+            true => NotTaken::Full,
+            false => NotTaken::Unknown,
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Outbox {
 struct State {
     progress: Option<Weak<dyn Progress>>,
     groups: VecDeque<Group>,
+    /// When the oldest was said of what is under way.
+    under_way: Option<Instant>,
     /// Of what waits and of what is under way.
     bytes: usize,
     /// The last seq that must be acknowledged before anything after it is shown.
@@ -55,6 +57,14 @@ struct State {
 struct Group {
     record: Vec<u8>,
     how: Standing,
+    said: Instant,
+}
+
+impl State {
+    /// Since when something waits for NATS, or is under way.
+    fn waits_since(&self) -> Option<Instant> {
+        self.under_way.or_else(|| self.groups.front().map(|group| group.said))
+    }
 }
 
 /// How a channel stands after something.
@@ -105,13 +115,14 @@ impl Outbox {
         if std::mem::take(&mut state.suspect) {
             return Next::Look;
         }
-        let Some(Group { record: mut payload, mut how }) = state.groups.pop_front() else {
+        let Some(Group { record: mut payload, mut how, said }) = state.groups.pop_front() else {
             return match (state.over, state.closed) {
                 (true, _) => Next::Overflown,
                 (false, true) => Next::End,
                 (false, false) => Next::Wait,
             };
         };
+        state.under_way = Some(said);
         let mut turns = how.running != before.running;
         while let Some(group) =
             state.groups.pop_front_if(|group| payload.len() + group.record.len() <= MESSAGE_BYTES)
@@ -135,6 +146,7 @@ impl Outbox {
         let progress = {
             let mut state = self.state.lock();
             state.bytes -= sending.bytes;
+            state.under_way = None;
             state.term = term;
             state.reached = sending.how.last_seq;
             state.progress.clone()
@@ -151,7 +163,7 @@ impl Outbox {
             let mut state = self.state.lock();
             state.over = true;
             state.groups.clear();
-            state.bytes = 0;
+            (state.bytes, state.under_way) = (0, None);
             state.progress.clone()
         };
         self.kept.notify_waiters();
@@ -173,6 +185,11 @@ impl Outbox {
             }
             kept.await;
         }
+    }
+
+    /// Since when something that was said waits for NATS.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        self.state.lock().waits_since()
     }
 
     /// Whether everything that was said is kept, or will not be.
@@ -213,14 +230,14 @@ impl Pen {
 }
 
 impl Batch {
-    fn into_group(self, pen: u64, generations: u32, running: u32) -> Group {
+    fn into_group(self, pen: u64, generations: u32, running: u32, said: Instant) -> Group {
         let Self { first_seq, count, base_ms, last_ms, deltas, events } = self;
         let last_seq = first_seq + count - 1;
         let times = Times { base_ms, deltas: deltas.into() };
         let slice = Slice { first_seq, last_seq, events: events.into(), times };
         let mut record = Vec::new();
         SaidRecord { pen, generations, running, slice }.write(&mut record);
-        Group { record, how: Standing { last_seq, last_ms, generations, running } }
+        Group { record, how: Standing { last_seq, last_ms, generations, running }, said }
     }
 }
 
@@ -252,9 +269,10 @@ impl Writer for Pen {
         }
         // Where only a part of it comes to be kept, what may run then does.
         let runs = running.max(self.running);
-        let mut groups: Vec<Group> =
-            full.into_iter().map(|batch| batch.into_group(self.pen, generations, runs)).collect();
-        groups.push(batch.into_group(self.pen, generations, running));
+        let (pen, now) = (self.pen, Instant::now());
+        let full = full.into_iter().map(|batch| batch.into_group(pen, generations, runs, now));
+        let mut groups: Vec<Group> = full.collect();
+        groups.push(batch.into_group(pen, generations, running, now));
         let bytes: usize = groups.iter().map(|group| group.record.len()).sum();
         let last_seq = groups.last().map_or(0, |group| group.how.last_seq);
         (self.generations, self.running) = (generations, running);
@@ -270,11 +288,13 @@ impl Writer for Pen {
                 let why = "NATS is away, and no more can wait for it";
                 return Err(StoreError::Unavailable(why.to_owned()));
             }
+            // While the lease holds nobody takes over, so what is under way will be there: unless NATS, which takes this node's words of
+            // life, does not take what is said.
+            let late = state.waits_since().is_some_and(|since| now >= since + self.lease.span());
+            let term = self.lease.term(now);
+            let holds = term.is_some() && term == state.term && !late;
             state.bytes += bytes;
             state.groups.extend(groups);
-            // While the lease holds nobody takes over, so what is under way will be there.
-            let term = self.lease.term(Instant::now());
-            let holds = term.is_some() && term == state.term;
             let waits = state.later_through > state.reached;
             match promise == Promise::Written && holds && !waits {
                 true => Ack::Now,

@@ -159,6 +159,39 @@ fn after_a_lapse_nothing_is_shown_until_it_is_known_that_nobody_took_over() {
     assert_eq!(say(3), Ack::Now);
 }
 
+#[tokio::test(start_paused = true)]
+async fn nothing_more_is_shown_once_something_has_waited_for_as_long_as_the_lease() {
+    let lease = Arc::new(Lease::new("a".into(), SPAN));
+    let mut words = 0;
+    let mut lives = |lease: &Lease| lease.renewed(Instant::now(), Instant::now());
+    lives(&lease);
+    let (outbox, mut pen) = pen(&lease);
+    let mut say = |pen: &mut Pen| {
+        words += 1;
+        pen.append(Element { seq: words, at_ms: 1, bytes: b"x" });
+        pen.commit(commit(false, 1)).expect("room")
+    };
+    assert_eq!(say(&mut pen), Ack::Now);
+    let since = outbox.waits_since().expect("it waits");
+    // It is under way, and NATS takes the words of life, but not what is said.
+    let Next::Send(sending) = outbox.next(Standing::default()) else { panic!("one waits") };
+    for _ in 0..5 {
+        tokio::time::advance(SPAN / 6).await;
+        lives(&lease);
+        assert_eq!(say(&mut pen), Ack::Now);
+    }
+    tokio::time::advance(SPAN / 6).await;
+    lives(&lease);
+    assert_eq!(say(&mut pen), Ack::Later);
+    assert_eq!(outbox.waits_since(), Some(since));
+    outbox.acked(&sending, lease.term(Instant::now()));
+    assert_eq!(outbox.waits_since(), Some(since + SPAN / 6), "the next one waits");
+    assert_eq!(say(&mut pen), Ack::Later, "what is before it is not shown yet");
+    let Next::Send(sending) = outbox.next(Standing::default()) else { panic!("some wait") };
+    outbox.acked(&sending, lease.term(Instant::now()));
+    assert_eq!((outbox.waits_since(), say(&mut pen)), (None, Ack::Now));
+}
+
 #[test]
 fn what_is_large_goes_in_parts_and_may_run_until_the_last() {
     let lease = Arc::new(Lease::new("a".into(), SPAN));
