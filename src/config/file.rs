@@ -426,7 +426,8 @@ pub(super) struct Store {
     /// What the subjects and streams of `jetstream` begin with: deployments that share NATS servers each need one of their own.
     #[schemars(with = "schema::Text")]
     pub(super) prefix: Given<String>,
-    /// How many NATS servers hold what `jetstream` keeps, once the streams are made: 1, 3 or 5.
+    /// How many NATS servers hold what `jetstream` keeps, once the streams are made: 1, 3 or 5. More than one needs servers of 2.9.21
+    /// at least, and was not tried here.
     #[schemars(with = "schema::Replicas")]
     pub(super) replicas: Given<String>,
     /// For how long a gateway is believed to live that the others of `jetstream` do not hear of: within so long and a second, what

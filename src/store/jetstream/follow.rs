@@ -147,11 +147,12 @@ impl Follow {
         let running = self.told.kept.running;
         let mut turns = false;
         for record in records {
-            self.told.apply(&record, false);
+            let counts = self.told.apply(&record, false);
             if self.told.broken {
                 return Heard::Unfit;
             }
             match record {
+                _ if !counts => {}
                 Record::Tenure(_) => {
                     let (epoch, past) = (self.told.kept.epoch, self.told.kept.past.clone());
                     progress.news(News::Succeeded { epoch, past });

@@ -160,7 +160,9 @@ impl Inner {
             let message = message.map_err(|WentBack| away())?;
             told.come_to(&message);
             match record::read(message.payload) {
-                Some(records) => records.iter().for_each(|it| told.apply(it, true)),
+                Some(records) => records.iter().for_each(|it| {
+                    told.apply(it, true);
+                }),
                 None => told.broken = true,
             }
             if told.broken {

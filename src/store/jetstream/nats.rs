@@ -30,7 +30,11 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::{sync::watch, time::Instant};
 
-use super::{super::StoreError, Settings, servers::Servers};
+use super::{
+    super::StoreError,
+    Settings,
+    servers::{self, Servers},
+};
 use crate::ident::ChannelKey;
 
 /// How long NATS may take to answer.
@@ -131,7 +135,9 @@ impl Nats {
         let servers = Servers::read(&settings.url).map_err(unavailable)?;
         let options = servers.logged_in(options);
         let client = options.connect(servers.addresses.as_slice()).await.map_err(unavailable)?;
-        let max_payload = client.server_info().max_payload;
+        let about = client.server_info();
+        servers::may_replicate(&about.version, settings.replicas).map_err(unavailable)?;
+        let max_payload = about.max_payload;
         if max_payload < PAYLOAD_BYTES_MIN {
             return Err(unavailable(format!(
                 "max_payload is {max_payload} bytes and must be {PAYLOAD_BYTES_MIN} at least"

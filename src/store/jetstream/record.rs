@@ -166,8 +166,9 @@ impl Told {
         self.bytes += message.payload.len() as u64;
     }
 
-    /// Takes a record in. What is said is held only where `keeps`.
-    pub(super) fn apply(&mut self, record: &Record, keeps: bool) {
+    /// Takes a record in, and says whether it counts: what the pen of another tenure has said does not. The log's order decides, for
+    /// all who read it, whatever NATS should have refused. What is said is held only where `keeps`.
+    pub(super) fn apply(&mut self, record: &Record, keeps: bool) -> bool {
         match record {
             Record::Tenure(TenureRecord { pen, node, head, .. }) => {
                 if self.gone.take().is_some() {
@@ -177,9 +178,10 @@ impl Told {
                 let kept = &mut self.kept;
                 (kept.named, kept.epoch, kept.past) = (head.named, head.epoch, head.past.clone());
             }
+            Record::Said(said) if said.pen != self.pen => return false,
             Record::Said(said) => {
                 let kept = &mut self.kept;
-                self.broken |= said.slice.first_seq != kept.last_seq() + 1 || said.pen != self.pen;
+                self.broken |= said.slice.first_seq != kept.last_seq() + 1;
                 (kept.generations, kept.running) = (said.generations, said.running);
                 kept.last_ms = said.slice.times.all_ms().last().unwrap_or(kept.last_ms);
                 if !keeps {
@@ -194,6 +196,7 @@ impl Told {
                 self.kept = Kept::nothing(self.kept.named, self.kept.epoch);
             }
         }
+        true
     }
 }
 

@@ -47,6 +47,30 @@ impl Servers {
     }
 }
 
+/// The oldest server that keeps the fence where several hold what is kept: one before it may take two messages behind the same one
+/// (nats-server #4320).
+const FENCES_REPLICAS: [u64; 3] = [2, 9, 21];
+
+/// Why a server of this version may not keep so many replicas.
+pub(super) fn may_replicate(version: &str, replicas: usize) -> Result<(), String> {
+    match replicas > 1 && numbers(version).is_some_and(|numbers| numbers < FENCES_REPLICAS) {
+        false => Ok(()),
+        true => Err(format!(
+            "the server is {version}, which may take two writers' messages where there are {replicas} replicas; \
+             it must be 2.9.21 at least, or `replicas: 1`"
+        )),
+    }
+}
+
+/// The first three numbers of a version, as far as there are any; `None`: there is none.
+fn numbers(version: &str) -> Option<[u64; 3]> {
+    let version = version.trim_start_matches(['v', 'V']);
+    let mut parts = version.split(|byte: char| !byte.is_ascii_digit()).map(str::parse);
+    let first = parts.next()?.ok()?;
+    let mut next = || parts.next().and_then(Result::ok).unwrap_or(0);
+    Some([first, next(), next()])
+}
+
 fn one(url: &str) -> Option<(ServerAddr, Option<Login>)> {
     let mut url = url.parse::<ServerAddr>().ok()?.into_inner();
     let login = match (decoded(url.username())?, url.password()) {
@@ -97,6 +121,29 @@ mod tests {
             assert_eq!(addresses.len(), count);
             for address in addresses {
                 assert!(!address.contains("crit") && !address.contains("teller"), "{address}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_server_keeps_one_copy_only() {
+        for (version, old) in [
+            ("2.9.10", true),
+            ("v2.9.20-beta.1", true),
+            ("2.8", true),
+            ("2.9.21", false),
+            ("2.10.0-RC.2", false),
+            ("2.14", false),
+            ("3", false),
+            // Whoever says so is new, or none of ours.
+            ("dev", false),
+            ("", false),
+        ] {
+            assert!(may_replicate(version, 1).is_ok());
+            for replicas in [3, 5] {
+                let refused = may_replicate(version, replicas).err();
+                assert_eq!(refused.is_some(), old, "{version}");
+                assert!(refused.is_none_or(|why| why.contains(version) && why.contains("2.9.21")));
             }
         }
     }
