@@ -257,9 +257,21 @@ async fn what_expires_is_gone_for_all_and_they_say_so() {
     for node in [&a, &b, &c] {
         node.channels.sweep(tokio::time::Instant::now() + 2 * crate::node::AFTER_END).await;
     }
+    // For an hour, however often somebody asks, and whatever is swept meanwhile.
+    let now = tokio::time::Instant::now();
+    for minutes in [0, 20, 40, 58] {
+        for node in [&a, &b, &c] {
+            let found = node.channels.find(&key("chat")).await.err();
+            assert_eq!(found, Some(NoChannel::Evicted), "{minutes} minutes later");
+            node.channels.sweep(now + Duration::from_secs(60 * minutes)).await;
+        }
+    }
+    for node in [&a, &b, &c] {
+        node.channels.sweep(now + Duration::from_secs(60 * 62)).await;
+    }
     for node in [&a, &b, &c] {
         let found = node.channels.find(&key("chat")).await.err();
-        assert_eq!(found, Some(NoChannel::Evicted));
+        assert_eq!(found, Some(NoChannel::Unknown), "it is long gone");
     }
 }
 

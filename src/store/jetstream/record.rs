@@ -119,8 +119,9 @@ pub(super) struct Told {
     /// Whose tenure it is.
     pub(super) node: String,
     pub(super) pen: u64,
-    /// The stream's number of the last message.
+    /// The stream's number of the last message, and when NATS took it, in milliseconds since 1970 UTC.
     pub(super) at: u64,
+    at_ms: u64,
     pub(super) gone: Option<Forgotten>,
     /// What its messages hold, in bytes.
     pub(super) bytes: u64,
@@ -133,8 +134,8 @@ pub(super) struct Told {
 impl Told {
     pub(super) fn nothing() -> Self {
         let kept = Kept::nothing(false, Epoch::from_u32(0));
-        let node = String::new();
-        Self { kept, node, pen: 0, at: 0, gone: None, bytes: 0, held: 0, broken: false }
+        let (node, gone) = (String::new(), None);
+        Self { kept, node, pen: 0, at: 0, at_ms: 0, gone, bytes: 0, held: 0, broken: false }
     }
 
     /// How it stands, as all nodes are told.
@@ -158,7 +159,7 @@ impl Told {
 
     /// Takes a message's place and length in; its records follow.
     pub(super) fn come_to(&mut self, message: &Message) {
-        self.at = message.at;
+        (self.at, self.at_ms) = (message.at, message.at_ms);
         if self.kept.last_ms == 0 {
             // Nothing was said yet: it counts from its beginning.
             self.kept.last_ms = message.at_ms;
@@ -173,6 +174,7 @@ impl Told {
             Record::Tenure(TenureRecord { pen, node, head, .. }) => {
                 if self.gone.take().is_some() {
                     self.kept = Kept::nothing(head.named, head.epoch);
+                    self.kept.last_ms = self.at_ms;
                 }
                 (self.pen, self.node) = (*pen, node.clone());
                 let kept = &mut self.kept;
@@ -194,6 +196,8 @@ impl Told {
             Record::Gone(why) => {
                 (self.gone, self.held) = (Some(*why), 0);
                 self.kept = Kept::nothing(self.kept.named, self.kept.epoch);
+                // For so long it is remembered.
+                self.kept.last_ms = self.at_ms;
             }
         }
         true

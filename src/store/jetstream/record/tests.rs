@@ -135,9 +135,11 @@ proptest! {
             prop_assert_eq!(told.broken, ours);
             prop_assert!(ours || told.kept == before.kept);
         }
+        told.come_to(&Message { at: 9, at_ms: 1_234, payload: Bytes::new() });
         told.apply(&Record::Gone(Forgotten::Expired), keeps);
         let entry = told.entry(&key());
         prop_assert_eq!((entry.gone, entry.running, entry.last_seq), (Some(Forgotten::Expired), 0, 0));
+        prop_assert_eq!((entry.at, entry.last_ms), (9, 1_234), "since when, it says");
         prop_assert_eq!(Entry::read(&entry.write().into()), Some(entry));
     }
 }
