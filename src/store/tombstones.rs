@@ -11,7 +11,7 @@ use crate::ident::ChannelKey;
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The most that are remembered: at 160 bytes or so each, 16 MiB. Past it the oldest is forgotten and becomes unknown.
-const KEPT_MAX: usize = 100_000;
+pub(super) const KEPT_MAX: usize = 100_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Tombstones {

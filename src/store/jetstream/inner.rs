@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     super::{
         Desk, Forgotten, Intent, Kept, News, NotOpened, Progress, Role, StoreError, Tenure,
-        coding::Head,
+        coding::Head, tombstones::KEPT_MAX,
     },
     courier::Courier,
     follow::{Command, Follow},
@@ -147,8 +147,7 @@ impl Inner {
         let known = self.index.lock().get(key).map_or(0, |entry| entry.at);
         let Some(last) = self.nats.last(&self.nats.log_of(key)).await? else {
             if known > 0 {
-                self.index.lock().remove(key);
-                self.nats.unnote(key).await?;
+                self.strike(key, known).await?;
             }
             return Ok(None);
         };
@@ -175,7 +174,7 @@ impl Inner {
             let what = "its records do not fit one another";
             tracing::error!(channel = %key.id, what, "a channel is damaged");
             // Nobody can end what may run on it.
-            self.index.lock().remove(key);
+            self.index.lock().remove(key, u64::MAX);
             return Err(StoreError::Damaged(what.to_owned()));
         }
         if told.at < known {
@@ -406,10 +405,19 @@ impl Inner {
             true => self.lines.writes(key),
             false => self.lease.is_alive(node, Instant::now()),
         };
-        if entry.is_some_and(|entry| !writes(&entry.node)) {
-            self.index.lock().remove(key);
-            self.nats.unnote(key).await?;
+        match entry.filter(|entry| !writes(&entry.node)) {
+            Some(entry) => self.strike(key, entry.at).await,
+            None => Ok(()),
         }
+    }
+
+    /// A channel is not there any more: all nodes forget it, unless more was said on it than up to and with `at`, since it was made anew.
+    async fn strike(&self, key: &ChannelKey, at: u64) -> Result<(), StoreError> {
+        let note = self.index.lock().last_note(key, at);
+        if let Some(note) = note.filter(|note| *note > 0) {
+            self.nats.unnote(key, note).await?;
+        }
+        self.index.lock().remove(key, at);
         Ok(())
     }
 
@@ -459,9 +467,9 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let subject = self.nats.log_of(key);
         for _ in 0..TRIES {
+            let known = self.index.lock().get(key).map_or(0, |entry| entry.at);
             let Some(last) = self.nats.last(&subject).await? else {
-                self.index.lock().remove(key);
-                return self.nats.unnote(key).await;
+                return self.strike(key, known).await;
             };
             if only_at.is_some_and(|at| at != last.at) {
                 // It was spoken on, and the index does not tell.
@@ -498,8 +506,7 @@ impl Inner {
                 // Not even for the word that it is gone: what is forgotten makes room, and nobody is told that it was there.
                 Err(NotTaken::Full) => {
                     self.nats.purge(key, last.at + 1).await?;
-                    self.index.lock().remove(key);
-                    return self.nats.unnote(key).await;
+                    return self.strike(key, last.at).await;
                 }
             }
         }
@@ -522,7 +529,7 @@ impl Inner {
         let is_mine = |key: &ChannelKey| self.is_mine(key, &alive);
         let (old, forgotten) = {
             let index = self.index.lock();
-            (index.older_than(before_ms), index.forgotten(now_ms))
+            (index.older_than(before_ms), index.forgotten(now_ms, KEPT_MAX))
         };
         let old = old.iter().filter(|it| self.lines.get(&it.key).is_none() && is_mine(&it.key));
         let expire = futures_util::stream::iter(old.take(SWEPT_MAX)).for_each_concurrent(
@@ -535,14 +542,20 @@ impl Inner {
             },
         );
         expire.await;
-        for Entry { key, at, .. } in forgotten {
-            if is_mine(&key) {
-                let freed = self.nats.purge(&key, at + 1).await;
-                if freed.is_err() || self.nats.unnote(&key).await.is_err() {
-                    continue;
+        let forget = futures_util::stream::iter(forgotten).for_each_concurrent(
+            SWEPT_AT_ONCE,
+            async |Entry { key, at, .. }| {
+                if !is_mine(&key) {
+                    return self.index.lock().remove(&key, at);
                 }
-            }
-            self.index.lock().remove(&key);
-        }
+                let freed = self.nats.purge(&key, at + 1).await;
+                if freed.is_ok()
+                    && let Err(error) = self.strike(&key, at).await
+                {
+                    tracing::debug!(channel = %key.id, %error, "still remembered");
+                }
+            },
+        );
+        forget.await;
     }
 }

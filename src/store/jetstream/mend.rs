@@ -47,7 +47,11 @@ pub(super) async fn index(inner: &Arc<Inner>) -> Tail {
     loop {
         match read(inner).await {
             Ok((tail, there)) => {
-                let differing = inner.index.lock().differing(&there);
+                let differing = {
+                    let mut index = inner.index.lock();
+                    index.renumber(&there);
+                    index.differing(&there)
+                };
                 mend(inner, differing).await;
                 return tail;
             }
@@ -66,7 +70,9 @@ async fn read(inner: &Inner) -> Result<(Tail, Index), StoreError> {
         let message = message.map_err(|WentBack| away())?;
         at = message.at;
         if let Some(entry) = Entry::read(&message.payload) {
+            let key = entry.key.clone();
             there.correct(entry);
+            there.noted(&key, at);
         }
     }
     Ok((tail, there))

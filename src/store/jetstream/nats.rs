@@ -355,9 +355,10 @@ impl Nats {
         purge.await.map(drop).map_err(unavailable)
     }
 
-    /// Frees what the index holds of a channel.
-    pub(super) async fn unnote(&self, key: &ChannelKey) -> Result<(), StoreError> {
-        self.index.purge().filter(self.index_of(key)).await.map(drop).map_err(unavailable)
+    /// Frees what the index holds of a channel, up to and with the message of this number: what was noted since stays.
+    pub(super) async fn unnote(&self, key: &ChannelKey, last: u64) -> Result<(), StoreError> {
+        let purge = self.index.purge().filter(self.index_of(key)).sequence(last + 1);
+        purge.await.map(drop).map_err(unavailable)
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     desk,
     inner::{Inner, away},
     mend,
-    nats::{AGAIN_AFTER, Tail, WentBack},
+    nats::{AGAIN_AFTER, Message, Tail, WentBack},
     record::Entry,
 };
 
@@ -44,7 +44,7 @@ pub(super) async fn begin(inner: &Arc<Inner>) -> Result<(), StoreError> {
             && let Ok(Ok(message)) = timeout(COMES_WITHIN, index.next()).await
         {
             at = message.at;
-            hear(inner, &message.payload);
+            hear(inner, &message);
         }
     };
     timeout(READ_WITHIN, read).await.map_err(|_| away())?;
@@ -108,15 +108,19 @@ async fn hear_of_others(inner: Arc<Inner>, mut beats: async_nats::Subscriber) {
 async fn learn(inner: Arc<Inner>, mut index: Tail) {
     loop {
         match index.next().await {
-            Ok(message) => hear(&inner, &message.payload),
+            Ok(message) => hear(&inner, &message),
             Err(WentBack) => index = mend::index(&inner).await,
         }
     }
 }
 
-fn hear(inner: &Inner, message: &bytes::Bytes) {
-    match Entry::read(message) {
-        Some(entry) => inner.hears(entry),
+fn hear(inner: &Inner, message: &Message) {
+    match Entry::read(&message.payload) {
+        Some(entry) => {
+            let key = entry.key.clone();
+            inner.hears(entry);
+            inner.index.lock().noted(&key, message.at);
+        }
         None => tracing::warn!("the index holds what is no entry"),
     }
 }
