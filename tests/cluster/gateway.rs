@@ -107,11 +107,17 @@ impl Gateway {
         }
     }
 
+    /// Its machine does nothing more for it, or goes on with it.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.as_ref().expect("it runs").id().to_string();
+        let told = Command::new("kill").args([name, &id]).status();
+        assert!(told.expect("it runs").success());
+    }
+
     /// Tells it to stop, and waits until it has.
     pub(crate) fn stop(&mut self) {
+        self.signal("-TERM");
         let mut child = self.child.take().expect("it runs");
-        let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-        assert!(told.expect("it runs").success());
         assert!(child.wait().expect("it ends").success(), "{}", self.log.lock());
     }
 }
