@@ -79,7 +79,10 @@ async fn read(inner: &Inner) -> Result<(Tail, Index), StoreError> {
 }
 
 async fn mend(inner: &Inner, keys: Vec<ChannelKey>) {
-    tracing::warn!(channels = keys.len(), "NATS may have lost something of some channels; they are looked at");
+    tracing::warn!(
+        channels = keys.len(),
+        "NATS may have lost something of some channels; they are looked at"
+    );
     futures_util::stream::iter(keys)
         .for_each_concurrent(AT_ONCE, async |key| {
             if let Err(error) = look_at(inner, key.clone()).await {

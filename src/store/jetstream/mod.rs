@@ -26,6 +26,7 @@
 mod courier;
 mod desk;
 mod follow;
+mod forget;
 mod index;
 mod inner;
 mod lease;

@@ -28,7 +28,9 @@ impl Servers {
                 (None, other) => login = other,
                 (Some(known), Some(other)) if *known == other => {}
                 (Some(_), Some(_)) => {
-                    return Err("the URLs name different users; all servers are asked by one, who need be named once");
+                    return Err(
+                        "the URLs name different users; all servers are asked by one, who need be named once",
+                    );
                 }
             }
         }
@@ -150,7 +152,10 @@ mod tests {
 
     #[test]
     fn different_users_are_refused_without_naming_them() {
-        for urls in ["nats://teller:scrit@one,nats://you:scrit@two", "nats://teller@one,nats://teller:x@two"] {
+        for urls in [
+            "nats://teller:scrit@one,nats://you:scrit@two",
+            "nats://teller@one,nats://teller:x@two",
+        ] {
             let refused = Servers::read(urls).err().expect("they differ");
             assert!(refused.contains("different users") && !refused.contains("scrit"));
         }

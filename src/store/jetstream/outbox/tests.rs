@@ -163,7 +163,7 @@ fn after_a_lapse_nothing_is_shown_until_it_is_known_that_nobody_took_over() {
 async fn nothing_more_is_shown_once_something_has_waited_for_as_long_as_the_lease() {
     let lease = Arc::new(Lease::new("a".into(), SPAN));
     let mut words = 0;
-    let mut lives = |lease: &Lease| lease.renewed(Instant::now(), Instant::now());
+    let lives = |lease: &Lease| lease.renewed(Instant::now(), Instant::now());
     lives(&lease);
     let (outbox, mut pen) = pen(&lease);
     let mut say = |pen: &mut Pen| {

@@ -149,8 +149,8 @@ fn slice_of(seq: u64, kind: crate::event::Kind) -> Slice {
     let mut events = Vec::new();
     let event = crate::event::Event { generation: 0, choice: 0, kind };
     let mut encoded = Vec::new();
-    crate::wire::encode_event(&event, &mut encoded);
-    events.push(crate::wire::EVENTS_TAG);
+    wire::encode_event(&event, &mut encoded);
+    events.push(wire::EVENTS_TAG);
     encode_varint(encoded.len() as u64, &mut events);
     events.extend_from_slice(&encoded);
     let times = Times { base_ms: seq, deltas: vec![0].into() };
