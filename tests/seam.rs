@@ -29,6 +29,8 @@ use tokio::time::Instant;
 #[derive(Default)]
 struct Slow {
     at_rest: Mutex<HashMap<ChannelKey, Kept>>,
+    /// It never comes to opening this one.
+    stuck: Mutex<Option<ChannelKey>>,
     pen: Arc<Mutex<Pen>>,
 }
 
@@ -79,6 +81,9 @@ impl Store for Slow {
         Box::pin(async move {
             // Long enough for others to ask as well.
             tokio::task::yield_now().await;
+            if self.stuck.lock().as_ref() == Some(key) {
+                std::future::pending::<()>().await;
+            }
             self.pen.lock().open += 1;
             let kept = match (self.at_rest.lock().get(key), intent) {
                 (Some(kept), _) => kept.clone(),
@@ -471,4 +476,76 @@ async fn whoever_was_replaced_says_nothing_more_whatever_comes_after() {
     assert_eq!(last_seq(&read(&mut reader)), 5);
     store.news(News::Forgotten(Forgotten::Deleted));
     assert_eq!(read(&mut reader), [Step::End(Ended::Deleted)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_its_store_does_not_open_keeps_no_other_one_from_its_end() {
+    let (store, channels) = scene();
+    for id in ["one", "stuck"] {
+        let kept = Kept::nothing(true, Epoch::random());
+        let slices = said_elsewhere()[..1].to_vec();
+        store.at_rest.lock().insert(key(id), Kept { slices, ..kept });
+    }
+    *store.stuck.lock() = Some(key("stuck"));
+    let began = Instant::now();
+    let (recovered, ()) = tokio::join!(channels.recover(), async {
+        while store.pen.lock().commits.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        store.reached(3);
+    });
+    assert_eq!(recovered, 1);
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    let one = channels.live(&key("one")).expect("it is open");
+    assert_eq!((one.head(), one.status().running), (3, 0));
+    // It is tried again.
+    *store.stuck.lock() = None;
+    store.at_rest.lock().remove(&key("one"));
+    *store.pen.lock() = Pen::default();
+    let (recovered, ()) = tokio::join!(channels.recover(), async {
+        while store.pen.lock().commits.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        store.reached(3);
+    });
+    assert_eq!(recovered, 1);
+}
+
+#[tokio::test]
+async fn where_less_is_left_in_the_same_epoch_nobody_goes_on_holding_more() {
+    let (store, channels) = scene();
+    let channel = channels.open(key("chat")).await.expect("it opens");
+    let epoch = channel.epoch();
+    let mut producer = begin(&channel, "gen_1");
+    for text in ["a", "b"] {
+        producer.append(&mut [Event::text(text)]).expect("room");
+    }
+    store.reached(3);
+    let [mut less, mut more] = [2, 3].map(|seq| {
+        let cursor = From::Cursor(Cursor { epoch, seq });
+        channel.read(cursor).expect("it is there")
+    });
+    let kept = Kept { slices: said_elsewhere()[..1].to_vec(), ..Kept::nothing(true, epoch) };
+    assert_eq!(kept.last_seq(), 2);
+    store.news(News::Replaced(Tenure { kept, role: store.follows() }));
+    assert!(!less.has_news() && read(&mut less).is_empty(), "nothing is taken from it");
+    assert!(more.has_news());
+    let steps = read(&mut more);
+    let lost = Past { epoch, valid_through: 2 };
+    assert!(
+        matches!(&steps[..], [Step::Rewind { past, epoch: now }, Step::Snapshot(it)]
+            if *past == lost && *now == epoch && it.through == 2 && it.cause == Cause::Rewind),
+        "{steps:?}"
+    );
+    assert!(!more.has_news());
+    // What is damaged is over.
+    store.news(News::Damaged);
+    for mut reader in [less, more] {
+        assert_eq!(read(&mut reader), [Step::End(Ended::Evicted)]);
+    }
+    assert_eq!(channel.publish(note()), Err(AppendError::Closed));
+}
+
+fn note() -> Custom {
+    Custom { kind: "note".into(), data: "1".into() }
 }

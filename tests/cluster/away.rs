@@ -69,6 +69,32 @@ async fn nats_away_for_less_than_the_lease_is_noticed_by_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_away_for_less_than_the_lease_ends_nobody_whenever_it_begins() {
+    let Some(mut nats) = Nats::start() else { return };
+    let (a, b) = (Node::start(&nats.url()).await, Node::start(&nats.url()).await);
+    let channel = a.open("chat").await;
+    let mut producer = begin(&channel, "gen_1");
+    producer.shown().await;
+    let epoch = channel.epoch();
+    let there = b.find("chat").await;
+    let mut words = 0;
+    // At other phases of what the nodes say of themselves.
+    for phase in 0..6 {
+        let began = Instant::now();
+        let calm = LEASE + phase * LEASE / 18;
+        say(&mut producer, &mut words, || words_since(began, calm)).await;
+        nats.kill();
+        let began = Instant::now();
+        say(&mut producer, &mut words, || words_since(began, LEASE * 6 / 10)).await;
+        nats.revive();
+    }
+    producer.append(&mut [finished()]).expect("an end");
+    let last = u64::from(words) + 2;
+    within(SOON, "all of it is seen", || there.head() == last).await;
+    assert_eq!((channel.epoch(), there.epoch()), (epoch, epoch), "nobody took over");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nats_away_for_longer_stops_what_is_shown_and_then_it_goes_on() {
     let Some(mut nats) = Nats::start() else { return };
     let (a, b) = (Node::start(&nats.url()).await, Node::start(&nats.url()).await);
