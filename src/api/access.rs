@@ -1,5 +1,7 @@
 //! Who is let in at the HTTP door, and who the caller is.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, request::Parts},
@@ -60,6 +62,22 @@ pub(super) struct Caller {
 impl Caller {
     fn new(who: access::Caller) -> Self {
         Self { owner: who.owner(), who }
+    }
+
+    /// Anybody, where the gateway is open.
+    #[cfg(test)]
+    pub(super) fn anybody() -> Self {
+        Self::new(access::Caller::Anybody)
+    }
+
+    /// The holder of the key with this name; anybody where there are no keys, and there it has none.
+    pub(super) fn named(app: &App, key: &str) -> Result<Self, Problem> {
+        if app.access.is_open() && key.is_empty() {
+            return Ok(Self::new(access::Caller::Anybody));
+        }
+        let known = app.access.keys().iter().find(|known| known.owner.as_str() == key);
+        let known = known.ok_or(Unauthorized::Key)?;
+        Ok(Self::new(access::Caller::Key(Arc::clone(known))))
     }
 
     /// The caller's channel of this id, which it names as its owner.

@@ -8,19 +8,20 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
+use bytes::Bytes;
 
 use super::{
     App,
     access::{self, Caller},
     answer,
     form::Form,
-    headers, limits, llm,
+    handover, headers, limits, llm,
     problem::Problem,
     responses::Turn,
 };
 use crate::{
     access::BodyRoom,
-    channel::{AppendError, Channel},
+    channel::{AppendError, Channel, Handover},
     dialect::{AppDialect, AppRequest, Asked, BadRequest, Dialect, Streaming, Upstream},
     generation::{Account, Attempt, Launched, OnBreak, OnDisconnect, Order},
     ident::ChannelId,
@@ -58,7 +59,7 @@ pub(super) struct Call {
     pub(super) turn: Option<Turn>,
     pub(super) named: Option<ChannelId>,
     /// It goes on whether or not anybody is there.
-    detached: bool,
+    pub(super) detached: bool,
     /// The app wants to be told only where it will be found.
     pub(super) accepted: bool,
     /// The app wants a token of its channel.
@@ -71,6 +72,8 @@ pub(super) struct Call {
     /// What each of them is not told.
     omissions: Vec<Vec<String>>,
     pub(super) body_room: Option<Arc<BodyRoom>>,
+    /// What it leaves for another gateway.
+    pub(super) handover: Option<Bytes>,
 }
 
 /// A call that runs.
@@ -118,6 +121,12 @@ pub(super) fn understand(
     let streamed = request.streams() || named.is_some() || detached || continues;
     let streaming = if streamed { Streaming::Always } else { Streaming::AsAsked };
     let (attempts, omissions) = attempts(app, headers, &request, &plan, streaming)?;
+    // A key that only this caller has cannot be left to anybody.
+    let of_caller = || attempts.iter().any(|attempt| attempt.provider.caller_key().is_some());
+    let handover = match continues && app.channels.are_shared() && !of_caller() {
+        true => handover::write(caller, headers, &request, detached),
+        false => None,
+    };
     let wants_token = headers::wants_token(headers);
     let trace = TraceContext::of(headers);
     Ok(Call {
@@ -134,6 +143,7 @@ pub(super) fn understand(
         trace,
         omissions,
         body_room,
+        handover,
     })
 }
 
@@ -236,13 +246,27 @@ async fn launch_once(
         Some(id) => app.channels.open(caller.key(id.clone())).await?,
         None => app.channels.create(caller.owner.clone()).await?,
     };
+    let launched =
+        app.generations.launch(order(app, caller, call, Arc::clone(&channel), account))?;
+    Ok(Running { launched, channel })
+}
+
+/// What is to be generated, and where.
+pub(super) fn order(
+    app: &App,
+    caller: &Caller,
+    call: &Call,
+    channel: Arc<Channel>,
+    account: Box<dyn Account>,
+) -> Order {
     let plan = &call.plan;
     let on_disconnect = match call.detached {
         true => OnDisconnect::Drain,
         false => caller.on_disconnect().unwrap_or(plan.on_disconnect),
     };
-    let order = Order {
-        channel: Arc::clone(&channel),
+    let handover = call.handover.clone().map(|it| Handover::new(Arc::clone(&app.channels), it));
+    Order {
+        channel,
         model: call.request.model().to_owned(),
         route: plan.route.clone(),
         caller: call.trace.clone(),
@@ -253,9 +277,8 @@ async fn launch_once(
         account,
         timeouts: plan.timeouts,
         on_disconnect,
-    };
-    let launched = app.generations.launch(order)?;
-    Ok(Running { launched, channel })
+        handover,
+    }
 }
 
 impl Call {

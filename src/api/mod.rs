@@ -13,6 +13,7 @@ mod doors;
 mod events;
 mod extract;
 mod form;
+mod handover;
 mod headers;
 mod index;
 mod limits;
@@ -39,6 +40,7 @@ use responses::Responses;
 
 pub(crate) use access::shown_in_query;
 pub use connect::{ConnectInfo, WebTransportInfo};
+pub(crate) use handover::go_on;
 pub(crate) use limits::Peer;
 
 use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};

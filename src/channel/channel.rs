@@ -15,12 +15,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Ended, Reader, Signal,
+    channels::Around,
     log::{Found, Log, SEGMENT_BYTES, View},
     producer::{AppendError, Producer, Running},
     resume::{CannotResume, Extent},
@@ -51,6 +53,7 @@ pub struct Channel {
     last_end: AtomicU64,
     inner: Mutex<Inner>,
     viewers: watch::Sender<usize>,
+    around: Arc<Around>,
 }
 
 struct Inner {
@@ -69,8 +72,12 @@ struct Inner {
     signals: Vec<Signal>,
     generations: Vec<Started>,
     running: Vec<Running>,
+    /// What those that run elsewhere have left, should their node be lost.
+    left: Vec<(GenerationId, Bytes)>,
     life: Life,
     last_event: Instant,
+    /// When somebody last asked for it, or went away from it.
+    sought: Instant,
     /// Something that can be given up has come since the log was last condensed.
     spare: bool,
 }
@@ -241,7 +248,21 @@ impl Channel {
     /// Counts somebody as present until it is dropped.
     pub fn attend(self: &Arc<Self>) -> Attendance {
         self.viewers.send_modify(|viewers| *viewers += 1);
+        if self.follows() {
+            self.around.arrivals.note(&self.key);
+        }
         Attendance { channel: Arc::clone(self) }
+    }
+
+    /// Whether another node runs something on it, and somebody here looks on.
+    pub(super) fn is_watched_here(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.following.is_some() && !inner.running.is_empty() && *self.viewers.borrow() > 0
+    }
+
+    /// Somebody asked for it.
+    pub(super) fn seek(&self) {
+        self.inner.lock().sought = Instant::now();
     }
 
     /// How many are present, and its changes.
@@ -310,6 +331,25 @@ impl Channel {
         }
     }
 
+    /// Those that run.
+    pub(super) fn running(&self) -> Vec<GenerationId> {
+        self.inner.lock().running.iter().map(|it| it.id.clone()).collect()
+    }
+
+    /// From now on a running generation is stopped by this.
+    pub(super) fn stop_by(&self, index: u32, stop: &CancellationToken) {
+        let mut inner = self.inner.lock();
+        let Some(id) = inner.generations.get(index as usize).map(|it| it.id.clone()) else {
+            return;
+        };
+        if let Some(running) = inner.running.iter_mut().find(|it| it.id.as_str() == id) {
+            // It may have been stopped already.
+            if std::mem::replace(&mut running.stop, stop.clone()).is_cancelled() {
+                stop.cancel();
+            }
+        }
+    }
+
     /// Whether the generation with this id runs.
     pub fn is_running(&self, generation: &str) -> bool {
         self.inner.lock().running.iter().any(|running| running.id.as_str() == generation)
@@ -335,12 +375,16 @@ impl Channel {
         (self.epoch(), inner.shown, inner.log.view())
     }
 
-    /// Whether nothing runs, nothing was said in the last `idle`, and nobody but so many `holders` has it: each reader
-    /// and each producer does.
+    /// Whether nothing runs here, nothing was said in the last `idle`, and nobody but so many `holders` has it: each reader
+    /// and each producer does. Where another node writes it, what is said there does not count, but who asked for it here.
     pub(super) fn rests(self: &Arc<Self>, now: Instant, idle: Duration, holders: usize) -> bool {
         let inner = self.inner.lock();
-        let quiet = inner.running.is_empty() && inner.shown == inner.log.last_seq();
-        quiet && Arc::strong_count(self) <= holders && now >= inner.last_event + idle
+        let (quiet, since) = match inner.following {
+            Some(_) => (true, inner.sought),
+            None => (inner.running.is_empty(), inner.last_event),
+        };
+        let quiet = quiet && inner.shown == inner.log.last_seq();
+        quiet && Arc::strong_count(self) <= holders && now >= since + idle
     }
 
     /// Since when nothing was said on it, if nothing runs.
@@ -551,5 +595,6 @@ pub struct Attendance {
 impl Drop for Attendance {
     fn drop(&mut self) {
         self.channel.viewers.send_modify(|viewers| *viewers -= 1);
+        self.channel.seek();
     }
 }

@@ -6,20 +6,24 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Weak, atomic::AtomicBool},
+    sync::{Arc, OnceLock, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
 use futures_util::{StreamExt, future, stream};
 use parking_lot::Mutex;
 use thiserror::Error;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::TaskTracker;
 
-use super::{AppendError, Channel, Ended, UnknownGeneration};
+use super::{
+    AppendError, Channel, Ended, Successor, UnknownGeneration,
+    elsewhere::{Arrivals, Elsewhere},
+};
 use crate::{
     clock,
     event::Custom,
-    ident::{ChannelId, ChannelKey, GenerationId, Owner},
+    ident::{ChannelId, ChannelKey, GenerationId, Owner, random_id},
     sequence::Cursor,
     store::{
         Answer, Ask, AtRest, Desk, Forgotten, Health, Intent, Kept, NotOpened, Pending, Refusal,
@@ -33,6 +37,15 @@ const LINGERS: Duration = Duration::from_secs(10);
 
 /// So many channels are opened, deleted and let go of at the same time, at most.
 const TURNS: usize = 256;
+
+/// How long it is waited for that a channel has a writer again: longer than a lease of the usual length.
+const WRITER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How soon it is asked again for one.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// How long it may take, once nothing runs, to forget what was left for other nodes.
+const WITHDRAWN_WITHIN: Duration = Duration::from_secs(1);
 
 /// On so many channels at a time what was lost is ended.
 const ENDED_AT_ONCE: usize = 64;
@@ -57,6 +70,20 @@ pub struct Channels {
     turns: Turns,
     /// All logs together take more memory than they may.
     pub(super) full: AtomicBool,
+    pub(super) around: Arc<Around>,
+    pub(super) elsewhere: Elsewhere,
+    /// This node's among those that share a store.
+    pub(super) name: String,
+    /// Of what generations leave at the store.
+    pub(super) tasks: TaskTracker,
+}
+
+/// What all channels can reach.
+#[derive(Default)]
+pub(super) struct Around {
+    /// Who goes on with what lost nodes ran, once it is said.
+    pub(super) successor: OnceLock<Weak<dyn Successor>>,
+    pub(super) arrivals: Arrivals,
 }
 
 /// Why there is no channel.
@@ -134,7 +161,21 @@ impl Channels {
             live: Mutex::default(),
             turns: Turns::default(),
             full: AtomicBool::new(false),
+            around: Arc::default(),
+            elsewhere: Elsewhere::default(),
+            name: random_id("viewers"),
+            tasks: TaskTracker::new(),
         }
+    }
+
+    /// Who goes on with what lost nodes ran. Said once; until then it ends.
+    pub fn succeed_by(&self, successor: Weak<dyn Successor>) {
+        let _ = self.around.successor.set(successor);
+    }
+
+    /// Whether other nodes can go on with what this one runs.
+    pub fn are_shared(&self) -> bool {
+        self.store.is_shared()
     }
 
     /// From now on so much is kept: for so long of all channels, and so many bytes of those that are opened from now on.
@@ -171,7 +212,7 @@ impl Channels {
         };
         // One that was opened to write it has ended what was lost.
         if channel.follows()
-            && let Err(error) = self.store.take_over(key).await
+            && let Err(error) = self.take_over(&channel).await
         {
             tracing::debug!(channel = %key.id, %error, "not taken over");
             return false;
@@ -191,9 +232,28 @@ impl Channels {
     pub async fn open(&self, key: ChannelKey) -> Result<Arc<Channel>, StoreError> {
         let channel = self.find_or(&key, Intent::Name).await?;
         if channel.follows() {
-            self.store.take_over(&key).await?;
+            self.take_over(&channel).await?;
         }
         Ok(channel)
+    }
+
+    /// From now on this node writes a channel. What a lost one ran on it ends, or goes on here if it left what that needs.
+    async fn take_over(&self, channel: &Channel) -> Result<(), StoreError> {
+        let key = channel.key();
+        if self.around.successor.get().is_some() {
+            let mut left = Vec::new();
+            for generation in channel.running() {
+                if let Some(handover) = self.store.deposited(key, &generation).await? {
+                    left.push((generation, handover));
+                }
+            }
+            channel.inherit(left);
+        }
+        let taken = self.store.take_over(key).await;
+        if taken.is_err() {
+            channel.inherit(Vec::new());
+        }
+        taken
     }
 
     /// Stops a generation of a channel, or all that run, wherever they do.
@@ -202,13 +262,21 @@ impl Channels {
         channel: &Channel,
         generation: Option<&GenerationId>,
     ) -> Result<(), Refused> {
-        if channel.follows() {
+        let until = Instant::now() + WRITER_WITHIN;
+        while channel.follows() {
             let ask = Ask::Cancel(generation.cloned());
             match self.store.ask(channel.key(), ask).await? {
                 Some(Answer::Refused(refusal)) => return Err(refusal.into()),
                 Some(Answer::Done | Answer::Published(_)) => return Ok(()),
-                // Nobody writes it: what ran there is ended by whoever takes over.
-                None => {}
+                // Nobody writes it, and whoever takes over may go on with what ran.
+                None => match self.take_over(channel).await {
+                    Ok(()) => {}
+                    Err(StoreError::Elsewhere) if Instant::now() < until => {
+                        sleep(ASKED_AGAIN_AFTER).await;
+                    }
+                    Err(StoreError::Elsewhere) => return Err(unanswered().into()),
+                    Err(error) => return Err(error.into()),
+                },
             }
         }
         Ok(channel.cancel(generation)?)
@@ -220,7 +288,7 @@ impl Channels {
             match self.store.ask(channel.key(), Ask::Publish(custom.clone())).await? {
                 Some(Answer::Published(cursor)) => return Ok(cursor),
                 Some(Answer::Refused(refusal)) => return Err(refusal.into()),
-                Some(Answer::Done) | None => self.store.take_over(channel.key()).await?,
+                Some(Answer::Done) | None => self.take_over(channel).await?,
             }
         }
         Ok(self.publish_here(channel, custom).await?)
@@ -370,6 +438,10 @@ impl Channels {
 
     /// Makes safe what was said; nothing is said any more.
     pub async fn close(&self) {
+        self.tasks.close();
+        if timeout(WITHDRAWN_WITHIN, self.tasks.wait()).await.is_err() {
+            tracing::debug!("what was left for other gateways stays for a while");
+        }
         self.store.close().await;
     }
 
@@ -379,14 +451,20 @@ impl Channels {
         self.store.serve(desk);
     }
 
-    fn live_where(&self, mut is_meant: impl FnMut(&Arc<Channel>) -> bool) -> Vec<ChannelKey> {
+    pub(super) fn live_where(
+        &self,
+        mut is_meant: impl FnMut(&Arc<Channel>) -> bool,
+    ) -> Vec<ChannelKey> {
         let live = self.live.lock();
         live.iter().filter(|(_, it)| is_meant(it)).map(|(key, _)| key.clone()).collect()
     }
 
     async fn find_or(&self, key: &ChannelKey, intent: Intent) -> Result<Arc<Channel>, NoChannel> {
         match self.live(key) {
-            Some(channel) => Ok(channel),
+            Some(channel) => {
+                channel.seek();
+                Ok(channel)
+            }
             None => {
                 let _turn = self.turns.take(key).await;
                 match self.live(key) {
@@ -400,7 +478,7 @@ impl Channels {
     async fn load(&self, key: &ChannelKey, intent: Intent) -> Result<Arc<Channel>, NoChannel> {
         let tenure = self.store.open(key, intent).await?;
         let max_bytes = self.retention.lock().max_bytes;
-        let channel = Channel::open(key.clone(), tenure, max_bytes);
+        let channel = Channel::open(key.clone(), tenure, max_bytes, Arc::clone(&self.around));
         let channel =
             channel.map_err(|error| NoChannel::Store(StoreError::Damaged(error.to_string())))?;
         self.live.lock().insert(key.clone(), Arc::clone(&channel));
@@ -408,11 +486,19 @@ impl Channels {
     }
 }
 
+fn unanswered() -> StoreError {
+    StoreError::Unavailable("the gateway that runs it does not answer".to_owned())
+}
+
 impl Desk for Channels {
     fn asked<'a>(&'a self, key: &'a ChannelKey, ask: Ask) -> Pending<'a, Option<Answer>> {
         Box::pin(async move {
             let channel = self.live(key).filter(|channel| !channel.follows())?;
             let answer = match ask {
+                Ask::Attend(node) => {
+                    self.elsewhere.attends(&channel, node, Instant::now());
+                    Ok(Answer::Done)
+                }
                 Ask::Cancel(generation) => channel
                     .cancel(generation.as_ref())
                     .map(|()| Answer::Done)

@@ -104,6 +104,21 @@ impl Producer {
         self.cursor
     }
 
+    /// From now on whoever cancels the generation pulls this.
+    pub fn stop_by(&self, stop: &CancellationToken) {
+        self.channel.stop_by(self.index, stop);
+    }
+
+    /// Whether the generation has ended, by this pen's word and no other node's.
+    pub fn has_ended(&self) -> bool {
+        self.ended && self.channel.replaced() == self.replaced
+    }
+
+    /// Puts the pen down without an end: another node goes on.
+    pub fn leave(&mut self) {
+        self.ended = true;
+    }
+
     /// The generation's channel-local index.
     pub fn index(&self) -> u32 {
         self.index

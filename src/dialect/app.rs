@@ -21,6 +21,11 @@ pub enum AppDialect {
     Gemini,
 }
 
+impl AppDialect {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::OpenAi, Self::Responses, Self::Anthropic, Self::Gemini];
+}
+
 impl From<AppDialect> for Dialect {
     fn from(app: AppDialect) -> Self {
         match app {
@@ -161,6 +166,21 @@ pub enum AppRequest {
 }
 
 impl AppRequest {
+    /// Looks at a call's body. The model and whether it streams are in Google's path, and else in the body.
+    pub fn read(
+        dialect: AppDialect,
+        model: &str,
+        streams: bool,
+        body: Bytes,
+    ) -> Result<Self, BadRequest> {
+        Ok(match dialect {
+            AppDialect::OpenAi => Self::OpenAi(openai::Request::read(body)?),
+            AppDialect::Responses => Self::Responses(responses::Request::read(body)?),
+            AppDialect::Anthropic => Self::Anthropic(anthropic::Request::read(body)?),
+            AppDialect::Gemini => Self::Gemini(gemini::Request::read(model, streams, body)?),
+        })
+    }
+
     /// What it speaks.
     pub fn dialect(&self) -> AppDialect {
         match self {

@@ -8,7 +8,10 @@ use axum::{Router, extract::Request, response::Response};
 use parking_lot::RwLock;
 use tower_service::Service;
 
-use crate::api::{self, App};
+use crate::{
+    api::{self, App},
+    channel::{Orphan, Successor},
+};
 
 /// What is served now. Clones are the same.
 #[derive(Clone)]
@@ -43,5 +46,11 @@ impl Current {
         // A router is always ready, and never fails.
         let Ok(response) = router.call(request).await;
         response
+    }
+}
+
+impl Successor for Current {
+    fn go_on(&self, orphan: Orphan) {
+        api::go_on(&self.app(), orphan);
     }
 }

@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     access::{Access, Guard, Seats},
     api::{self, App, ConnectInfo, Parts},
-    channel::{Channels, Retention},
+    channel::{Channels, Retention, Successor},
     config::{self, Config},
     generation::Generations,
     route::{Health, Routes},
@@ -56,6 +56,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// A gateway that listens and does not serve yet.
 pub struct Gateway {
     current: Current,
+    _successor: Arc<dyn Successor>,
     lasting: Arc<Lasting>,
     config: Config,
     source: Option<Source>,
@@ -153,11 +154,6 @@ impl Gateway {
         // After the door: it has made the directory.
         let ledger = Ledger::open(&state_dir).await;
         let channels = Arc::new(Channels::new(store(&config.store).await?, retention(&config)));
-        channels.serve();
-        let lost = channels.recover().await;
-        if lost > 0 {
-            tracing::warn!(lost, "generations of an earlier process were ended: gateway_lost");
-        }
         let settings = session_settings(&config, &telemetry);
         let lasting = Arc::new(Lasting {
             sessions: Host::new(Arc::clone(&channels), settings, closing.clone()),
@@ -173,8 +169,18 @@ impl Gateway {
             closing,
             draining: CancellationToken::new(),
         });
+        let current = Current::new(App::new(parts(&config, &lasting, None)));
+        let successor: Arc<dyn Successor> = Arc::new(current.clone());
+        let channels = &lasting.channels;
+        channels.succeed_by(Arc::downgrade(&successor));
+        channels.serve();
+        let lost = channels.recover().await;
+        if lost > 0 {
+            tracing::warn!(lost, "generations of an earlier process were ended: gateway_lost");
+        }
         Ok(Self {
-            current: Current::new(App::new(parts(&config, &lasting, None))),
+            current,
+            _successor: successor,
             lasting,
             config,
             source: None,
@@ -225,11 +231,17 @@ impl Gateway {
     /// Serves until `shutdown` resolves, then ends in order: no new work, running generations get their grace, viewers
     /// and sessions are told, and everything is awaited.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        let Self { current, lasting, config, source, http, acme, door, tasks, restart, reload } =
-            self;
+        let Self { current, _successor, lasting, config, source, http, acme, door, .. } = self;
+        let Self { tasks, restart, reload, .. } = self;
         let (closing, draining) = (lasting.closing.clone(), lasting.draining.clone());
         tasks.spawn(sweep(current.clone(), Arc::clone(&lasting), closing.clone()));
         tasks.spawn(recover(Arc::clone(&lasting.channels), closing.clone()));
+        if lasting.channels.are_shared() {
+            let (channels, closing) = (Arc::clone(&lasting.channels), closing.clone());
+            tasks.spawn(async move {
+                closing.run_until_cancelled(channels.tell_of_viewers()).await;
+            });
+        }
         tasks.spawn(door.serve(Inside {
             current: current.clone(),
             closing: closing.clone(),

@@ -8,13 +8,14 @@
 //! is tried next is `attempts`'s to decide, from what `trouble` makes of a setback. Where the model has `on_break: continue`,
 //! a generation also goes on after a break in mid-stream: `said` is what it goes on from, `overlap` takes out what is said
 //! twice, `held` keeps half a tool call from being said, and the app's stream is encoded from the log from its beginning,
-//! since two providers' payloads do not make one stream.
+//! since two providers' payloads do not make one stream. Where gateways share a store, `go_on` goes on with what a lost one ran.
 
 mod account;
 mod attempt;
 mod attempts;
 mod deadlines;
 mod failover;
+mod go_on;
 mod held;
 mod ingest;
 mod overlap;
@@ -31,6 +32,7 @@ mod voice;
 pub use account::{Account, estimated_input, estimated_tokens};
 pub use deadlines::{Deadlines, Due, LINGER, Timeouts};
 pub use failover::{Failover, OnBreak};
+pub use go_on::{CannotGoOn, LOST};
 pub use presence::{OnDisconnect, Presence};
 pub use tee::{Item, Payload, TEE_BYTES_MAX, TeeReader};
 
@@ -45,7 +47,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    channel::{AppendError, Channel},
+    channel::{AppendError, Channel, Handover},
     clock,
     dialect::{AppRequest, Dialect},
     event::{Failed, Started},
@@ -79,6 +81,8 @@ pub struct Order {
     pub timeouts: Timeouts,
     /// What happens when nobody is there any more.
     pub on_disconnect: OnDisconnect,
+    /// What another gateway needs to go on with it, should this one be lost; `None`: none can.
+    pub handover: Option<Handover>,
 }
 
 /// A target, and the call as it goes there.
@@ -218,9 +222,7 @@ impl Generations {
     pub fn launch(&self, order: Order) -> Result<Launched, AppendError> {
         let id = GenerationId::random();
         let first = order.attempts.first().expect("an order has an attempt");
-        let about = order.about(&id);
-        let provider = first.provider.name();
-        let mut recorder = Recorder::new(self.telemetry.clone(), about, provider, Instant::now());
+        let mut recorder = self.recorder(&order, &id);
         let started = Started {
             id: id.as_str().to_owned(),
             model: order.model.clone(),
@@ -239,7 +241,9 @@ impl Generations {
         let (present, caller_present) = watch::channel(());
         let stop = vigil::Stop { own: stop, gateway: self.stop.clone() };
         let ends = voice::Ends { producer, head: head_sender, tee, recorder };
-        let task = task::Task::new(order, id.clone(), ends, stop, caller_present);
+        let deposit = order.handover.clone();
+        let deposit = deposit.map(|it| it.deposit(order.channel.key().clone(), id.clone()));
+        let task = task::Task::new(order, id.clone(), ends, stop, caller_present, deposit);
         self.tasks.spawn(task.run());
         let presence = CallerPresence { _present: present };
         Ok(Launched {
@@ -249,6 +253,12 @@ impl Generations {
             first_seq,
             caller: Caller { head, tee: reader, presence },
         })
+    }
+
+    fn recorder(&self, order: &Order, id: &GenerationId) -> Recorder {
+        let first = order.attempts.first().expect("an order has an attempt");
+        let (telemetry, about) = (self.telemetry.clone(), order.about(id));
+        Recorder::new(telemetry, about, first.provider.name(), Instant::now())
     }
 
     /// How many run.

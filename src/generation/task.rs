@@ -13,12 +13,14 @@ use super::{
     Answerer, Attempt, OnBreak, Order,
     attempts::{Attempts, Next},
     ingest::Ingest,
+    said::Said,
     setback::{Answer, Setback},
     trouble::Trouble,
     vigil::{Stop, Vigil},
     voice::{Ends, Voice},
 };
 use crate::{
+    channel::Deposit,
     dialect::{AppRequest, Ending, Joint},
     event::{Failed, FailureCode, Resumed},
     ident::GenerationId,
@@ -29,6 +31,15 @@ use crate::{
 
 /// How long a key rests that a provider limits without saying for how long: the span that most count requests over.
 const KEY_REST: Duration = Duration::from_secs(60);
+
+/// What a gateway that was lost had made of a generation.
+pub(super) struct Begun {
+    pub(super) said: Said,
+    /// The provider that spoke last.
+    pub(super) speaker: String,
+    /// Why it goes on elsewhere.
+    pub(super) why: &'static str,
+}
 
 pub(super) struct Task {
     pub(super) id: GenerationId,
@@ -53,6 +64,10 @@ pub(super) struct Task {
     no_prefill: bool,
     /// Why the last call came to nothing.
     why: String,
+    /// Who spoke at the gateway that was lost, until somebody goes on.
+    lost: Option<String>,
+    /// What another gateway goes on with, if this one is.
+    deposit: Option<Deposit>,
     /// What the app is answered with if nothing better follows.
     last: Option<Answer>,
 }
@@ -64,6 +79,7 @@ impl Task {
         ends: Ends,
         stop: Stop,
         caller: watch::Receiver<()>,
+        deposit: Option<Deposit>,
     ) -> Self {
         let first = order.attempts.first().expect("an order has an attempt");
         let nobody = first.answerer(0, 0);
@@ -86,8 +102,20 @@ impl Task {
             broken: false,
             no_prefill: false,
             why: String::new(),
+            lost: None,
+            deposit,
             last: None,
         }
+    }
+
+    /// The same, with a beginning that another gateway made.
+    pub(super) fn go_on(mut self, begun: Begun, now: Instant) -> Self {
+        let Begun { said, speaker, why } = begun;
+        let first = &self.targets[0];
+        self.voice.go_on(said, first.price, &first.request.body);
+        self.vigil.nobody_called(now);
+        (self.lost, self.broken, self.why) = (Some(speaker), true, why.to_owned());
+        self
     }
 
     pub(super) async fn run(mut self) {
@@ -97,11 +125,24 @@ impl Task {
         async {
             tracing::debug!("started");
             if let Err(failed) = self.generate().await {
+                if self.is_left_to_another() {
+                    tracing::info!("left to another gateway");
+                    return self.voice.leave();
+                }
                 self.fail(failed).await;
+            }
+            if let Some(deposit) = self.deposit.take().filter(|_| self.voice.has_ended()) {
+                deposit.withdraw();
             }
         }
         .instrument(span)
         .await;
+    }
+
+    /// Whether this gateway gives it up, and another can go on.
+    fn is_left_to_another(&self) -> bool {
+        let is_left = self.deposit.as_ref().is_some_and(Deposit::is_there);
+        is_left && self.vigil.is_given_up() && self.voice.said().obstacle().is_none()
     }
 
     /// Ok: the terminal event was appended. Err: it is still to be.
@@ -151,8 +192,9 @@ impl Task {
         };
         let Attempt { provider, model, dialect, price, .. } = &self.targets[target];
         if target != self.speaker || self.broken {
+            let speaker = self.targets[self.speaker].provider.name();
             let resumed = Resumed {
-                from: self.targets[self.speaker].provider.name().to_owned(),
+                from: self.lost.take().unwrap_or_else(|| speaker.to_owned()),
                 to: provider.name().to_owned(),
                 reason: self.why.clone(),
                 dialect: dialect.as_str().to_owned(),

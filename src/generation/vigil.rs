@@ -68,6 +68,17 @@ impl Vigil {
         Self { stop, deadlines, presence, viewers, caller, caller_here: true, timer }
     }
 
+    /// Its caller was gone before it came here.
+    pub(super) fn nobody_called(&mut self, now: Instant) {
+        self.caller_here = false;
+        self.presence.update(*self.viewers.borrow_and_update() > 0, now);
+    }
+
+    /// Whether the gateway gives up what still runs.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.stop.gateway.is_cancelled()
+    }
+
     /// Waits for `work`, unless something ends the generation first.
     pub(super) async fn unless_ended<T>(
         &mut self,

@@ -121,6 +121,23 @@ impl Voice {
         Self { account: Some(account), ..self }
     }
 
+    /// Goes on from what another gateway said, in answer to a call with this body.
+    pub(super) fn go_on(&mut self, said: Said, price: Option<Price>, body: &[u8]) {
+        self.tally.begin(price, body);
+        self.tally.said(said.text().len() as u64);
+        self.said = said;
+    }
+
+    /// Whether the last was said, and nobody else says more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.producer.has_ended()
+    }
+
+    /// Says nothing more, and leaves the end to another gateway.
+    pub(super) fn leave(&mut self) {
+        self.producer.leave();
+    }
+
     /// What was said so far.
     pub(super) fn said(&self) -> &Said {
         &self.said

@@ -23,6 +23,8 @@ pub enum Ask {
     Cancel(Option<GenerationId>),
     /// To put a custom event on the channel.
     Publish(Custom),
+    /// To count somebody at the node of this name as present, for a while.
+    Attend(String),
 }
 
 /// What came of it.

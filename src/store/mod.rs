@@ -33,7 +33,7 @@ use prost::encoding::decode_varint;
 use thiserror::Error;
 
 use crate::{
-    ident::{ChannelKey, Owner},
+    ident::{ChannelKey, GenerationId, Owner},
     sequence::{Epoch, Past},
     snapshot::State,
 };
@@ -64,6 +64,39 @@ pub trait Store: Send + Sync + 'static {
         _: Ask,
     ) -> Pending<'a, Result<Option<Answer>, StoreError>> {
         Box::pin(async { Ok(None) })
+    }
+
+    /// Whether other nodes can take over what this one leaves.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Keeps what whoever takes a channel over needs to go on with a generation, until it is withdrawn.
+    fn deposit<'a>(
+        &'a self,
+        _: &'a ChannelKey,
+        _: &'a GenerationId,
+        _: Bytes,
+    ) -> Pending<'a, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// What was deposited for a generation. `None`: nothing, or it was withdrawn.
+    fn deposited<'a>(
+        &'a self,
+        _: &'a ChannelKey,
+        _: &'a GenerationId,
+    ) -> Pending<'a, Result<Option<Bytes>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Forgets what was deposited for a generation.
+    fn withdraw<'a>(
+        &'a self,
+        _: &'a ChannelKey,
+        _: &'a GenerationId,
+    ) -> Pending<'a, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
     }
 
     /// Who does what other nodes ask for. Said once.
@@ -410,6 +443,14 @@ pub enum StoreError {
     /// It cannot be reached, or cannot read or write.
     #[error("the store cannot do it: {0}")]
     Unavailable(String),
+    /// It is larger than the store takes.
+    #[error("{bytes} bytes are more than the store takes at once ({max})")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The most.
+        max: usize,
+    },
     /// What is kept is damaged and was not served.
     #[error("what is kept of this channel is damaged: {0}")]
     Damaged(String),

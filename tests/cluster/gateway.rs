@@ -29,7 +29,7 @@ pub(crate) struct Gateway {
     pub(crate) log: Arc<Mutex<String>>,
 }
 
-fn configure(dir: &Path, nats: &str) -> PathBuf {
+fn configure(dir: &Path, nats: &str, provider: &str, model: &str) -> PathBuf {
     let file = dir.join("tokenway.yaml");
     let yaml = format!(
         r#"
@@ -37,7 +37,9 @@ version: 1
 listen: {{ http: "127.0.0.1:0", webtransport: "127.0.0.1:0" }}
 providers:
   sim: {{ dialect: simulator, tokens_per_second: 200 }}
+{provider}
 models:
+{model}
   "*": {{ targets: [ {{ provider: sim }} ] }}
 channels: {{ retention: {{ after_end: 24h }} }}
 store: {{ engine: jetstream, url: "{nats}", lease: 1s }}
@@ -49,13 +51,22 @@ store: {{ engine: jetstream, url: "{nats}", lease: 1s }}
 
 impl Gateway {
     pub(crate) fn start(nats: &str) -> Self {
-        Self::that_logs(nats, "info")
+        Self::new(nats, "info", "", "")
     }
 
     /// With a log of this level.
     pub(crate) fn that_logs(nats: &str, level: &'static str) -> Self {
+        Self::new(nats, level, "", "")
+    }
+
+    /// With a provider and a model of its own: a line of YAML each.
+    pub(crate) fn with(nats: &str, provider: &str, model: &str) -> Self {
+        Self::new(nats, "info", provider, model)
+    }
+
+    fn new(nats: &str, level: &'static str, provider: &str, model: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        configure(dir.path(), nats);
+        configure(dir.path(), nats, provider, model);
         let (url, log) = (String::new(), Arc::default());
         let mut gateway = Self { dir, level, child: None, url, log };
         gateway.revive();

@@ -9,15 +9,18 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
+        channels::Around,
         log::{Log, NotWhole},
-        producer::Running,
+        producer::{Producer, Running},
         restored::Restored,
+        succession::Orphan,
     },
     Channel, Ended, Inner, Life,
 };
@@ -25,8 +28,8 @@ use crate::{
     clock,
     event::{Event, Failed, FailureCode, Kind},
     ident::{ChannelKey, GenerationId},
-    sequence::{Epoch, Past},
-    store::{self, Forgotten, Kept, News, Progress, Role, Slice, Tenure},
+    sequence::{Cursor, Epoch, Past},
+    store::{self, Forgotten, Kept, News, Progress, Role, Slice, Tenure, Writer},
     wire,
 };
 
@@ -37,6 +40,7 @@ impl Channel {
         key: ChannelKey,
         tenure: Tenure,
         bytes_max: usize,
+        around: Arc<Around>,
     ) -> Result<Arc<Self>, NotWhole> {
         let Tenure { kept, role } = tenure;
         let (named, epoch) = (kept.named, kept.epoch);
@@ -51,6 +55,7 @@ impl Channel {
             last_end: AtomicU64::new(0),
             inner: Mutex::new(inner),
             viewers: watch::Sender::new(0),
+            around,
         });
         channel.take_up(&mut channel.inner.lock(), role, &ended);
         Ok(channel)
@@ -86,15 +91,40 @@ impl Channel {
             self.show(inner, last_seq);
         }
         if writes {
-            self.end_lost(inner);
+            self.end_lost(inner, &[]);
         }
     }
 
-    /// Ends what runs: nobody will say more of it.
-    fn end_lost(&self, inner: &mut Inner) {
+    /// What the generations that run have left at the store, for when this node takes over.
+    pub(in crate::channel) fn inherit(&self, left: Vec<(GenerationId, Bytes)>) {
+        self.inner.lock().left = left;
+    }
+
+    /// What ran where another node wrote, and can go on here.
+    fn orphans(&self, inner: &mut Inner) -> Vec<Orphan> {
+        let left = std::mem::take(&mut inner.left);
+        let (Some(this), Some(_)) = (self.this.upgrade(), self.around.successor.get()) else {
+            return Vec::new();
+        };
+        let cursor = Cursor { epoch: self.epoch(), seq: inner.log.last_seq() };
+        let replaced = inner.replaced;
+        let running = |id: &GenerationId| inner.running.iter().any(|running| running.id == *id);
+        let left = left.into_iter().filter(|(id, _)| running(id));
+        let orphan = |(id, handover): (GenerationId, Bytes)| {
+            let mut generations = (0..).zip(&inner.generations);
+            let (index, started) = generations.find(|(_, it)| it.id == id.as_str())?;
+            let producer = Producer::new(Arc::clone(&this), index, cursor, replaced);
+            Some(Orphan { producer, started: started.clone(), handover })
+        };
+        left.filter_map(orphan).collect()
+    }
+
+    /// Ends what runs, but for those that go on: nobody will say more of it.
+    fn end_lost(&self, inner: &mut Inner, but: &[Orphan]) {
         let running: Vec<GenerationId> = inner.running.iter().map(|it| it.id.clone()).collect();
         for (index, started) in (0..).zip(inner.generations.clone()) {
-            if !running.iter().any(|id| id.as_str() == started.id) {
+            let goes_on = but.iter().any(|orphan| orphan.started.id == started.id);
+            if goes_on || !running.iter().any(|id| id.as_str() == started.id) {
                 continue;
             }
             let lost = Failed::new(FailureCode::GatewayLost, "the gateway stopped while it ran");
@@ -162,6 +192,28 @@ impl Channel {
         self.show(inner, shown);
     }
 
+    /// This node writes from now on. Gives what can go on here; the rest of what ran ends.
+    fn appoint(
+        &self,
+        inner: &mut Inner,
+        epoch: Epoch,
+        past: Vec<Past>,
+        mut writer: Box<dyn Writer>,
+    ) -> Vec<Orphan> {
+        inner.following = None;
+        self.begin_epoch(inner, epoch, past);
+        let progress: Weak<Self> = self.this.clone();
+        let refused = writer.report_to(progress).is_err();
+        inner.writer = writer;
+        if refused {
+            let last_seq = inner.log.last_seq();
+            self.go_on_alone(inner, last_seq);
+        }
+        let orphans = self.orphans(inner);
+        self.end_lost(inner, &orphans);
+        orphans
+    }
+
     /// Another tenure begins, of which everything before is kept.
     fn begin_epoch(&self, inner: &mut Inner, epoch: Epoch, past: Vec<Past>) {
         inner.past = past;
@@ -226,8 +278,10 @@ fn inner_of(kept: Kept, bytes_max: usize) -> Result<(Inner, Vec<bool>), NotWhole
         signals: Vec::new(),
         generations: restored.generations,
         running: Vec::new(),
+        left: Vec::new(),
         life: Life::Open,
         last_event: now.checked_sub(idle).unwrap_or(now),
+        sought: now,
         spare: true,
     };
     Ok((inner, restored.ended))
@@ -246,17 +300,12 @@ impl Progress for Channel {
         match news {
             News::Said(slice) => self.hear(&mut inner, &slice),
             News::Succeeded { epoch, past } => self.begin_epoch(&mut inner, epoch, past),
-            News::Appointed { epoch, past, mut writer } => {
-                let progress: Weak<Self> = self.this.clone();
-                inner.following = None;
-                self.begin_epoch(&mut inner, epoch, past);
-                let refused = writer.report_to(progress).is_err();
-                inner.writer = writer;
-                if refused {
-                    let last_seq = inner.log.last_seq();
-                    self.go_on_alone(&mut inner, last_seq);
+            News::Appointed { epoch, past, writer } => {
+                let orphans = self.appoint(&mut inner, epoch, past, writer);
+                drop(inner);
+                if let Some(successor) = self.around.successor.get().and_then(Weak::upgrade) {
+                    orphans.into_iter().for_each(|orphan| successor.go_on(orphan));
                 }
-                self.end_lost(&mut inner);
             }
             News::Replaced(tenure) => self.replace(&mut inner, tenure),
             News::Forgotten(Forgotten::Deleted) => self.go(&mut inner, Ended::Deleted),

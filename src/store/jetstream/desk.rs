@@ -24,6 +24,7 @@ pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 const CANCEL_ALL: u8 = 0;
 const CANCEL: u8 = 1;
 const PUBLISH: u8 = 2;
+const ATTEND: u8 = 3;
 
 const NOT_HERE: u8 = 0;
 const DONE: u8 = 1;
@@ -63,6 +64,10 @@ pub(super) fn write_ask(key: &ChannelKey, ask: &Ask) -> Bytes {
                 coding::write_bytes(kind.as_bytes(), out);
                 coding::write_bytes(data, out);
             }
+            Ask::Attend(node) => {
+                out.push(ATTEND);
+                coding::write_bytes(node.as_bytes(), out);
+            }
         }
     })
 }
@@ -74,6 +79,7 @@ pub(super) fn read_ask(message: &Bytes) -> Option<(ChannelKey, Ask)> {
         CANCEL_ALL => Ask::Cancel(None),
         CANCEL => Ask::Cancel(Some(GenerationId::claimed(&fields.text()?))),
         PUBLISH => Ask::Publish(Custom { kind: fields.text()?, data: fields.bytes()? }),
+        ATTEND => Ask::Attend(fields.text()?),
         _ => return None,
     };
     Some((key, ask))
@@ -121,6 +127,7 @@ mod tests {
         prop_oneof![
             Just(Ask::Cancel(None)),
             "[a-z_0-9]{1,30}".prop_map(|id| Ask::Cancel(Some(GenerationId::claimed(&id)))),
+            "[a-z_]{1,30}".prop_map(Ask::Attend),
             (".{1,20}", prop::collection::vec(any::<u8>(), 0..200))
                 .prop_map(|(kind, data)| Ask::Publish(Custom { kind, data: data.into() })),
         ]

@@ -26,12 +26,15 @@ struct State {
     /// How many times it was had anew after it had lapsed.
     term: u64,
     heard: HashMap<String, Instant>,
+    /// Those that said that they go, and when: their names do not come again.
+    left: HashMap<String, Instant>,
 }
 
 impl Lease {
     pub(super) fn new(node: String, span: Duration) -> Self {
         let since = Instant::now();
-        let state = State { until: None, since, term: 0, heard: HashMap::new() };
+        let state =
+            State { until: None, since, term: 0, heard: HashMap::new(), left: HashMap::new() };
         Self { node, span, state: Mutex::new(state) }
     }
 
@@ -77,11 +80,23 @@ impl Lease {
         }
     }
 
+    /// A node goes, and writes nothing more.
+    pub(super) fn left(&self, node: &str, now: Instant) {
+        let mut state = self.state.lock();
+        state.heard.remove(node);
+        let span = self.span;
+        state.left.retain(|_, left| now < *left + 10 * span);
+        state.left.insert(node.to_owned(), now);
+    }
+
     /// Whether a node may still live. Whoever has not heard for long itself cannot tell, and takes it that all do.
     pub(super) fn is_alive(&self, node: &str, now: Instant) -> bool {
         let state = self.state.lock();
         if node == self.node || state.until.is_none_or(|until| until <= now) {
             return true;
+        }
+        if state.left.contains_key(node) {
+            return false;
         }
         let heard = state.heard.get(node).copied().unwrap_or(state.since).max(state.since);
         now < heard + self.span + self.beat()
@@ -128,6 +143,18 @@ mod tests {
         assert!(a.term(t0 + 3 * SECOND).is_none());
         assert!(b.is_alive("a", t0 + 4 * SECOND - SECOND / 100));
         assert!(!b.is_alive("a", t0 + 4 * SECOND), "half a second, a span and a sixth");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_node_that_has_said_that_it_goes() {
+        let t0 = Instant::now();
+        let b = Lease::new("b".into(), SPAN);
+        b.renewed(t0, t0);
+        b.heard("a", t0);
+        assert!(b.is_alive("a", t0 + SECOND));
+        b.left("a", t0 + SECOND);
+        assert!(!b.is_alive("a", t0 + SECOND));
+        assert_eq!(b.alive(t0 + SECOND), ["b"]);
     }
 
     #[test]

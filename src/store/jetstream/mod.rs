@@ -43,6 +43,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     sync::{Notify, oneshot},
     time::{Instant, timeout},
@@ -53,7 +54,7 @@ use super::{
     Answer, Ask, AtRest, Desk, Forgotten, Health, Intent, Kept, NotOpened, Pending, Store,
     StoreError, Tenure,
 };
-use crate::ident::{ChannelKey, Owner, random_id};
+use crate::ident::{ChannelKey, GenerationId, Owner, random_id};
 use follow::Command;
 use inner::{Inner, Line, away};
 use lease::Lease;
@@ -163,6 +164,35 @@ impl Store for JetStream {
         })
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn deposit<'a>(
+        &'a self,
+        key: &'a ChannelKey,
+        generation: &'a GenerationId,
+        call: Bytes,
+    ) -> Pending<'a, Result<(), StoreError>> {
+        Box::pin(self.inner.nats.deposit(key, generation, call))
+    }
+
+    fn deposited<'a>(
+        &'a self,
+        key: &'a ChannelKey,
+        generation: &'a GenerationId,
+    ) -> Pending<'a, Result<Option<Bytes>, StoreError>> {
+        Box::pin(self.inner.nats.deposited(key, generation))
+    }
+
+    fn withdraw<'a>(
+        &'a self,
+        key: &'a ChannelKey,
+        generation: &'a GenerationId,
+    ) -> Pending<'a, Result<(), StoreError>> {
+        Box::pin(self.inner.nats.withdraw(key, generation))
+    }
+
     fn serve(&self, desk: Weak<dyn Desk>) {
         // Said once.
         let _ = self.inner.desk.set(desk);
@@ -249,6 +279,7 @@ impl Store for JetStream {
             self.inner.closing.cancel();
             self.inner.tasks.close();
             self.inner.tasks.wait().await;
+            self.inner.nats.leave(self.inner.lease.node()).await;
             // What is still on its way there is not needed.
             let _ = timeout(nats::AGAIN_AFTER, self.inner.nats.client.flush()).await;
         })

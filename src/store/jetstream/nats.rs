@@ -5,6 +5,7 @@
 //! | `PREFIX_LOG` | `PREFIX.log.HASH` | what is said on each channel, in messages of records |
 //! | `PREFIX_INDEX` | `PREFIX.index.HASH` | how each channel stands; one message each |
 //! | `PREFIX_NODES` | `PREFIX.node.ID.beat` | that a node lives; one message each |
+//! | `PREFIX_CALLS` | `PREFIX.call.HASH.GENERATION` | the calls that another node could go on with; one message each |
 //!
 //! Beside them, on `PREFIX.node.ID.ask` a node is asked for what only it can do.
 
@@ -35,13 +36,22 @@ use super::{
     Settings,
     servers::{self, Servers},
 };
-use crate::ident::ChannelKey;
+use crate::ident::{ChannelKey, GenerationId};
 
 /// How long NATS may take to answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long to wait before what came to nothing is tried again.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// A node's last word.
+pub(super) const LEAVING: &[u8] = b"leaving";
+
+/// How long a call is kept that nobody withdraws: its node and all others are gone.
+const CALLS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a message's subject and headers take of what it may hold, at most.
+const ENVELOPE_BYTES: usize = 1 << 10;
 
 /// The least that a message may hold, where NATS is set up so.
 const PAYLOAD_BYTES_MIN: usize = 768 << 10;
@@ -63,6 +73,7 @@ pub(super) struct Nats {
     context: Context,
     log: Stream<()>,
     index: Stream<()>,
+    calls: Stream<()>,
     prefix: String,
     /// How often it was connected so far.
     connected: watch::Receiver<u64>,
@@ -160,15 +171,17 @@ impl Nats {
         let index = config("INDEX", "index.*", 1);
         let nodes = config("NODES", "node.*.beat", 1);
         let nodes = Config { max_age: settings.lease * 100, ..nodes };
-        for stream in [&log, &index, &nodes] {
+        let calls = Config { max_age: CALLS_KEPT, ..config("CALLS", "call.*.*", 1) };
+        for stream in [&log, &index, &nodes, &calls] {
             let name = &stream.name;
             let there = context.get_or_create_stream(stream.clone()).await;
             there.map_err(|error| unavailable(format!("the stream {name}: {error}")))?;
         }
         let log = context.get_stream_no_info(&log.name).await.map_err(unavailable)?;
         let index = context.get_stream_no_info(&index.name).await.map_err(unavailable)?;
+        let calls = context.get_stream_no_info(&calls.name).await.map_err(unavailable)?;
         let (took, refused) = (Mutex::new(Instant::now()), Mutex::default());
-        Ok(Self { client, context, log, index, prefix, connected, took, refused })
+        Ok(Self { client, context, log, index, calls, prefix, connected, took, refused })
     }
 
     /// A channel's part of a subject: ids and owners may hold what subjects may not.
@@ -186,6 +199,11 @@ impl Nats {
 
     fn index_of(&self, key: &ChannelKey) -> String {
         format!("{}.index.{}", self.prefix, Self::hash(key))
+    }
+
+    /// Generations' ids are our own, and fit into a subject.
+    fn call_of(&self, key: &ChannelKey, generation: &GenerationId) -> String {
+        format!("{}.call.{}.{generation}", self.prefix, Self::hash(key))
     }
 
     pub(super) fn node(&self, node: &str, what: &str) -> String {
@@ -259,9 +277,17 @@ impl Nats {
 
     /// The last message of a subject of the log.
     pub(super) async fn last(&self, subject: &str) -> Result<Option<Message>, StoreError> {
+        self.last_of(&self.log, subject).await
+    }
+
+    async fn last_of(
+        &self,
+        stream: &Stream<()>,
+        subject: &str,
+    ) -> Result<Option<Message>, StoreError> {
         let last = loop {
             // Nothing is lost by asking again.
-            let last = self.unless_lost(self.log.get_last_raw_message_by_subject(subject));
+            let last = self.unless_lost(stream.get_last_raw_message_by_subject(subject));
             if let Some(last) = last.await {
                 break last;
             }
@@ -347,6 +373,47 @@ impl Nats {
             Err(error) => Err(error),
         };
         acked.map(drop).map_err(|error| tracing::debug!(%error, "NATS took no word of life"))
+    }
+
+    /// Keeps a call that another node could go on with.
+    pub(super) async fn deposit(
+        &self,
+        key: &ChannelKey,
+        generation: &GenerationId,
+        call: Bytes,
+    ) -> Result<(), StoreError> {
+        let max = self.client.server_info().max_payload.saturating_sub(ENVELOPE_BYTES);
+        if call.len() > max {
+            return Err(StoreError::TooLarge { bytes: call.len(), max });
+        }
+        let sent = self.context.publish(self.call_of(key, generation), call).await;
+        sent.map_err(unavailable)?.await.map(drop).map_err(unavailable)
+    }
+
+    pub(super) async fn deposited(
+        &self,
+        key: &ChannelKey,
+        generation: &GenerationId,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let last = self.last_of(&self.calls, &self.call_of(key, generation)).await?;
+        Ok(last.map(|message| message.payload))
+    }
+
+    pub(super) async fn withdraw(
+        &self,
+        key: &ChannelKey,
+        generation: &GenerationId,
+    ) -> Result<(), StoreError> {
+        let purge = self.calls.purge().filter(self.call_of(key, generation));
+        purge.await.map(drop).map_err(unavailable)
+    }
+
+    /// Says that this node goes, and writes nothing more.
+    pub(super) async fn leave(&self, node: &str) {
+        let leaving = Bytes::from_static(LEAVING);
+        if let Err(error) = self.client.publish(self.node(node, "beat"), leaving).await {
+            tracing::debug!(%error, "the others are not told that this node goes");
+        }
     }
 
     /// Frees what a channel's subject of the log holds before a message.

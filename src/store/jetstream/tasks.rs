@@ -14,7 +14,7 @@ use super::{
     desk,
     inner::{Inner, away},
     mend,
-    nats::{AGAIN_AFTER, Message, Tail, WentBack},
+    nats::{self, AGAIN_AFTER, Message, Tail, WentBack},
     record::Entry,
 };
 
@@ -99,8 +99,10 @@ async fn live(inner: Arc<Inner>) {
 async fn hear_of_others(inner: Arc<Inner>, mut beats: async_nats::Subscriber) {
     while let Some(beat) = beats.next().await {
         // `PREFIX.node.ID.beat`
-        if let Some(node) = beat.subject.rsplit('.').nth(1) {
-            inner.lease.heard(node, Instant::now());
+        let Some(node) = beat.subject.rsplit('.').nth(1) else { continue };
+        match beat.payload == nats::LEAVING {
+            true => inner.lease.left(node, Instant::now()),
+            false => inner.lease.heard(node, Instant::now()),
         }
     }
 }
