@@ -116,7 +116,7 @@ pub(super) fn bytes(kind: &Kind) -> u64 {
 mod tests {
     use super::*;
     use crate::{
-        event::{Media, RunBy, ToolCall},
+        event::{FinishReason, Finished, Media, RunBy, ToolCall},
         snapshot::{Choice, State, Tool},
     };
 
@@ -148,7 +148,8 @@ mod tests {
                 assert_eq!((told.text(), noted.text()), ("ab", "ab"));
             }
         }
-        let ended = Choice { finished: Some(Default::default()), ..Choice::default() };
+        let last = Finished { reason: FinishReason::Stop, native_reason: None };
+        let ended = Choice { finished: Some(last), ..Choice::default() };
         let ended = Generation { choices: vec![ended], ..Generation::default() };
         assert!(Said::of(&ended).obstacle().is_some(), "it had said its last");
         let tools = Choice { tool_calls: vec![Tool::default()], ..Choice::default() };
