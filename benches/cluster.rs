@@ -7,6 +7,8 @@
 #![allow(missing_docs, clippy::print_stdout, reason = "a program that prints a table")]
 #![expect(clippy::disallowed_methods, reason = "measures real time")]
 
+mod load;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
@@ -17,23 +19,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use load::{Size, TOKEN, begin, channels, cpu, resident, row};
 use parking_lot::Mutex;
 use tokenway::{
-    channel::{Channel, Channels, Producer, Retention, Signal, Step},
-    event::{Event, FinishReason, Finished, Kind, Started},
-    ident::Owner,
+    channel::{Channels, Signal, Step},
+    event::Event,
     sequence::From,
-    store::{JetStream, Memory, Store, jetstream},
+    store::{JetStream, Memory, jetstream},
 };
-
-const TOKEN: &str = "word ";
-
-struct Size {
-    channels: usize,
-    tokens: usize,
-    probes: usize,
-    at_rest: usize,
-}
 
 #[tokio::main]
 async fn main() {
@@ -60,7 +53,7 @@ async fn main() {
         writer.close().await;
         reader.close().await;
     }
-    let (memory, kept) = (median(memory), median(kept));
+    let (memory, kept) = (middle(&memory), middle(&kept));
     println!("| | memory | jetstream | ratio |\n| --- | --- | --- | --- |");
     row("tokens a second, as fast as they go", memory.rate, kept.rate);
     row("CPU µs a token, of the gateway", memory.cpu_us, kept.cpu_us);
@@ -70,7 +63,7 @@ async fn main() {
     row("publish to receive on another node p50, µs", memory.here_us[0], kept.there_us[0]);
     row("publish to receive on another node p99, µs", memory.here_us[1], kept.there_us[1]);
     println!("| bytes in NATS a token of {} B | | {:.1} | |", TOKEN.len(), kept.bytes);
-    paced(&nats, &size).await;
+    paced(&nats, dir.path(), &size).await;
     at_rest(&nats, &size).await;
 }
 
@@ -119,23 +112,6 @@ impl Drop for Nats {
     }
 }
 
-fn channels(store: Arc<dyn Store>) -> Channels {
-    let retention = Retention { after_end: Duration::from_secs(36_000), max_bytes: 8 << 20 };
-    Channels::new(store, retention)
-}
-
-async fn begin(channels: &Channels) -> (Arc<Channel>, Producer) {
-    let channel = channels.create(Owner::default()).await.expect("it opens");
-    let started = Started { id: "gen_bench".into(), ..Started::default() };
-    let mut producer = channel.begin(started, Default::default()).expect("open");
-    producer.shown().await;
-    (channel, producer)
-}
-
-fn finished() -> Event {
-    Event::new(Kind::Finished(Finished { reason: FinishReason::Stop, native_reason: None }))
-}
-
 #[derive(Clone, Copy, Default)]
 struct Figures {
     rate: f64,
@@ -156,22 +132,7 @@ async fn appending(
 ) -> Figures {
     let nats_cpu = || nats.map_or(0.0, |pid| cpu(&pid.to_string()));
     let (begun, before, nats_before) = (Instant::now(), cpu("self"), nats_cpu());
-    let mut tasks = Vec::new();
-    for _ in 0..size.channels {
-        let (_, mut producer) = begin(writer).await;
-        let tokens = size.tokens;
-        tasks.push(tokio::spawn(async move {
-            for _ in 0..tokens {
-                producer.append(&mut [Event::text(TOKEN)]).expect("room");
-                producer.shown().await;
-            }
-            producer.append(&mut [finished()]).expect("room");
-            producer.shown().await;
-        }));
-    }
-    for task in tasks {
-        task.await.expect("it ends");
-    }
+    load::say(writer, size).await;
     let count = (size.channels * size.tokens) as f64;
     let rate = count / begun.elapsed().as_secs_f64();
     let cpu_us = (cpu("self") - before) * 1e6 / count;
@@ -219,27 +180,31 @@ async fn latencies(writer: &Channels, reader: &Channels, probes: usize) -> [[f64
     })
 }
 
-/// Generations at the pace of a model, followed at another node: what a token, a running channel and a followed one take.
-async fn paced(nats: &Nats, size: &Size) {
-    let (writer, reader) = (nats.node("paced").await, nats.node("paced").await);
+/// Generations at the pace of a model, followed at one other node and then at two: what a token takes.
+async fn paced(nats: &Nats, dir: &Path, size: &Size) {
+    let writer = nats.node("paced").await;
     let mut running = Vec::new();
     for _ in 0..size.channels {
         running.push(begin(&writer).await);
     }
     let pid = nats.child.id().to_string();
     println!(
-        "\n| paced: {} generations at 80 tokens a second | gateways µs a token | NATS µs a token |",
+        "\n| paced: {} generations at 80 tokens a second | gateways µs a token | NATS µs a token | bytes a token |",
         size.channels
     );
-    println!("| --- | --- | --- |");
+    println!("| --- | --- | --- | --- |");
+    let mut nodes = Vec::new();
     let mut followed = Vec::new();
-    for follows in [false, true] {
-        if follows {
+    for followers in 0..=2 {
+        if followers > 0 {
+            let reader = nats.node("paced").await;
             for (channel, _) in &running {
                 followed.push(reader.find(channel.key()).await.expect("it is there"));
             }
+            nodes.push(reader);
         }
         let (before, nats_before) = (cpu("self"), cpu(&pid));
+        let bytes_before = bytes_of(dir);
         let mut ticks = tokio::time::interval(Duration::from_micros(12_500));
         let tokens = 400;
         for _ in 0..tokens {
@@ -250,33 +215,16 @@ async fn paced(nats: &Nats, size: &Size) {
         }
         let count = (tokens * size.channels) as f64;
         let per = |seconds: f64| seconds * 1e6 / count;
-        let name = if follows { "each followed at one other node" } else { "nobody follows" };
         let (ours, theirs) = (per(cpu("self") - before), per(cpu(&pid) - nats_before));
-        println!("| {name} | {ours:.1} | {theirs:.1} |");
+        let bytes = (bytes_of(dir) - bytes_before) as f64 / count;
+        println!("| followed at {followers} others | {ours:.1} | {theirs:.1} | {bytes:.0} |");
     }
 }
 
 /// Channels that are finished: how long a start takes, and what they take in memory.
 async fn at_rest(nats: &Nats, size: &Size) {
     let writer = nats.node("rest").await;
-    for _ in 0..size.at_rest / 1_000 {
-        let mut producers = Vec::new();
-        for _ in 0..1_000 {
-            let channel = writer.create(Owner::default()).await.expect("it opens");
-            let started = Started { id: "gen_bench".into(), ..Started::default() };
-            let mut producer = channel.begin(started, Default::default()).expect("open");
-            let mut events: Vec<Event> = (0..100).map(|_| Event::text(TOKEN)).collect();
-            events.push(finished());
-            producer.append(&mut events).expect("room");
-            producers.push(producer);
-        }
-        for mut producer in producers {
-            producer.shown().await;
-        }
-        writer.sweep(tokio::time::Instant::now() + Duration::from_secs(60)).await;
-    }
-    assert!(writer.all().is_empty(), "all of them are at rest");
-    writer.close().await;
+    load::fill(&writer, size.at_rest, 100).await;
     let (before, begun) = (resident(), Instant::now());
     let another = nats.node("rest").await;
     let (start, memory) = (begun.elapsed(), resident().saturating_sub(before));
@@ -285,16 +233,8 @@ async fn at_rest(nats: &Nats, size: &Size) {
     println!("| {there} | {:.2} s | {} B |", start.as_secs_f64(), memory / there.max(1));
 }
 
-fn row(name: &str, memory: f64, kept: f64) {
-    println!("| {name} | {memory:.2} | {kept:.2} | {:.2}× |", kept / memory);
-}
-
-fn median(rounds: Vec<Figures>) -> Figures {
-    let of = |member: &dyn Fn(&Figures) -> f64| {
-        let mut all: Vec<f64> = rounds.iter().map(member).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
+fn middle(rounds: &[Figures]) -> Figures {
+    let of = |member: &dyn Fn(&Figures) -> f64| load::median(rounds.iter().map(member).collect());
     Figures {
         rate: of(&|it| it.rate),
         cpu_us: of(&|it| it.cpu_us),
@@ -316,20 +256,4 @@ fn bytes_of(dir: &Path) -> u64 {
             Err(_) => 0,
         })
         .sum()
-}
-
-/// Seconds of a process's CPU, in hundredths.
-fn cpu(process: &str) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
-    let fields: Vec<&str> =
-        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields[at].parse::<f64>().unwrap_or_default();
-    (ticks(11) + ticks(12)) / 100.0
-}
-
-/// Bytes of this process in memory.
-fn resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
 }

@@ -5,6 +5,8 @@
 #![allow(missing_docs, clippy::print_stdout, reason = "a program that prints a table")]
 #![expect(clippy::disallowed_methods, reason = "measures real time")]
 
+mod load;
+
 use std::{
     fs,
     path::Path,
@@ -12,27 +14,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use load::{Size, TOKEN, begin, channels, cpu, resident, row};
 use parking_lot::Mutex;
 use tokenway::{
-    channel::{Channel, Channels, Retention, Signal, Step},
+    channel::{Channels, Signal, Step},
     config::LOSS_WINDOW,
-    event::{Event, FinishReason, Finished, Kind, Started},
-    ident::Owner,
+    event::Event,
     sequence::From,
     store::{
         Disk, Memory, Store,
         disk::{FILE_BYTES, Settings},
     },
 };
-
-const TOKEN: &str = "word ";
-
-struct Size {
-    channels: usize,
-    tokens: usize,
-    probes: usize,
-    at_rest: usize,
-}
 
 fn main() {
     let quick = std::env::args().any(|it| it == "--quick");
@@ -54,7 +47,7 @@ fn main() {
                 bytes_of(&path, "journal") as f64 / (size.channels * size.tokens) as f64;
             disk.push(figures);
         }
-        let (memory, disk) = (median(memory), median(disk));
+        let (memory, disk) = (middle(&memory), middle(&disk));
         println!("| | memory | disk | ratio |\n| --- | --- | --- | --- |");
         row("tokens a second, as fast as they go", memory.rate, disk.rate);
         row("CPU µs a token", memory.cpu_us, disk.cpu_us);
@@ -71,22 +64,6 @@ fn open(path: &Path) -> Disk {
     Disk::open(settings).expect("the directory can be used")
 }
 
-fn channels(store: Arc<dyn Store>) -> Channels {
-    let retention = Retention { after_end: Duration::from_secs(36_000), max_bytes: 8 << 20 };
-    Channels::new(store, retention)
-}
-
-async fn begin(channels: &Channels) -> (Arc<Channel>, tokenway::channel::Producer) {
-    let channel = channels.create(Owner::default()).await.expect("it opens");
-    let started = Started { id: "gen_bench".into(), ..Started::default() };
-    let producer = channel.begin(started, Default::default()).expect("open");
-    (channel, producer)
-}
-
-fn finished() -> Event {
-    Event::new(Kind::Finished(Finished { reason: FinishReason::Stop, native_reason: None }))
-}
-
 #[derive(Clone, Copy, Default)]
 struct Figures {
     rate: f64,
@@ -98,25 +75,11 @@ struct Figures {
 
 /// Producers that wait, as generations do, until each token may be shown; then one that is watched.
 async fn appending(channels: Channels, size: &Size) -> Figures {
-    let (begun, cpu) = (Instant::now(), cpu());
-    let mut tasks = Vec::new();
-    for _ in 0..size.channels {
-        let (_, mut producer) = begin(&channels).await;
-        let tokens = size.tokens;
-        tasks.push(tokio::spawn(async move {
-            for _ in 0..tokens {
-                producer.append(&mut [Event::text(TOKEN)]).expect("room");
-                producer.shown().await;
-            }
-            producer.append(&mut [finished()]).expect("room");
-            producer.shown().await;
-        }));
-    }
-    for task in tasks {
-        task.await.expect("it ends");
-    }
+    let (begun, before) = (Instant::now(), cpu("self"));
+    load::say(&channels, size).await;
     let count = (size.channels * size.tokens) as f64;
-    let (rate, cpu_us) = (count / begun.elapsed().as_secs_f64(), (self::cpu() - cpu) * 1e6 / count);
+    let rate = count / begun.elapsed().as_secs_f64();
+    let cpu_us = (cpu("self") - before) * 1e6 / count;
     let mut latencies = latencies(&channels, size.probes).await;
     latencies.sort_unstable();
     let at = |share: f64| latencies[(latencies.len() as f64 * share) as usize].as_secs_f64() * 1e6;
@@ -127,7 +90,6 @@ async fn appending(channels: Channels, size: &Size) -> Figures {
 /// once.
 async fn latencies(channels: &Channels, probes: usize) -> Vec<Duration> {
     let (channel, mut producer) = begin(channels).await;
-    producer.shown().await;
     let (signal, sent) = (Signal::default(), Arc::new(Mutex::new(Instant::now())));
     let watch = channel.watch(&signal);
     let mut reader = channel.read(From::Tail).expect("it is there");
@@ -160,7 +122,7 @@ fn at_rest(runtime: &tokio::runtime::Runtime, dir: &Path, size: &Size) {
     println!("| --- | --- | --- | --- | --- |");
     for tokens in [100, 1_000] {
         let path = dir.join(format!("{tokens}"));
-        runtime.block_on(fill(&path, size.at_rest, tokens));
+        runtime.block_on(load::fill(&channels(Arc::new(open(&path))), size.at_rest, tokens));
         let (before, begun) = (resident(), Instant::now());
         let store = open(&path);
         let (start, memory) = (begun.elapsed(), resident().saturating_sub(before));
@@ -179,36 +141,8 @@ fn at_rest(runtime: &tokio::runtime::Runtime, dir: &Path, size: &Size) {
     }
 }
 
-/// Says so many texts and lets go of them, a thousand at a time.
-async fn fill(path: &Path, count: usize, tokens: usize) {
-    let channels = channels(Arc::new(open(path)));
-    for _ in 0..count / 1_000 {
-        let mut producers = Vec::new();
-        for _ in 0..1_000 {
-            let (_, mut producer) = begin(&channels).await;
-            let mut events: Vec<Event> = (0..tokens).map(|_| Event::text(TOKEN)).collect();
-            events.push(finished());
-            producer.append(&mut events).expect("room");
-            producers.push(producer);
-        }
-        for mut producer in producers {
-            producer.shown().await;
-        }
-        channels.sweep(tokio::time::Instant::now() + Duration::from_secs(60)).await;
-    }
-    assert!(channels.all().is_empty(), "all of them are at rest");
-    channels.close().await;
-}
-
-fn row(name: &str, memory: f64, disk: f64) {
-    println!("| {name} | {memory:.2} | {disk:.2} | {:.2}× |", disk / memory);
-}
-
-fn median(mut rounds: Vec<Figures>) -> Figures {
-    let mut of = |member: fn(&Figures) -> f64| {
-        rounds.sort_by(|one, other| member(one).total_cmp(&member(other)));
-        member(&rounds[rounds.len() / 2])
-    };
+fn middle(rounds: &[Figures]) -> Figures {
+    let of = |member: fn(&Figures) -> f64| load::median(rounds.iter().map(member).collect());
     Figures {
         rate: of(|it| it.rate),
         cpu_us: of(|it| it.cpu_us),
@@ -222,20 +156,4 @@ fn bytes_of(dir: &Path, suffix: &str) -> u64 {
     let entries = fs::read_dir(dir).expect("the store").flatten();
     let meant = entries.filter(|it| it.path().extension().is_some_and(|it| it == suffix));
     meant.map(|it| it.metadata().map_or(0, |it| it.len())).sum()
-}
-
-/// Seconds of this process's CPU, in hundredths.
-fn cpu() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
-    let fields: Vec<&str> =
-        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields[at].parse::<f64>().unwrap_or_default();
-    (ticks(11) + ticks(12)) / 100.0
-}
-
-/// Bytes of this process in memory.
-fn resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
 }
