@@ -9,6 +9,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
+use tokio::time::{Duration, Instant, sleep};
 
 use super::{
     App,
@@ -72,7 +73,7 @@ pub(super) struct Call {
     /// What each of them is not told.
     omissions: Vec<Vec<String>>,
     pub(super) body_room: Option<Arc<BodyRoom>>,
-    /// What it leaves for another gateway.
+    /// The call as another gateway may be given it.
     pub(super) handover: Option<Bytes>,
 }
 
@@ -123,7 +124,8 @@ pub(super) fn understand(
     let (attempts, omissions) = attempts(app, headers, &request, &plan, streaming)?;
     // A key that only this caller has cannot be left to anybody.
     let of_caller = || attempts.iter().any(|attempt| attempt.provider.caller_key().is_some());
-    let handover = match continues && app.channels.are_shared() && !of_caller() {
+    let is_given = app.channels.are_shared() && (continues || named.is_some());
+    let handover = match is_given && !of_caller() {
         true => handover::write(caller, headers, &request, detached),
         false => None,
     };
@@ -220,20 +222,41 @@ pub(super) fn misunderstood(error: &BadRequest) -> Problem {
     Problem { param: error.param.clone(), ..Problem::bad_request(error.to_string()) }
 }
 
-/// Begins the generation.
+/// How long it is tried to begin where another gateway writes, which may have gone: longer than a lease of the usual length.
+const BEGINS_WITHIN: Duration = Duration::from_secs(5);
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Begins the generation, here or where its channel is written.
 pub(super) async fn launch(app: &App, caller: &Caller, call: &Call) -> Result<Running, Problem> {
-    let account = limits::open(app, caller, call)?;
-    // One that is named may be deleted or expire between finding it and beginning on it, and then it is made anew; or another
-    // node may take it over.
-    match launch_once(app, caller, call, account).await {
-        Err(AppendError::Closed | AppendError::Store(StoreError::Fenced))
-            if call.named.is_some() =>
-        {
-            launch_once(app, caller, call, limits::open(app, caller, call)?).await
+    let until = Instant::now() + BEGINS_WITHIN;
+    let mut anew = false;
+    loop {
+        let account = limits::open(app, caller, call)?;
+        let refused = match launch_once(app, caller, call, account).await {
+            Ok(running) => return Ok(running),
+            Err(refused) => refused,
+        };
+        let Some(id) = &call.named else { return Err(refused.into()) };
+        match &refused {
+            // It may be deleted or expire between finding it and beginning on it, and then it is made anew; or another node may
+            // take it over.
+            AppendError::Closed | AppendError::Store(StoreError::Fenced) if !anew => anew = true,
+            AppendError::Store(StoreError::Elsewhere) => {
+                let Some(handover) = call.handover.clone() else { return Err(refused.into()) };
+                let begun = app.channels.begin_elsewhere(&caller.key(id.clone()), handover).await;
+                match begun? {
+                    Some((channel, begun)) => {
+                        let metrics = &app.telemetry.metrics;
+                        let launched = Launched::elsewhere(begun, &channel, metrics);
+                        return Ok(Running { launched, channel });
+                    }
+                    None if Instant::now() < until => sleep(AGAIN_AFTER).await,
+                    None => return Err(refused.into()),
+                }
+            }
+            _ => return Err(refused.into()),
         }
-        other => other,
     }
-    .map_err(Problem::from)
 }
 
 async fn launch_once(
@@ -264,7 +287,9 @@ pub(super) fn order(
         true => OnDisconnect::Drain,
         false => caller.on_disconnect().unwrap_or(plan.on_disconnect),
     };
-    let handover = call.handover.clone().map(|it| Handover::new(Arc::clone(&app.channels), it));
+    let continues = plan.failover.on_break == OnBreak::Continue;
+    let handover = call.handover.clone().filter(|_| continues);
+    let handover = handover.map(|it| Handover::new(Arc::clone(&app.channels), it));
     Order {
         channel,
         model: call.request.model().to_owned(),

@@ -1,12 +1,13 @@
-//! What a call leaves for another gateway, should this one be lost while it runs; and how that one goes on with it.
+//! A call as one gateway hands it to another: left for whoever goes on with it, should this one be lost while it runs, and given to
+//! the one that writes its channel, where that has another generation running there.
 //!
 //! A line of JSON, and behind it the app's body as it came: the prompt, which is why it is only left where the model has
-//! `on_break: continue`, at a store that gateways share, and only as long as the generation runs. No key is in it: whoever goes
-//! on calls its own providers, on the account of the key with the same name.
+//! `on_break: continue`, at a store that gateways share, and only as long as the generation runs. No key is in it: whoever takes
+//! it calls its own providers, on the account of the key with the same name.
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use bytes::{Buf, Bytes};
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +20,11 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    channel::Orphan,
+    channel::{AppendError, Channel, Orphan},
     dialect::{AppDialect, AppRequest},
-    generation::Order,
+    generation::{Launched, Order},
+    sequence::Cursor,
+    store::{Begun, Refusal},
 };
 
 /// All that is known of a call beside its body.
@@ -73,7 +76,7 @@ fn read(mut handover: Bytes) -> Option<(Head, Bytes)> {
 pub(crate) fn go_on(app: &App, orphan: Orphan) {
     let (channel, generation) = (orphan.producer.channel(), orphan.started.id.clone());
     let id = channel.key().id.clone();
-    let why = match order(app, &orphan) {
+    let why = match order(app, channel, &orphan.handover) {
         Ok(order) => match app.generations.go_on(order, orphan) {
             Ok(()) => {
                 return tracing::info!(channel = %id, generation, "goes on with what a lost gateway ran");
@@ -86,10 +89,32 @@ pub(crate) fn go_on(app: &App, orphan: Orphan) {
     tracing::warn!(channel = %id, generation, why, "what a lost gateway ran ends: gateway_lost");
 }
 
+/// Begins a generation that another gateway was asked for.
+pub(crate) fn begin(app: &App, channel: &Arc<Channel>, call: Bytes) -> Result<Begun, Refusal> {
+    let order = order(app, channel, &call).map_err(|problem| {
+        let code = problem.code;
+        tracing::info!(channel = %channel.key().id, code, "a call of another gateway's is refused");
+        match problem.status {
+            StatusCode::TOO_MANY_REQUESTS => Refusal::Limited,
+            _ => Refusal::NotBegun,
+        }
+    })?;
+    // Its caller is answered from the channel, and counts as somebody who looks on.
+    let Launched { id, traceparent, index, first_seq, .. } =
+        app.generations.launch(order).map_err(|error| match error {
+            AppendError::Closed => Refusal::Closed,
+            AppendError::Full { .. } | AppendError::TooManyGenerations => Refusal::Full,
+            AppendError::TooLarge(_) => Refusal::TooLarge,
+            AppendError::Store(_) => Refusal::Store,
+        })?;
+    let cursor = Cursor { epoch: channel.epoch(), seq: first_seq };
+    Ok(Begun { generation: id, index, cursor, traceparent })
+}
+
 /// The call anew: as this gateway's config has it, on the account of the same key.
-fn order(app: &App, orphan: &Orphan) -> Result<Order, Problem> {
+fn order(app: &App, channel: &Arc<Channel>, handover: &Bytes) -> Result<Order, Problem> {
     let unreadable = || Problem::bad_request("what another gateway left cannot be read");
-    let (head, body) = read(orphan.handover.clone()).ok_or_else(unreadable)?;
+    let (head, body) = read(handover.clone()).ok_or_else(unreadable)?;
     let caller = Caller::named(app, &head.key)?;
     let mut room = app.seats.body(caller.who.app().cloned());
     if !room.take(body.len()) {
@@ -105,9 +130,9 @@ fn order(app: &App, orphan: &Orphan) -> Result<Order, Problem> {
     };
     let headers: HeaderMap = head.headers.iter().filter_map(header).collect();
     let mut call = call::understand(app, &caller, &headers, asking)?;
-    (call.detached, call.handover) = (head.detached, Some(orphan.handover.clone()));
+    (call.detached, call.handover) = (head.detached, Some(handover.clone()));
     let account = limits::open(app, &caller, &call)?;
-    Ok(call::order(app, &caller, &call, Arc::clone(orphan.producer.channel()), account))
+    Ok(call::order(app, &caller, &call, Arc::clone(channel), account))
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ use responses::Responses;
 
 pub(crate) use access::shown_in_query;
 pub use connect::{ConnectInfo, WebTransportInfo};
-pub(crate) use handover::go_on;
+pub(crate) use handover::{begin, go_on};
 pub(crate) use limits::Peer;
 
 use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};

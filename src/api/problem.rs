@@ -171,6 +171,8 @@ impl From<Refusal> for Problem {
             Refusal::Full => (StatusCode::INSUFFICIENT_STORAGE, "channel_full"),
             Refusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "event_too_large"),
             Refusal::Store => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
+            Refusal::Limited => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
+            Refusal::NotBegun => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         };
         Self::new(status, code, refusal.to_string())
     }

@@ -208,6 +208,18 @@ impl Channel {
         Cursor { epoch: self.epoch(), seq }
     }
 
+    /// Waits until another node is heard to have said everything up to and with `seq`.
+    pub(super) async fn heard(self: &Arc<Self>, seq: u64) {
+        let signal = Signal::default();
+        let _watch = self.watch(&signal);
+        while self.head() < seq {
+            signal.lower();
+            if self.head() < seq {
+                signal.raised().await;
+            }
+        }
+    }
+
     /// How often another node took over what was said here. What was not shown by then never is.
     pub fn replaced(&self) -> u32 {
         self.inner.lock().replaced

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::{StreamExt, future, stream};
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -26,8 +27,8 @@ use crate::{
     ident::{ChannelId, ChannelKey, GenerationId, Owner, random_id},
     sequence::Cursor,
     store::{
-        Answer, Ask, AtRest, Desk, Forgotten, Health, Intent, Kept, NotOpened, Pending, Refusal,
-        Store, StoreError,
+        Answer, Ask, AtRest, Begun, Desk, Forgotten, Health, Intent, Kept, NotOpened, Pending,
+        Refusal, Store, StoreError,
     },
 };
 
@@ -40,6 +41,9 @@ const TURNS: usize = 256;
 
 /// How long it is waited for that a channel has a writer again: longer than a lease of the usual length.
 const WRITER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long what another node has begun may take to be heard of here.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
 
 /// How soon it is asked again for one.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -267,7 +271,7 @@ impl Channels {
             let ask = Ask::Cancel(generation.cloned());
             match self.store.ask(channel.key(), ask).await? {
                 Some(Answer::Refused(refusal)) => return Err(refusal.into()),
-                Some(Answer::Done | Answer::Published(_)) => return Ok(()),
+                Some(Answer::Done | Answer::Published(_) | Answer::Begun(_)) => return Ok(()),
                 // Nobody writes it, and whoever takes over may go on with what ran.
                 None => match self.take_over(channel).await {
                     Ok(()) => {}
@@ -288,10 +292,46 @@ impl Channels {
             match self.store.ask(channel.key(), Ask::Publish(custom.clone())).await? {
                 Some(Answer::Published(cursor)) => return Ok(cursor),
                 Some(Answer::Refused(refusal)) => return Err(refusal.into()),
-                Some(Answer::Done) | None => self.take_over(channel).await?,
+                Some(Answer::Done | Answer::Begun(_)) | None => self.take_over(channel).await?,
             }
         }
         Ok(self.publish_here(channel, custom).await?)
+    }
+
+    /// Begins a generation where its channel is written, if that is at another node and something runs there. `None`: it is not,
+    /// or nobody answers.
+    pub async fn begin_elsewhere(
+        &self,
+        key: &ChannelKey,
+        call: Bytes,
+    ) -> Result<Option<(Arc<Channel>, Begun)>, Refused> {
+        let channel = self.find(key).await.map_err(StoreError::from)?;
+        if !channel.follows() {
+            return Ok(None);
+        }
+        match self.store.ask(key, Ask::Begin(self.name.clone(), call)).await? {
+            Some(Answer::Begun(begun)) => {
+                let heard = timeout(HEARD_WITHIN, channel.heard(begun.cursor.seq)).await;
+                heard.map_err(|_| unanswered())?;
+                Ok(Some((channel, begun)))
+            }
+            Some(Answer::Refused(refusal)) => Err(refusal.into()),
+            Some(Answer::Done | Answer::Published(_)) | None => Ok(None),
+        }
+    }
+
+    async fn begin_here(
+        &self,
+        channel: &Arc<Channel>,
+        node: String,
+        call: Bytes,
+    ) -> Result<Answer, Refusal> {
+        // Its caller is there.
+        self.elsewhere.attends(channel, node, Instant::now());
+        let successor = self.around.successor.get().and_then(Weak::upgrade);
+        let begun = successor.ok_or(Refusal::NotBegun)?.begin(channel, call)?;
+        channel.shown(begun.cursor.seq).await;
+        Ok(Answer::Begun(begun))
     }
 
     async fn publish_here(
@@ -495,6 +535,7 @@ impl Desk for Channels {
         Box::pin(async move {
             let channel = self.live(key).filter(|channel| !channel.follows())?;
             let answer = match ask {
+                Ask::Begin(node, call) => self.begin_here(&channel, node, call).await,
                 Ask::Attend(node) => {
                     self.elsewhere.attends(&channel, node, Instant::now());
                     Ok(Answer::Done)

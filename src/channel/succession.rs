@@ -11,20 +11,23 @@ use std::sync::{
 use bytes::Bytes;
 use tokio::{sync::oneshot, time::Duration};
 
-use super::{Channels, Producer};
+use super::{Channel, Channels, Producer};
 use crate::{
     event::Started,
     ident::{ChannelKey, GenerationId},
-    store::StoreError,
+    store::{Begun, Refusal, StoreError},
 };
 
 /// How long to wait before a store that could not is asked again.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
-/// Goes on with what another node began.
+/// Goes on with what another node began, and begins what another one was asked for.
 pub trait Successor: Send + Sync {
     /// Goes on with a generation; waits for nothing. Whoever drops the orphan's producer ends it: `failed: gateway_lost`.
     fn go_on(&self, orphan: Orphan);
+
+    /// Begins a generation that another node was asked for, on a channel that this one writes; waits for nothing.
+    fn begin(&self, channel: &Arc<Channel>, call: Bytes) -> Result<Begun, Refusal>;
 }
 
 /// A generation that another node began, and that is this one's now.

@@ -5,12 +5,14 @@
 use std::sync::Arc;
 
 use axum::{Router, extract::Request, response::Response};
+use bytes::Bytes;
 use parking_lot::RwLock;
 use tower_service::Service;
 
 use crate::{
     api::{self, App},
-    channel::{Orphan, Successor},
+    channel::{Channel, Orphan, Successor},
+    store::{Begun, Refusal},
 };
 
 /// What is served now. Clones are the same.
@@ -52,5 +54,9 @@ impl Current {
 impl Successor for Current {
     fn go_on(&self, orphan: Orphan) {
         api::go_on(&self.app(), orphan);
+    }
+
+    fn begin(&self, channel: &Arc<Channel>, call: Bytes) -> Result<Begun, Refusal> {
+        api::begin(&self.app(), channel, call)
     }
 }

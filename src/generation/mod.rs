@@ -47,14 +47,15 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    channel::{AppendError, Channel, Handover},
+    channel::{AppendError, Attendance, Channel, Handover},
     clock,
     dialect::{AppRequest, Dialect},
     event::{Failed, Started},
     ident::GenerationId,
     provider::{Provider, Request},
     route::{Health, Price},
-    telemetry::{About, Recorder, Telemetry, TraceContext},
+    store::Begun,
+    telemetry::{About, Metrics, Recorder, Telemetry, TraceContext},
 };
 
 /// What to generate, where, and under which rules.
@@ -170,7 +171,17 @@ pub struct Caller {
 
 /// Counts the caller as present until it is dropped.
 pub struct CallerPresence {
-    _present: watch::Sender<()>,
+    _present: Present,
+}
+
+enum Present {
+    Here {
+        _caller: watch::Sender<()>,
+    },
+    /// As somebody who looks on.
+    Elsewhere {
+        _viewer: Attendance,
+    },
 }
 
 /// How the provider answered.
@@ -201,6 +212,26 @@ pub enum Head {
         /// Why.
         failed: Failed,
     },
+}
+
+impl Launched {
+    /// One that another gateway runs, on a channel that is followed here: its caller is answered from the log.
+    pub fn elsewhere(begun: Begun, channel: &Arc<Channel>, metrics: &Metrics) -> Self {
+        let Begun { generation: id, index, cursor, traceparent } = begun;
+        let generations = channel.status().generations;
+        let started = generations.get(index as usize).cloned().unwrap_or_default();
+        let dialect = Dialect::parse(&started.dialect).unwrap_or(Dialect::OpenAi);
+        let from = Answerer { provider: started.provider, dialect, target: 0, attempts: 1 };
+        let (sender, head) = oneshot::channel();
+        // Its other end is a line below.
+        let _ = sender.send(Head::Stream { from, headers: HeaderMap::new() });
+        let (writer, tee) = tee::tee(metrics);
+        writer.give_up();
+        let presence =
+            CallerPresence { _present: Present::Elsewhere { _viewer: channel.attend() } };
+        let caller = Caller { head, tee, presence };
+        Self { id, traceparent, index, first_seq: cursor.seq, caller }
+    }
 }
 
 /// Runs generations.
@@ -245,7 +276,7 @@ impl Generations {
         let deposit = deposit.map(|it| it.deposit(order.channel.key().clone(), id.clone()));
         let task = task::Task::new(order, id.clone(), ends, stop, caller_present, deposit);
         self.tasks.spawn(task.run());
-        let presence = CallerPresence { _present: present };
+        let presence = CallerPresence { _present: Present::Here { _caller: present } };
         Ok(Launched {
             id,
             traceparent,

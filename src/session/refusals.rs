@@ -115,8 +115,8 @@ impl From<Refused> for Refusal {
             Refused::Append(error) => return error.into(),
             Refused::There(There::UnknownGeneration) => "bad_request",
             Refused::There(There::Closed) => "channel_closed",
-            Refused::There(There::Full | There::TooLarge) => "limit",
-            Refused::There(There::Store) | Refused::Store(_) => "unavailable",
+            Refused::There(There::Full | There::TooLarge | There::Limited) => "limit",
+            Refused::There(There::Store | There::NotBegun) | Refused::Store(_) => "unavailable",
         };
         Self::new(code, message)
     }

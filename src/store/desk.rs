@@ -1,6 +1,7 @@
 //! What one node asks another for, and who does it there: only the node that writes a channel can stop what runs on it, or say
 //! more.
 
+use bytes::Bytes;
 use thiserror::Error;
 
 use super::Pending;
@@ -25,6 +26,8 @@ pub enum Ask {
     Publish(Custom),
     /// To count somebody at the node of this name as present, for a while.
     Attend(String),
+    /// To begin a generation for the node of this name, of a call as generations leave it for other nodes.
+    Begin(String, Bytes),
 }
 
 /// What came of it.
@@ -34,8 +37,23 @@ pub enum Answer {
     Done,
     /// It is done, and safe: this is the event's place.
     Published(Cursor),
+    /// A generation has begun, and that is safe.
+    Begun(Begun),
     /// It was refused.
     Refused(Refusal),
+}
+
+/// A generation that another node has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Its id.
+    pub generation: GenerationId,
+    /// Its channel-local index.
+    pub index: u32,
+    /// The cursor of its `started`.
+    pub cursor: Cursor,
+    /// Where it is in a trace, as a header has it; empty where nobody traces.
+    pub traceparent: String,
 }
 
 /// Why a node did not do what another asked for.
@@ -56,4 +74,10 @@ pub enum Refusal {
     /// The store did not take it.
     #[error("the store did not take it")]
     Store,
+    /// The caller's limits do not allow it there.
+    #[error("the access key has reached its limits at the gateway that writes this channel")]
+    Limited,
+    /// That node begins nothing of the kind now.
+    #[error("the gateway that writes this channel does not begin another generation on it now")]
+    NotBegun,
 }

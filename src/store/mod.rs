@@ -21,7 +21,7 @@ pub mod jetstream;
 mod memory;
 mod tombstones;
 
-pub use desk::{Answer, Ask, Desk, Refusal};
+pub use desk::{Answer, Ask, Begun, Desk, Refusal};
 pub use disk::Disk;
 pub use jetstream::JetStream;
 pub use memory::{Memory, nowhere};

@@ -58,7 +58,8 @@ async fn the_example_is_two_gateways_with_one_command() {
     let call = http.post(format!("{}/v1/chat/completions", urls[0])).json(&body);
     let answer = call.header("tokenway-channel", "chat-42").send().await.expect("it answers");
     let answer: Value = answer.json().await.expect("JSON");
-    let text = answer["choices"][0]["message"]["content"].as_str().expect("text").to_owned();
+    let text = answer["choices"][0]["message"]["content"].as_str();
+    let text = text.unwrap_or_else(|| panic!("no text: {answer}")).to_owned();
     let began = Instant::now();
     loop {
         let told = replay(&http, &urls[1], "chat-42", "0").await.expect("it is there");

@@ -125,12 +125,6 @@ async fn any_gateway_takes_any_request() {
     let listed = cli(&["channels", "list", "--json", "--url", &three.nodes[1].url]);
     assert!(listed.contains(r#""state":"running""#), "{listed}");
 
-    // One runs there, so none begins here; the app is told in its own dialect.
-    let refused = three.ask(1, "chat").await;
-    assert_eq!(refused.status(), StatusCode::CONFLICT);
-    let refused: Value = refused.json().await.expect("JSON");
-    assert_eq!(refused["error"]["code"], "generation_running", "{refused}");
-
     let note = json!({ "type": "note", "data": { "from": "b" } });
     let (status, published) = three.post(1, "/v1/channels/chat/events", note).await;
     assert_eq!((status, &published["epoch"]), (StatusCode::OK, &begun["epoch"]));
@@ -164,6 +158,47 @@ async fn any_gateway_takes_any_request() {
     for node in 0..3 {
         three.until(node, "/v1/channels/chat", StatusCode::NOT_FOUND, SOON).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_begins_beside_what_runs_at_another_gateway_runs_there_and_is_answered_here() {
+    let Some(three) = Three::start() else { return };
+    three.begin(0, "chat").await;
+    let accepted = three.begin(2, "chat").await;
+    let call = |stream: bool| {
+        let messages = json!([{ "role": "user", "content": "go" }]);
+        let body = json!({ "model": "sim-text", "max_tokens": 20, "stream": stream, "messages": messages });
+        let call = three.http.post(format!("{}/v1/chat/completions", three.nodes[1].url));
+        call.header("tokenway-channel", "chat").json(&body).send()
+    };
+    let whole = call(false).await.expect("it answers");
+    assert_eq!(whole.status(), StatusCode::OK);
+    let whole: Value = whole.json().await.expect("JSON");
+    let answer = call(true).await.expect("it answers");
+    assert_eq!(answer.status(), StatusCode::OK);
+    let (mut text, mut done) = (String::new(), false);
+    let read = sse(answer, |_, _, data| match data {
+        "[DONE]" => done = true,
+        data => {
+            let chunk: Value = serde_json::from_str(data).expect("JSON");
+            text += chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default();
+        }
+    });
+    read.await.expect("it ends in order");
+    assert!(done && !text.is_empty());
+    assert_eq!(whole["choices"][0]["message"]["content"], text.as_str());
+    // All of them ran where the first one does, on one log.
+    let (_, state) = three.get(1, "/v1/channels/chat").await;
+    let state: Value = serde_json::from_str(&state).expect("JSON");
+    let generations = state["generations"].as_array().expect("a list");
+    assert_eq!(generations.len(), 4, "{state}");
+    assert_eq!(generations[0]["state"], "running", "{state}");
+    assert_eq!(generations[1]["generation"], accepted["generation"]);
+    for generation in &generations[2..] {
+        assert_eq!((&generation["state"], &generation["text"]), (&json!("finished"), &json!(text)));
+    }
+    let (_, metrics) = three.get(0, "/metrics").await;
+    assert!(metrics.contains("tokenway_generations_started_total{model=\"*\"} 4"), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use prost::encoding::encode_varint;
 
 use super::super::{
-    Answer, Ask, Refusal,
+    Answer, Ask, Begun, Refusal,
     coding::{self, Fields, Found},
 };
 use crate::{
@@ -25,15 +25,24 @@ const CANCEL_ALL: u8 = 0;
 const CANCEL: u8 = 1;
 const PUBLISH: u8 = 2;
 const ATTEND: u8 = 3;
+const BEGIN: u8 = 4;
 
 const NOT_HERE: u8 = 0;
 const DONE: u8 = 1;
 const PUBLISHED: u8 = 2;
 const REFUSED: u8 = 3;
+const BEGUN: u8 = 4;
 
 /// By their numbers.
-const REFUSALS: [Refusal; 5] =
-    [Refusal::Store, Refusal::UnknownGeneration, Refusal::Closed, Refusal::Full, Refusal::TooLarge];
+const REFUSALS: [Refusal; 7] = [
+    Refusal::Store,
+    Refusal::UnknownGeneration,
+    Refusal::Closed,
+    Refusal::Full,
+    Refusal::TooLarge,
+    Refusal::Limited,
+    Refusal::NotBegun,
+];
 
 fn record(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     let mut out = Vec::new();
@@ -68,6 +77,11 @@ pub(super) fn write_ask(key: &ChannelKey, ask: &Ask) -> Bytes {
                 out.push(ATTEND);
                 coding::write_bytes(node.as_bytes(), out);
             }
+            Ask::Begin(node, call) => {
+                out.push(BEGIN);
+                coding::write_bytes(node.as_bytes(), out);
+                coding::write_bytes(call, out);
+            }
         }
     })
 }
@@ -80,6 +94,7 @@ pub(super) fn read_ask(message: &Bytes) -> Option<(ChannelKey, Ask)> {
         CANCEL => Ask::Cancel(Some(GenerationId::claimed(&fields.text()?))),
         PUBLISH => Ask::Publish(Custom { kind: fields.text()?, data: fields.bytes()? }),
         ATTEND => Ask::Attend(fields.text()?),
+        BEGIN => Ask::Begin(fields.text()?, fields.bytes()?),
         _ => return None,
     };
     Some((key, ask))
@@ -93,6 +108,15 @@ pub(super) fn write_answer(answer: Option<&Answer>) -> Bytes {
             out.push(PUBLISHED);
             encode_varint(u64::from(epoch.as_u32()), out);
             encode_varint(*seq, out);
+        }
+        Some(Answer::Begun(begun)) => {
+            let Begun { generation, index, cursor, traceparent } = begun;
+            out.push(BEGUN);
+            coding::write_bytes(generation.as_str().as_bytes(), out);
+            for number in [u64::from(*index), u64::from(cursor.epoch.as_u32()), cursor.seq] {
+                encode_varint(number, out);
+            }
+            coding::write_bytes(traceparent.as_bytes(), out);
         }
         Some(Answer::Refused(refusal)) => {
             let number = REFUSALS.iter().position(|it| it == refusal).unwrap_or_default();
@@ -108,6 +132,12 @@ pub(super) fn read_answer(message: &Bytes) -> Option<Option<Answer>> {
         NOT_HERE => return Some(None),
         DONE => Answer::Done,
         PUBLISHED => Answer::Published(Cursor { epoch: fields.epoch()?, seq: fields.number()? }),
+        BEGUN => Answer::Begun(Begun {
+            generation: GenerationId::claimed(&fields.text()?),
+            index: fields.small()?,
+            cursor: Cursor { epoch: fields.epoch()?, seq: fields.number()? },
+            traceparent: fields.text()?,
+        }),
         REFUSED => Answer::Refused(*REFUSALS.get(usize::from(fields.byte()?))?),
         _ => return None,
     }))
@@ -128,6 +158,8 @@ mod tests {
             Just(Ask::Cancel(None)),
             "[a-z_0-9]{1,30}".prop_map(|id| Ask::Cancel(Some(GenerationId::claimed(&id)))),
             "[a-z_]{1,30}".prop_map(Ask::Attend),
+            ("[a-z_]{1,30}", prop::collection::vec(any::<u8>(), 0..200))
+                .prop_map(|(node, call)| Ask::Begin(node, call.into())),
             (".{1,20}", prop::collection::vec(any::<u8>(), 0..200))
                 .prop_map(|(kind, data)| Ask::Publish(Custom { kind, data: data.into() })),
         ]
@@ -141,6 +173,13 @@ mod tests {
                 Some(Answer::Published(Cursor { epoch: Epoch::from_u32(epoch), seq }))
             }),
             prop::sample::select(&REFUSALS[..]).prop_map(|it| Some(Answer::Refused(it))),
+            ("[a-z_0-9]{1,30}", any::<u32>(), any::<u64>(), "[0-9a-f-]{0,55}").prop_map(
+                |(id, index, seq, traceparent)| {
+                    let cursor = Cursor { epoch: Epoch::from_u32(index), seq };
+                    let generation = GenerationId::claimed(&id);
+                    Some(Answer::Begun(Begun { generation, index, cursor, traceparent }))
+                }
+            ),
         ]
     }
 

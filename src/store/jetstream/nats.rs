@@ -339,6 +339,7 @@ impl Nats {
         payload: Bytes,
         within: Duration,
     ) -> Result<Option<Bytes>, StoreError> {
+        self.fits(&payload)?;
         let request = Request::new().payload(payload).timeout(Some(within));
         let answer = self.unless_lost(self.client.send_request(subject, request)).await;
         match answer.ok_or_else(|| unavailable("the connection was lost"))? {
@@ -375,6 +376,15 @@ impl Nats {
         acked.map(drop).map_err(|error| tracing::debug!(%error, "NATS took no word of life"))
     }
 
+    /// Whether a message can hold so much.
+    fn fits(&self, payload: &Bytes) -> Result<(), StoreError> {
+        let max = self.client.server_info().max_payload.saturating_sub(ENVELOPE_BYTES);
+        match payload.len() > max {
+            true => Err(StoreError::TooLarge { bytes: payload.len(), max }),
+            false => Ok(()),
+        }
+    }
+
     /// Keeps a call that another node could go on with.
     pub(super) async fn deposit(
         &self,
@@ -382,10 +392,7 @@ impl Nats {
         generation: &GenerationId,
         call: Bytes,
     ) -> Result<(), StoreError> {
-        let max = self.client.server_info().max_payload.saturating_sub(ENVELOPE_BYTES);
-        if call.len() > max {
-            return Err(StoreError::TooLarge { bytes: call.len(), max });
-        }
+        self.fits(&call)?;
         let sent = self.context.publish(self.call_of(key, generation), call).await;
         sent.map_err(unavailable)?.await.map(drop).map_err(unavailable)
     }
