@@ -1,11 +1,12 @@
 // What a page pays: each entry point bundled, minified and compressed with brotli, against its budget. What an entry loads
 // later, if at all, is a line of its own: what it adds where all is in one file. In a file of its own, as bundlers put it,
-// it compresses apart, and what both need is exported: some hundred bytes more.
+// it compresses apart, and what both need is exported: some hundred bytes more. What pages load in all is weighed that way.
 
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync } from "node:zlib";
 import { build } from "esbuild";
+import { loaded, pages, split } from "./pages.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
@@ -54,6 +55,12 @@ for (const { name, file, external, budget, later = [] } of entries) {
   }
 }
 
+const files = await split();
+for (const { name, parts, budget, when } of pages) {
+  const bytes = loaded(files, parts).reduce((sum, one) => sum + one.bytes, 0);
+  report(name, bytes, budget, when);
+}
+
 async function weigh(file, external, without) {
   const leaveOut = {
     name: "leave out",
@@ -81,7 +88,7 @@ async function weigh(file, external, without) {
 
 function report(name, bytes, budget, when = "") {
   const over = bytes > budget;
-  const line = `${name.padEnd(18)}${String(bytes).padStart(6)} of ${String(budget).padStart(6)} bytes`;
+  const line = `${name.padEnd(20)}${String(bytes).padStart(6)} of ${String(budget).padStart(6)} bytes`;
   console.log(`${line}  ${over ? "OVER ITS BUDGET" : when}`.trimEnd());
   if (over) process.exitCode = 1;
 }
