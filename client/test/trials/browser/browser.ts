@@ -27,6 +27,8 @@ export interface Browser {
   open(url: string): Promise<Page>;
   /** Stops every page for so long: how, differs. Gives when they were let go, on the wall clock. */
   freeze(ms: number): Promise<number>;
+  /** How long each task of each page's main thread had the CPU within so many milliseconds; where the browser tells. */
+  tasks?(pages: readonly Page[], ms: number): Promise<number[][]>;
   close(): Promise<void>;
 }
 

@@ -17,6 +17,7 @@ import {
   within,
 } from "./browser.js";
 import { Exchange } from "./exchange.js";
+import { tasksOf } from "./trace.js";
 
 const FLAGS = [
   "--headless",
@@ -121,6 +122,10 @@ class Chromium implements Browser {
     const thawed = now();
     await Promise.all([...this.#pages].map((page) => page.thaw()));
     return thawed;
+  }
+
+  tasks(pages: readonly Page[], ms: number): Promise<number[][]> {
+    return tasksOf(this.#devtools, pages, () => pause(ms));
   }
 
   async close(): Promise<void> {

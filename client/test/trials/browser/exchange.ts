@@ -8,7 +8,12 @@ interface Answer {
   /** BiDi says a word here and the rest in `message`; DevTools an object. */
   readonly error?: string | { readonly message: string };
   readonly message?: string;
+  /** What is told without having been asked for. */
+  readonly method?: string;
+  readonly params?: Told;
 }
+
+type Told = Readonly<Record<string, unknown>>;
 
 /** One conversation with a browser. */
 export class Exchange {
@@ -17,6 +22,7 @@ export class Exchange {
     number,
     { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }
   >();
+  readonly #listeners = new Map<string, (told: Told) => void>();
   #last = 0;
 
   constructor(write: (text: string) => void) {
@@ -33,9 +39,15 @@ export class Exchange {
     return within(STEP_MS, method, answer) as Promise<T>;
   }
 
-  /** Takes what the browser said; what answers nothing is of no interest. */
+  /** Listens to events of this name, in place of who did before. */
+  on(method: string, listener: (told: Told) => void): void {
+    this.#listeners.set(method, listener);
+  }
+
+  /** Takes what the browser said; what answers nothing, and nobody listens to, is of no interest. */
   take(text: string): void {
-    const { id, result, error, message }: Answer = JSON.parse(text);
+    const { id, result, error, message, method = "", params = {} }: Answer = JSON.parse(text);
+    if (id === undefined) this.#listeners.get(method)?.(params);
     const asked = id === undefined ? undefined : this.#asked.get(id);
     if (id === undefined || asked === undefined) return;
     this.#asked.delete(id);
