@@ -37,6 +37,7 @@ export default defineConfig({
           name: "package",
           include: ["test/package/*.test.ts"],
           environment: "node",
+          globalSetup: "test/package/pack.ts",
           testTimeout: 120_000,
           hookTimeout: 240_000,
         },

@@ -2,32 +2,18 @@
 // used there in the five lines of the README against the real gateway, over each carrier that Node has.
 
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { Gateway } from "../browser/gateway.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const run = promisify(execFile);
 
-let folder: string;
-let tarball: string;
-let project: string;
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "tokenway-package-"));
-  await run("npm", ["pack", "--pack-destination", folder], { cwd: root });
-  const [name = ""] = (await readdir(folder)).filter((file) => file.endsWith(".tgz"));
-  tarball = join(folder, name);
-  project = await mkdtemp(join(folder, "project-"));
-  await writeFile(join(project, "package.json"), `{ "private": true, "type": "module" }`);
-  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", tarball], { cwd: project });
-});
-
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const tarball = inject("tarball");
+const project = inject("project");
 
 describe("the tarball", () => {
   it("holds what it runs with, and nothing else", async () => {
