@@ -1,4 +1,6 @@
-// Every TypeScript snippet of the documentation is what the package's types say. The other snippets: tests/sdk/python.
+// Every TypeScript snippet of the documentation is what the package's types say, and of most that is all that is known here:
+// those in React, and those of an app on the AI SDK, are not run as they stand (test/apps has them in an app). The README's
+// first, with both of its ways, and its endpoint for the AI SDK run in test/package. The other snippets: tests/sdk/python.
 
 import { execFile } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -9,6 +11,7 @@ import { expect, it } from "vitest";
 
 const CLIENT = fileURLToPath(new URL("..", import.meta.url));
 const DOCS = join(CLIENT, "../docs");
+const EXAMPLES = join(CLIENT, "../examples");
 
 /** What a page may leave to its reader. */
 const FREE = `
@@ -38,7 +41,13 @@ it("every TypeScript snippet keeps to the package's types", async () => {
   const folder = await mkdtemp(join(CLIENT, "snippets-"));
   try {
     const pages = (await readdir(DOCS)).filter((name) => name.endsWith(".md"));
-    const texts = ["README.md", "../README.md", ...pages.map((name) => `../docs/${name}`)];
+    const examples = (await readdir(EXAMPLES, { withFileTypes: true }))
+      .filter((one) => one.isDirectory())
+      .map(({ name }) => `../examples/${name}/README.md`);
+    const texts = [
+      ...["README.md", "../README.md"],
+      ...[...pages.map((name) => `../docs/${name}`), ...examples],
+    ];
     let found = 0;
     for (const page of texts) {
       const text = await readFile(join(CLIENT, page), "utf8");

@@ -18,7 +18,11 @@ from conftest import free_port, gateway
 
 ROOT = Path(__file__).parents[3]
 SDK = ROOT / "tests/sdk"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "client/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *[ROOT / name for name in ["README.md", "CONTRIBUTING.md", "client/README.md"]],
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "examples").glob("*/README.md")),
+]
 # `client/test/docs.test.ts` checks these.
 ELSEWHERE = {"ts", "tsx"}
 
@@ -36,7 +40,10 @@ ENVIRONMENT = {
 SIMULATED = """\
 version: 1
 providers: { sim: { dialect: simulator, tokens_per_second: 500 } }
-models: { chat: { targets: [{ provider: sim, model: sim-text }] }, gpt-5-mini: { targets: [{ provider: sim, model: sim-text }] } }
+models:
+  chat: { targets: [{ provider: sim, model: sim-text }] }
+  gpt-5-mini: { targets: [{ provider: sim, model: sim-text }] }
+  sim-long: { targets: [{ provider: sim, model: sim-long }] }
 """
 KEYED = """\
 access:
@@ -69,6 +76,14 @@ cargo() {
     *) echo "what is cargo $1?" >&2; return 1 ;;
   esac
 }
+npm() {
+  case "$1" in
+    ci) ls package-lock.json node_modules/.package-lock.json ;; # installed by this suite
+    start) watched $(node -p 'require("./package.json").scripts.start') ;;
+    *) echo "what is npm $1?" >&2; return 1 ;;
+  esac
+}
+examples/cluster/run.sh() { watched "$(type -P examples/cluster/run.sh)"; }
 """
 
 
@@ -137,6 +152,8 @@ def epoch(url: str) -> str:
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=str)
 def test_a_snippet_runs(snippet: Snippet, open_url: str, keyed_url: str, keyed_config: Path, tmp_path: Path) -> None:
     text = snippet.text.replace("http://localhost:8080", open_url).replace("https://gateway.example", keyed_url)
+    # The second gateway of the cluster; that there are two is for `tests/cluster/example.rs`.
+    text = text.replace("http://localhost:8081", open_url)
     match snippet.language:
         case "json":
             json.loads(text)
@@ -148,6 +165,7 @@ def test_a_snippet_runs(snippet: Snippet, open_url: str, keyed_url: str, keyed_c
             run([str(SDK / "node_modules/.bin/node"), "--input-type=module", "-e", text], SDK)
         case "sh":
             (tmp_path / "tokenway.yaml").write_text(keyed_config.read_text())
+            (tmp_path / "examples").symlink_to(ROOT / "examples")
             # What is made up: an epoch, and keys.
             text = re.sub(r"\b9f3a6c1e\b", epoch(open_url), text).replace("=…", "=sk-of-nobody")
             run(["bash", "-c", PRELUDE + text], tmp_path, TOKENWAY_URL=open_url)
@@ -159,7 +177,10 @@ def test_a_snippet_runs(snippet: Snippet, open_url: str, keyed_url: str, keyed_c
 
 
 def run(command: list[str], cwd: Path, **more: str) -> None:
-    ports = {"HTTP_PORT": str(free_port(socket.SOCK_STREAM)), "UDP_PORT": str(free_port(socket.SOCK_DGRAM))}
+    tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
+    ports = {name: str(free_port(tcp)) for name in ["HTTP_PORT", "PORT", "NATS_PORT", "HTTP_A", "HTTP_B"]}
+    ports |= {name: str(free_port(udp)) for name in ["UDP_PORT", "WEBTRANSPORT_A", "WEBTRANSPORT_B"]}
+    more["TOKENWAY"] = os.environ["TOKENWAY_BIN"]
     done = subprocess.run(
         command, cwd=cwd, env={**os.environ, **ENVIRONMENT, **ports, **more}, capture_output=True, text=True, timeout=90
     )
