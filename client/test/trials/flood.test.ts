@@ -7,6 +7,12 @@ import { Site } from "./site.js";
 import { percentile } from "./table.js";
 
 const TOKENS = 5_000_000;
+const MILLION = 1_000_000;
+/**
+ * Bytes for each token, from its frame to the text that is read, with the sampler's own error: an object, a string and a
+ * place in a list, all soon forgotten.
+ */
+const ALLOCATED_MAX = 300;
 const LONG_TEXT_TOKENS = 200_000;
 
 let browser: Browser;
@@ -39,6 +45,22 @@ describe("a page that is fed from within", () => {
     expect(seen).toBe(TOKENS);
     const [first = 0, last = 0] = [heaps[0], heaps.at(-1)];
     expect(last).toBeLessThan(1.1 * first + 512 * 1024);
+    await page.close();
+  });
+
+  it("asks for few bytes of memory for each token", async () => {
+    const page = await browser.open(site.url("flood", null));
+    await page.evaluate((tokens) => window.flood?.prepare(tokens), MILLION);
+    let letters: number | undefined;
+    const bytes = await page.allocated?.(async () => {
+      letters = await page.evaluate(() => window.flood?.replay(), null);
+    });
+    const each = (bytes ?? Number.NaN) / MILLION;
+    console.log(`allocated for each of a million tokens: ${each.toFixed(0)} bytes`);
+    // Each was read, and weighs something.
+    expect(letters).toBeGreaterThan(2 * MILLION);
+    expect(each).toBeGreaterThan(8);
+    expect(each).toBeLessThan(ALLOCATED_MAX);
     await page.close();
   });
 

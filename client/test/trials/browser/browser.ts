@@ -10,6 +10,8 @@ export interface Page {
   beside(url: string): Promise<Page>;
   /** What the page's heap holds once all that nobody refers to is gone; where the browser tells. */
   heapBytes?(): Promise<number>;
+  /** The bytes that the page's scripts ask for while `work` is done, whatever becomes of them; where the browser tells. */
+  allocated?(work: () => Promise<void>): Promise<number>;
   /** What its main thread has done so far; where the browser tells. */
   work?(): Promise<Work>;
   close(): Promise<void>;

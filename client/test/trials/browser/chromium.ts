@@ -138,6 +138,12 @@ class Chromium implements Browser {
   }
 }
 
+/** Who asked for how much, and whom they called. */
+interface Allocations {
+  readonly selfSize: number;
+  readonly children: readonly Allocations[];
+}
+
 interface Evaluated {
   readonly result: { readonly value?: unknown };
   readonly exceptionDetails?: { readonly exception?: { readonly description?: string } };
@@ -203,6 +209,21 @@ class ChromiumPage implements Page {
   async heapBytes(): Promise<number> {
     await this.#send("HeapProfiler.collectGarbage");
     return (await this.#send<{ usedSize: number }>("Runtime.getHeapUsage")).usedSize;
+  }
+
+  async allocated(work: () => Promise<void>): Promise<number> {
+    await this.#send("HeapProfiler.startSampling", {
+      samplingInterval: 16 * 1024,
+      includeObjectsCollectedByMajorGC: true,
+      includeObjectsCollectedByMinorGC: true,
+    });
+    await work();
+    const { profile } = await this.#send<{ profile: { head: Allocations } }>(
+      "HeapProfiler.stopSampling",
+    );
+    const sum = ({ selfSize, children }: Allocations): number =>
+      children.reduce((all, one) => all + sum(one), selfSize);
+    return sum(profile.head);
   }
 
   async work(): Promise<Work> {

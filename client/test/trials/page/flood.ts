@@ -21,6 +21,10 @@ declare global {
       done(): true | undefined;
       /** Tokens folded in all. */
       seen(): number;
+      /** Makes the frames of one text, for `replay`. */
+      prepare(tokens: number): Promise<void>;
+      /** Feeds them, drawing after each thousand tokens; how long the text is that was read piece by piece. */
+      replay(): number;
       /** Feeds one text; how long each thousand tokens took, in milliseconds. */
       long(tokens: number): Promise<number[]>;
     };
@@ -93,11 +97,15 @@ async function begin() {
 /** Tokens from `seq` on, in frames as the gateway makes them. */
 function feed(alias: number, seq: number, tokens: number): void {
   for (let at = 0; at < tokens; at += FRAME_TOKENS) {
-    const events = Array.from({ length: Math.min(FRAME_TOKENS, tokens - at) }, (_, index) =>
-      ChannelEvent.create({ text: ` w${seq + at + index}` }),
-    );
-    sink?.frame(Frame.encode(Frame.create({ alias, firstSeq: seq + at, events })));
+    sink?.frame(frame(alias, seq + at, Math.min(FRAME_TOKENS, tokens - at)));
   }
+}
+
+function frame(alias: number, firstSeq: number, tokens: number): Uint8Array {
+  const events = Array.from({ length: tokens }, (_, index) =>
+    ChannelEvent.create({ text: ` w${firstSeq + index}` }),
+  );
+  return Frame.encode(Frame.create({ alias, firstSeq, events }));
 }
 
 function finish(alias: number, seq: number): void {
@@ -111,6 +119,9 @@ function finish(alias: number, seq: number): void {
 const drawn = (): Promise<number> => new Promise((resolve) => requestAnimationFrame(resolve));
 let left = 0;
 let seen = 0;
+let prepared: Uint8Array[] = [];
+/** Of the text of `prepare`, how much was read. */
+let read = 0;
 
 async function flood(): Promise<void> {
   while (left > 0) {
@@ -139,6 +150,23 @@ window.flood = {
   },
   done: () => (left === 0 ? true : undefined),
   seen: () => seen,
+  prepare: async (tokens) => {
+    const { channel, alias } = await begin();
+    prepared = Array.from({ length: tokens / FRAME_TOKENS }, (_, at) =>
+      frame(alias, 2 + at * FRAME_TOKENS, FRAME_TOKENS),
+    );
+    channel.subscribe(() => {
+      const text = channel.getSnapshot().generations[0]?.text;
+      read += text?.after(read).length ?? 0;
+    });
+  },
+  replay: () => {
+    prepared.forEach((bytes, at) => {
+      sink?.frame(bytes);
+      if ((at + 1) % (1_000 / FRAME_TOKENS) === 0) flush();
+    });
+    return read;
+  },
   long: async (tokens) => {
     const { channel, alias } = await begin();
     const place = document.createTextNode("");
