@@ -9,12 +9,28 @@ import { Console, launch } from "./page.js";
 
 const SHOTS = process.env.TOKENWAY_SCREENSHOTS ?? "../target/screenshots";
 const STEP_MS = 15_000;
+const WITHIN = { timeout: STEP_MS };
+/** The demo's models, and one whose first provider is not there. */
+const CONFIG = `version: 1
+providers:
+  simulator: { dialect: simulator }
+  nearby: { dialect: openai, base_url: "http://127.0.0.1:1/v1", breaker: { failures: 3, open: 10m } }
+models:
+  chat: { targets: [{ provider: simulator, model: sim-text }] }
+  reasoner: { targets: [{ provider: simulator, model: sim-reasoning }] }
+  tools: { targets: [{ provider: simulator, model: sim-tools }] }
+  polyglot: { targets: [{ provider: simulator, model: sim-languages }] }
+  novel: { targets: [{ provider: simulator, model: sim-long }] }
+  slow-start: { targets: [{ provider: simulator, model: sim-slow-start }] }
+  cut: { targets: [{ provider: simulator, model: sim-cut }] }
+  nearest: { targets: [{ provider: nearby, model: small }, { provider: simulator, model: sim-text }] }
+`;
 
 let gateway: Gateway;
 let browser: Browser;
 
 beforeAll(async () => {
-  gateway = await Gateway.start();
+  gateway = await Gateway.start({ config: CONFIG });
   browser = await launch();
   await mkdir(SHOTS, { recursive: true });
 });
@@ -63,6 +79,23 @@ async function withScreen(
 const number = async (page: Page, id: string): Promise<number> =>
   Number((await page.locator(id).textContent())?.replace(/[^\d.]/g, ""));
 
+/** How high each line of a chart has come, as a share of its height. */
+function peaks(page: Page, chart: string): Promise<number[]> {
+  return page.evaluate((selector) => {
+    const svg = document.querySelector<SVGSVGElement>(`${selector} svg`);
+    const lines = [...(svg?.querySelectorAll("path.line") ?? [])];
+    const height = svg?.viewBox.baseVal.height ?? Number.NaN;
+    return lines.map((line) => {
+      const path = line.getAttribute("d") ?? "";
+      const ys = [...path.matchAll(/,([\d.]+)/g)].map((found) => Number(found[1]));
+      return 1 - Math.min(...ys) / height;
+    });
+  }, chart);
+}
+
+const highest = async (page: Page, chart: string): Promise<number> =>
+  Math.max(...(await peaks(page, chart)));
+
 describe("the operator's screen", () => {
   it("shows what runs, finds it, and replays it event by event", () =>
     withScreen(gateway.url, { viewport: { width: 1440, height: 900 } }, async (page) => {
@@ -83,17 +116,76 @@ describe("the operator's screen", () => {
         .toBe("finished");
       const kept = (await state()).generations[0]?.text ?? "";
       const text = page.locator("#timeline-text");
-      await expect.poll(() => text.textContent(), { timeout: STEP_MS }).toBe(kept);
-      await page.selectOption("#speed", "16");
+      await expect.poll(() => text.textContent(), WITHIN).toBe(kept);
+      // Slowly until it was seen, since a busy page may overlook what takes a third of a second.
+      await page.selectOption("#speed", "0.25");
       await page.click("#play");
       await page.waitForFunction(
         (whole) => (document.querySelector("#timeline-text")?.textContent?.length ?? 0) < whole,
         kept.length,
       );
-      await expect.poll(() => text.textContent(), { timeout: STEP_MS }).toBe(kept);
+      await page.selectOption("#speed", "16");
+      await expect.poll(() => text.textContent(), WITHIN).toBe(kept);
       await page.waitForFunction(() => document.querySelector("#play")?.textContent === "Replay");
       await page.locator("#config summary").click();
       await expect.poll(() => page.locator("#config-text").textContent()).toContain("simulator");
+    }));
+
+  it("draws how fast tokens come, who watches over what, and a drop that viewers came back from", async () => {
+    const view = await Console.open(browser, gateway.url);
+    const socket = await Console.open(browser, gateway.url, { withoutWebTransport: true });
+    try {
+      await withScreen(gateway.url, { viewport: { width: 1440, height: 900 } }, async (page) => {
+        // Nobody has come back from anything yet.
+        await expect.poll(() => peaks(page, "#chart-sessions"), WITHIN).not.toEqual([]);
+        expect(await highest(page, "#chart-resumes")).toBe(0);
+        for (const one of [view, socket]) {
+          await one.page.selectOption("#model", "novel");
+          await one.start(4);
+        }
+        const legend = (chart: string) => page.locator(`${chart} .legend`).textContent();
+        await expect
+          .poll(() => legend("#chart-sessions"), WITHIN)
+          .toMatch(/webtransport 1websocket 1sse/);
+        // The carrier of each session, and how many channels it has: the four that it has begun.
+        const listed = async () => {
+          const rows = await page.locator("#sessions tr").allInnerTexts();
+          return rows.map((row) => row.split("\t").slice(1, 3).join(" ")).sort();
+        };
+        await expect.poll(listed, WITHIN).toEqual(["websocket 4", "webtransport 4"]);
+        for (const one of [view, socket]) {
+          await one.drop();
+          await one.recovered(1);
+        }
+        for (const chart of ["tokens", "first", "gap", "sessions", "resumes"]) {
+          await expect
+            .poll(() => highest(page, `#chart-${chart}`), { message: chart, timeout: STEP_MS })
+            .toBeGreaterThan(0);
+        }
+        // What stands on each other has a line for each; only those that came back where they were are above nothing.
+        const [refused, rewound, snapshot, continued] = await peaks(page, "#chart-resumes");
+        expect(continued).toBeGreaterThan(0);
+        expect([snapshot, rewound, refused]).toEqual([continued, continued, continued]);
+        expect(await legend("#chart-first")).toMatch(/p50 [\d.]+ m?s/);
+        expect(await legend("#chart-gap")).toMatch(/p99 [\d.]+ m?s/);
+        await expect.poll(() => page.locator("#session-count").textContent(), WITHIN).toBe("2");
+      });
+    } finally {
+      await Promise.all([view.close(), socket.close()]);
+    }
+  });
+
+  it("shows that a provider fails, and the breaker that it has opened", () =>
+    withScreen(gateway.url, {}, async (page) => {
+      const row = page.locator("#providers tr", { hasText: "nearby" });
+      await expect.poll(() => row.innerText(), WITHIN).toContain("not called yet");
+      for (let at = 0; at < 3; at++) await start("nearest", `nearest-${at}`);
+      const cells = async () => (await row.innerText()).split("\t");
+      await expect.poll(cells, WITHIN).toContainEqual(expect.stringMatching(/^open for/));
+      expect((await cells()).at(-1)).toBe("connect 3");
+      expect(await page.locator("#providers tr", { hasText: "sim-text" }).innerText()).toContain(
+        "closed",
+      );
     }));
 
   it("is locked where there are keys, until somebody shows the admin key", async () => {
@@ -132,6 +224,7 @@ access:
     const socket = await Console.open(browser, gateway.url, { withoutWebTransport: true });
     let [loaded, at] = [true, 0];
     const models = ["chat", "reasoner", "tools", "polyglot", "novel", "chat", "slow-start", "cut"];
+    for (let at = 0; at < 3; at++) await start("nearest", `fails-${at}`);
     const load = (async () => {
       while (loaded) {
         await start(models[at % models.length] ?? "chat", `conversation-${++at}`);
@@ -140,6 +233,8 @@ access:
         await new Promise((resolve) => setTimeout(resolve, 150));
       }
     })();
+    // What is watched goes on for long: there is always somebody to come back after a drop.
+    for (const one of [view, socket]) await one.page.selectOption("#model", "novel");
     await view.start(20);
     await socket.start(8);
     try {
@@ -153,9 +248,12 @@ access:
         await withScreen(gateway.url, context, async (page) => {
           await page.waitForTimeout(wait);
           await page.screenshot({ path: join(SHOTS, `ops-${name}.png`) });
-          await page.locator("#channels tr").nth(2).click();
+          await page.locator("#channels tr", { hasText: "reasoner" }).nth(2).click();
           await page.waitForTimeout(1_500);
+          await page.locator("#timeline").scrollIntoViewIfNeeded();
           await page.screenshot({ path: join(SHOTS, `ops-${name}-timeline.png`) });
+          // What stays at the top of the screen is at the page's.
+          await page.evaluate(() => scrollTo(0, 0));
           await page.screenshot({ path: join(SHOTS, `ops-${name}-whole.png`), fullPage: true });
           // Nothing is wider than the screen.
           const width = await page.evaluate(() => document.documentElement.scrollWidth);
