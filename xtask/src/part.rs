@@ -65,7 +65,7 @@ pub(crate) const PARTS: &[Part] = &[
     part("node sdk", "tests/sdk", "npm test", 6, Counts::SomeTests),
     part("client package", "client", "npm run test:package", 6, Counts::SomeTests),
     part("browser", "client", "npm run test:browser", 12, Counts::SomeTests),
-    part("trials", "client", "npm run test:trials", 14, Counts::SomeTests),
+    part("trials", "client", "npm run test:trials", 17, Counts::SomeTests),
     part("apps", "client", "npm run test:apps", 8, Counts::SomeTests),
     part("examples", ".", "cargo xtask examples", 8, Counts::Nothing),
 ];
