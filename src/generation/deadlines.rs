@@ -63,6 +63,11 @@ impl Deadlines {
         }
     }
 
+    /// The generation began at another time, from which its total counts.
+    pub fn began(&mut self, at: Instant) {
+        self.started = at;
+    }
+
     /// A call ended, and another may follow.
     pub fn on_setback(&mut self, now: Instant) {
         *self = Self { started: self.started, called: None, ..Self::new(self.timeouts, now) };

@@ -1,6 +1,8 @@
 //! Goes on with a generation whose gateway was lost, where its model has `on_break: continue`: for the provider that is called
 //! then, and for whoever looks on, it is a break like any other.
 
+use std::time::Duration;
+
 use tokio::{
     sync::{oneshot, watch},
     time::Instant,
@@ -14,6 +16,7 @@ use super::{
 };
 use crate::{
     channel::Orphan,
+    clock,
     ident::GenerationId,
     snapshot::{End, Generation},
 };
@@ -63,8 +66,10 @@ impl Generations {
         let stop = vigil::Stop { own: stop, gateway: self.stop.clone() };
         let ends = voice::Ends { producer, head, tee, recorder };
         let speaker = before.resumed.last().map_or(&started.provider, |resumed| &resumed.to);
-        let begun = Begun { said, speaker: speaker.clone(), why: LOST };
-        let task = Task::new(order, id, ends, stop, caller, deposit).go_on(begun, Instant::now());
+        let (now, ran) = (Instant::now(), clock::now_ms().saturating_sub(started.created_ms));
+        let at = now.checked_sub(Duration::from_millis(ran)).unwrap_or(now);
+        let begun = Begun { at, said, speaker: speaker.clone(), why: LOST };
+        let task = Task::new(order, id, ends, stop, caller, deposit).go_on(begun, now);
         self.tasks.spawn(task.run());
         Ok(())
     }

@@ -34,6 +34,7 @@ const KEY_REST: Duration = Duration::from_secs(60);
 
 /// What a gateway that was lost had made of a generation.
 pub(super) struct Begun {
+    pub(super) at: Instant,
     pub(super) said: Said,
     /// The provider that spoke last.
     pub(super) speaker: String,
@@ -110,10 +111,10 @@ impl Task {
 
     /// The same, with a beginning that another gateway made.
     pub(super) fn go_on(mut self, begun: Begun, now: Instant) -> Self {
-        let Begun { said, speaker, why } = begun;
+        let Begun { at, said, speaker, why } = begun;
         let first = &self.targets[0];
         self.voice.go_on(said, first.price, &first.request.body);
-        self.vigil.nobody_called(now);
+        self.vigil.began_elsewhere(at, now);
         (self.lost, self.broken, self.why) = (Some(speaker), true, why.to_owned());
         self
     }
@@ -125,7 +126,7 @@ impl Task {
         async {
             tracing::debug!("started");
             if let Err(failed) = self.generate().await {
-                if self.is_left_to_another() {
+                if failed.code == FailureCode::GatewayLost && self.is_left_to_another() {
                     tracing::info!("left to another gateway");
                     return self.voice.leave();
                 }

@@ -68,8 +68,9 @@ impl Vigil {
         Self { stop, deadlines, presence, viewers, caller, caller_here: true, timer }
     }
 
-    /// Its caller was gone before it came here.
-    pub(super) fn nobody_called(&mut self, now: Instant) {
+    /// It began elsewhere, at that time, and its caller was gone before it came here.
+    pub(super) fn began_elsewhere(&mut self, at: Instant, now: Instant) {
+        self.deadlines.began(at);
         self.caller_here = false;
         self.presence.update(*self.viewers.borrow_and_update() > 0, now);
     }
