@@ -25,17 +25,25 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn start() -> Self {
+        let gateway = Self::of(&format!(
+            "channels: {{ on_disconnect: {{ policy: cancel }}, retention: {{ after_end: 1s }} }}\n\
+             limits: {{ body: 1MiB, headers: 16KiB, header_timeout: 2s, body_timeout: 2s, sessions_per_address: none }}\n\
+             access:\n  keys: [{{ name: web, key: {WEB} }}, {{ name: other, key: {OTHER} }}]\n\
+             \x20 token_secret: \"{SECRET}\"\n"
+        ));
+        gateway.speak(WEB, "chat-1");
+        gateway
+    }
+
+    /// A gateway with the simulator, and more YAML.
+    pub(crate) fn of(more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("tokenway.yaml");
         let yaml = format!(
             "version: 1\n\
              listen: {{ http: \"127.0.0.1:0\", webtransport: \"127.0.0.1:0\" }}\n\
              providers: {{ sim: {{ dialect: simulator, tokens_per_second: 2000 }} }}\n\
-             models: {{ sim: {{ targets: [{{ provider: sim, model: sim-text }}] }} }}\n\
-             channels: {{ on_disconnect: {{ policy: cancel }}, retention: {{ after_end: 1s }} }}\n\
-             limits: {{ body: 1MiB, headers: 16KiB, header_timeout: 2s, body_timeout: 2s, sessions_per_address: none }}\n\
-             access:\n  keys: [{{ name: web, key: {WEB} }}, {{ name: other, key: {OTHER} }}]\n\
-             \x20 token_secret: \"{SECRET}\"\n"
+             models: {{ sim: {{ targets: [{{ provider: sim, model: sim-text }}] }} }}\n{more}"
         );
         std::fs::write(&file, yaml).expect("a file");
         let mut process = Command::new(env!("CARGO_BIN_EXE_tokenway"))
@@ -59,9 +67,7 @@ impl Gateway {
         let (http, udp) = (told("console"), told("webtransport"));
         // What it says from now on must be read, or it would wait for it.
         std::thread::spawn(move || lines.for_each(|line| _ = line));
-        let gateway = Self { process, http, udp, _dir: dir };
-        gateway.speak(WEB, "chat-1");
-        gateway
+        Self { process, http, udp, _dir: dir }
     }
 
     /// Runs a generation to its end on a channel.
@@ -81,18 +87,12 @@ impl Gateway {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect_timeout(&self.http, PATIENCE).expect("it accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
-        stream
+        connect(self.http)
     }
 
     /// Says something, all of it if it is listened to, and reads what comes until the gateway closes.
     pub(crate) fn exchange(&self, said: &[u8]) -> Answer {
-        let mut stream = self.connect();
-        // One that is refused early is not read to its end.
-        let _ = stream.write_all(said);
-        Answer::read(&mut stream)
+        exchange(self.http, said)
     }
 
     /// A request with a key, and its connection closed afterwards.
@@ -139,6 +139,11 @@ impl Gateway {
         lowest
     }
 
+    /// How many files it has open, connections among them.
+    pub(crate) fn files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("it runs").count()
+    }
+
     fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
         let status = status.expect("it runs");
@@ -156,6 +161,21 @@ impl Gateway {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+fn connect(port: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&port, PATIENCE).expect("it accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
+}
+
+/// The same on any port.
+pub(crate) fn exchange(port: SocketAddr, said: &[u8]) -> Answer {
+    let mut stream = connect(port);
+    // One that is refused early is not read to its end.
+    let _ = stream.write_all(said);
+    Answer::read(&mut stream)
 }
 
 impl Drop for Gateway {

@@ -233,18 +233,27 @@ fn bomb() -> Vec<u8> {
     packed
 }
 
-/// What speaks something else.
-fn strangers(table: &mut Table<'_>) {
-    let mut hello = vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
-    hello.extend([7; 508]);
-    let mut junk = Vec::new();
+/// The same bytes of nothing every time.
+pub(crate) fn junk(length: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1du64;
-    for _ in 0..4_096 {
+    let mut byte = || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        junk.push((state >> 24) as u8);
-    }
+        (state >> 24) as u8
+    };
+    (0..length).map(|_| byte()).collect()
+}
+
+/// What looks like the greeting of TLS.
+pub(crate) fn hello() -> Vec<u8> {
+    let mut hello = vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+    hello.extend([7; 508]);
+    hello
+}
+
+/// What speaks something else.
+fn strangers(table: &mut Table<'_>) {
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     let mut settings = preface.clone();
     for _ in 0..20_000 {
@@ -255,8 +264,8 @@ fn strangers(table: &mut Table<'_>) {
     let mut on_zero = preface.clone();
     on_zero.extend([0, 0, 1, 0, 0, 0, 0, 0, 0, 1]);
     for (input, said, expected) in [
-        ("TLS on the plain port", hello, "400|closed"),
-        ("4 KiB of junk", junk, "400|closed"),
+        ("TLS on the plain port", hello(), "400|closed"),
+        ("4 KiB of junk", junk(4_096), "400|closed"),
         ("an SSH client", b"SSH-2.0-OpenSSH_9.7\r\n\r\n".to_vec(), "400|closed"),
         (
             "a SOCKS client",

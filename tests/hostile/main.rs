@@ -7,6 +7,7 @@
     reason = "a test reads its own settings and owns its own tasks"
 )]
 
+mod doors;
 mod floods;
 mod gateway;
 mod http;
@@ -16,6 +17,7 @@ mod webtransport;
 
 use std::time::{Duration, Instant};
 
+use doors::Doors;
 use gateway::Gateway;
 
 /// What was tried, what should have come of it, what did, and whether the gateway was well afterwards.
@@ -44,13 +46,14 @@ impl Table<'_> {
 }
 
 /// Everything, once. Gives how many inputs there were.
-fn try_all(gateway: &Gateway) -> usize {
+fn try_all(gateway: &Gateway, doors: &Doors) -> usize {
     println!(" {:<57} {:<28} {:<40} healthy", "input", "expected", "got");
     let mut table = Table { gateway, count: 0, wrong: 0, since: Instant::now() };
     http::try_all(&mut table);
     tokens::try_all(&mut table);
     sessions::try_all(&mut table);
     webtransport::try_all(&mut table);
+    doors.try_all(&mut table);
     floods::try_all(&mut table);
     assert_eq!(table.wrong, 0, "the marked ones are not as they should be");
     table.count
@@ -59,11 +62,11 @@ fn try_all(gateway: &Gateway) -> usize {
 #[test]
 fn every_hostile_input_is_refused_and_the_gateway_stays_well() {
     let files = floods::raise_file_limit();
-    let gateway = Gateway::start();
+    let (gateway, doors) = (Gateway::start(), Doors::open());
     floods::warm_up(&gateway);
-    let inputs = try_all(&gateway);
+    let inputs = try_all(&gateway, &doors);
     let once = gateway.settled_memory();
-    try_all(&gateway);
+    try_all(&gateway, &doors);
     let twice = gateway.settled_memory();
     println!(
         "{inputs} inputs; {files} files; memory: {once} KiB before, {twice} KiB after all of it again"
@@ -71,4 +74,5 @@ fn every_hostile_input_is_refused_and_the_gateway_stays_well() {
     assert!(inputs >= 60, "{inputs}");
     assert!(twice <= once + once / 10 + 4_096, "it grew from {once} to {twice} KiB");
     gateway.stop(Duration::from_secs(20));
+    doors.close(Duration::from_secs(20));
 }
