@@ -187,6 +187,24 @@ async fn a_certificate_replaced_under_load_drops_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_whose_files_are_swapped_is_taken_up_without_a_word() {
+    let authority = Authority::new();
+    let (gateway, _nobody_tells, first, directory) = begun(&authority).await;
+    dial(&gateway, first).await.expect("the first is shown");
+    let newest = authority.issue(directory.path()).await;
+    soon("the newest is shown", async {
+        while dial(&gateway, newest).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    assert!(dial(&gateway, first).await.is_err(), "the first is not shown any more");
+    let connected = authority.client(false).get(gateway.url("/healthz"));
+    assert_eq!(send(connected).await.status(), 200);
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_shake_hands_is_closed_and_keeps_nobody_out() {
     let authority = Authority::new();
     let (gateway, _reload, _hash, _directory) = begun(&authority).await;
