@@ -61,12 +61,16 @@ async fn spoken_on(gateway: &Tokenway, key: &str, channel: &str) {
     assert_eq!(send(call).await.status(), 200);
 }
 
+/// A figure of the metrics; 0 where it is not there yet.
+async fn figure(gateway: &Tokenway, series: &str) -> f64 {
+    let text = send(gateway.get("/metrics").bearer_auth(ADMIN)).await.text().await.expect("text");
+    let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.map_or(0.0, |value| value.parse().expect("a number"))
+}
+
 /// How many were refused for this reason.
 async fn refusals(gateway: &Tokenway, reason: &str) -> u64 {
-    let text = send(gateway.get("/metrics").bearer_auth(ADMIN)).await.text().await.expect("text");
-    let series = format!("tokenway_refusals_total{{reason=\"{reason}\"}} ");
-    let count = text.lines().find_map(|line| line.strip_prefix(&series));
-    count.map_or(0, |count| count.parse().expect("a number"))
+    figure(gateway, &format!("tokenway_refusals_total{{reason=\"{reason}\"}}")).await as u64
 }
 
 /// The status of an answer.
