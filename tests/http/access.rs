@@ -4,6 +4,7 @@ mod everybody;
 mod keys;
 mod limits;
 mod paid;
+mod refused;
 mod reload;
 mod sessions;
 mod tokens;
