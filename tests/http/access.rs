@@ -1,5 +1,6 @@
 //! A gateway with access keys, as apps and screens meet it.
 
+mod counted;
 mod everybody;
 mod keys;
 mod limits;

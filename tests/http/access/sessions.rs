@@ -34,15 +34,19 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn connect(gateway: &Tokenway, query: &str, tokens: &[&str]) -> Self {
+        let tokens = tokens.iter().map(|token| (*token).to_owned()).collect();
+        Self::greeted(gateway, query, proto::Hello { tokens, ..proto::Hello::default() }).await
+    }
+
+    /// With a hello of the test's own.
+    pub(super) async fn greeted(gateway: &Tokenway, query: &str, hello: proto::Hello) -> Self {
         let url = format!("ws://{}/v1/connect{query}", gateway.addr);
         let mut request = url.into_client_request().expect("a URL");
         let protocol = "tokenway.v1".parse().expect("a header value");
         request.headers_mut().insert("sec-websocket-protocol", protocol);
         let (socket, _) = tokio_tungstenite::connect_async(request).await.expect("it connects");
         let mut session = Self { socket, framing: Framing::new(1 << 20) };
-        let tokens = tokens.iter().map(|token| (*token).to_owned()).collect();
-        let hello = proto::Hello { protocol: 1, tokens, ..proto::Hello::default() };
-        session.say(Request::Hello(hello)).await;
+        session.say(Request::Hello(proto::Hello { protocol: 1, ..hello })).await;
         session
     }
 
@@ -53,7 +57,7 @@ impl Session {
         self.socket.send(Message::Binary(run.freeze())).await.expect("connected");
     }
 
-    async fn next(&mut self) -> Option<Body> {
+    pub(super) async fn next(&mut self) -> Option<Body> {
         loop {
             if let Some(message) = self.framing.pop().expect("delimited") {
                 let message: Bytes = message;
