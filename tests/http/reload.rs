@@ -3,6 +3,11 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use serde_json::json;
+use tokenway::{
+    event::Kind,
+    native::{Client, Item, Target},
+    sequence::From,
+};
 use tokio::sync::Notify;
 
 use crate::{
@@ -46,6 +51,22 @@ async fn reloaded(gateway: &Tokenway, outcome: &str, times: f64) {
     soon("the config is read again", async {
         while reloads(gateway, outcome).await < times {
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+/// Adds what a session is told to `text`, until that has so many characters.
+async fn watch(session: &mut Client, text: &mut String, characters: usize) {
+    soon("the session is told", async {
+        while text.len() < characters {
+            let (_, item) = session.next().await.expect("it goes on");
+            let Item::Events { events, .. } = item else { continue };
+            for event in events {
+                if let Kind::Text(more) = event.kind {
+                    *text += &more;
+                }
+            }
         }
     })
     .await;
@@ -114,7 +135,7 @@ async fn a_bad_file_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reloads_under_load_drop_no_request_and_no_viewer() {
+async fn reloads_under_load_drop_no_request_no_viewer_and_no_session() {
     let (gateway, reload, up, directory) = begun().await;
     let file = directory.path().join("tokenway.yaml");
     // A viewer, and a generation that lasts through all of it.
@@ -125,6 +146,10 @@ async fn reloads_under_load_drop_no_request_and_no_viewer() {
     let mut app = stream_of(call).await;
     app.event().await;
     let mut view = gateway.view("long").await;
+    let target = Target::discover(&gateway.url(""), None).await.expect("it is told where");
+    let mut session = Client::connect(target).await.expect("a session");
+    session.subscribe("long", From::Beginning, false);
+    let mut watched = String::new();
     let gateway = Arc::new(gateway);
     let stop = tokio_util::sync::CancellationToken::new();
     let callers = (0..8).map(|_| {
@@ -150,6 +175,7 @@ async fn reloads_under_load_drop_no_request_and_no_viewer() {
         reloaded(&gateway, "taken", f64::from(round)).await;
         provider.text_delta("!").await;
         view.until(|event| event.event == "text" && event.data.contains('!')).await;
+        watch(&mut session, &mut watched, 2 + round as usize).await;
     }
     stop.cancel();
     for caller in callers {
@@ -157,6 +183,8 @@ async fn reloads_under_load_drop_no_request_and_no_viewer() {
     }
     provider.finish().await;
     assert_eq!(app.rest().await.last().expect("an end").data, "[DONE]");
+    assert_eq!((watched.as_str(), session.reconnects()), ("Hi!!!!!!!!!!", 0));
+    drop(session);
     let gateway = Arc::into_inner(gateway).expect("all callers are gone");
     assert_eq!(gateway.ended("long").await["text"], "Hi!!!!!!!!!!");
     gateway.stop().await;
