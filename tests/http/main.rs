@@ -30,6 +30,7 @@ mod metrics;
 mod named;
 mod otlp;
 mod operator;
+mod origins;
 mod outbound;
 mod pass;
 mod poll;
