@@ -175,7 +175,7 @@ fn the_table_says_of_each_code_what_its_columns_allow() {
         assert_eq!(row.is_from("http"), !row.statuses().is_empty(), "{code}: HTTP has statuses");
         let (class, retry) = (row.class.as_deref(), row.retry.as_deref());
         assert!(class.is_none_or(|it| ["access", "connection"].contains(&it)), "{code}");
-        // `after`: HTTP itself says when, by `retry-after`; the client carries no list of those.
+        // `after`: HTTP itself says when, by `retry-after`.
         let retries = ["later", "snapshot", "token", "after"];
         assert!(retry.is_none_or(|it| retries.contains(&it)), "{code}");
         assert!(row.means.len() > 10 && !row.means.ends_with('.'), "{code}: {}", row.means);

@@ -17,7 +17,7 @@ ${union};
 
 /** The same call can succeed later. */
 export const RETRYABLE =
-  ${list(where(({ retry }) => retry === "later" || retry === "snapshot"))};
+  ${list(where(({ retry }) => ["later", "snapshot", "after"].includes(retry)))};
 /** A refused subscription is taken up again from a snapshot. */
 export const RESTART = ${list(where(({ retry }) => retry === "snapshot"))};
 /** Another token can help. */

@@ -31,7 +31,7 @@ it("a row that is added, taken away or retried differently would be noticed", ()
 it("every code means to the client what its row says of trying again", () => {
   for (const { code, retry } of table) {
     const error = refusalOf(code, "");
-    expect(error.retryable, code).toBe(retry === "later" || retry === "snapshot");
+    expect(error.retryable, code).toBe(["later", "snapshot", "after"].includes(`${retry}`));
     expect(restarts(code), code).toBe(retry === "snapshot");
     expect(error.constructor, code).toBe(retry === "token" ? AccessError : RequestError);
   }

@@ -43,7 +43,7 @@ export type ErrorCode =
 
 /** The same call can succeed later. */
 export const RETRYABLE =
-  "bad_cursor epoch_changed cursor_ahead limit unavailable store_unavailable shutdown connection_lost unreachable";
+  "rate_limit_exceeded overloaded bad_cursor epoch_changed cursor_ahead limit unavailable store_unavailable shutdown connection_lost unreachable";
 /** A refused subscription is taken up again from a snapshot. */
 export const RESTART = "bad_cursor epoch_changed cursor_ahead";
 /** Another token can help. */

@@ -1,7 +1,7 @@
 // Messages as tables of fields, from which both the TypeScript type and the codec follow.
 // Follows proto3: a default value is not written, an unknown field is passed over, the last of several wins.
 
-import { BYTES, FIXED64, Reader, VARINT, WireError, Writer } from "./protobuf.js";
+import { BYTES, FIXED64, Reader, VARINT, Writer } from "./protobuf.js";
 
 /** How one value is laid on the wire. */
 interface Kind<T> {
@@ -85,12 +85,12 @@ export function message<S extends Shape>(shape: S): Message<Members<S>> {
       const wire = tag % 8;
       const number = (tag - wire) / 8;
       const known = fields[number];
-      if (!known) {
+      // One that came as another wire type is another field, as protobuf's own parsers take it.
+      if (!known || known[0].kind.wire !== wire) {
         reader.skip(wire);
         continue;
       }
       const [{ kind, many }, name, oneof] = known;
-      if (kind.wire !== wire) throw new WireError(`field ${number}: wire type ${wire}`);
       const one = kind.read(reader);
       if (oneof) value[oneof] = { case: name, value: one };
       else if (many) (value[name] as unknown[]).push(one);

@@ -259,7 +259,6 @@ impl Store for JetStream {
             bytes: index.bytes(),
             cuts: self.inner.losses.load(Ordering::Relaxed),
             damages: self.inner.damages.load(Ordering::Relaxed),
-            ..Health::default()
         }
     }
 
