@@ -222,7 +222,7 @@ fn the_clients_list_is_made_from_the_table_as_it_is() {
     let expected: Vec<_> = table.iter().map(|row| row.code.as_str()).collect();
     assert_eq!(codes, expected, "`npm run codes` in client/ makes it anew");
     for (name, retries) in [
-        ("RETRYABLE", &["later", "snapshot"][..]),
+        ("RETRYABLE", &["later", "snapshot", "after"][..]),
         ("RESTART", &["snapshot"]),
         ("RENEW", &["token"]),
     ] {

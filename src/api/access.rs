@@ -64,12 +64,6 @@ impl Caller {
         Self { owner: who.owner(), who }
     }
 
-    /// Anybody, where the gateway is open.
-    #[cfg(test)]
-    pub(super) fn anybody() -> Self {
-        Self::new(access::Caller::Anybody)
-    }
-
     /// The holder of the key with this name; anybody where there are no keys, and there it has none.
     pub(super) fn named(app: &App, key: &str) -> Result<Self, Problem> {
         if app.access.is_open() && key.is_empty() {

@@ -138,6 +138,7 @@ fn order(app: &App, channel: &Arc<Channel>, handover: &Bytes) -> Result<Order, P
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{access, ident::Owner};
 
     #[test]
     fn what_is_left_holds_the_call_and_no_key() {
@@ -153,7 +154,7 @@ mod tests {
         let headers = headers
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let headers = headers.into_iter().collect();
-        let caller = Caller::anybody();
+        let caller = Caller { owner: Owner::default(), who: access::Caller::Anybody };
         let left = write(&caller, &headers, &request.expect("a call"), true).expect("left");
         assert!(!String::from_utf8_lossy(&left).contains("secret"));
         let (head, told) = read(left).expect("it can be read");

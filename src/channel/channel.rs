@@ -5,6 +5,9 @@
 //! whose end is not shown still runs. Knows neither what a provider nor what a client is.
 
 mod keeping;
+mod standing;
+
+pub use standing::{Brief, Status};
 
 use std::{
     collections::VecDeque,
@@ -96,48 +99,6 @@ enum Life {
     /// An unnamed channel whose generation ended: nothing more will be said.
     Closed,
     Gone(Ended),
-}
-
-/// How a channel stands.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// The epoch of now.
-    pub epoch: Epoch,
-    /// The first seq still held as an event.
-    pub first_seq: u64,
-    /// The last seq.
-    pub last_seq: u64,
-    /// When the last event was said, in milliseconds since 1970 UTC.
-    pub last_ms: u64,
-    /// The generations so far, in the order of their channel-local indices.
-    pub generations: Vec<Started>,
-    /// How many of them run.
-    pub running: usize,
-    /// Nothing more will be said.
-    pub closed: bool,
-}
-
-/// How a channel stands, for a list of many.
-#[derive(Clone, Debug)]
-pub struct Brief {
-    /// The first seq still held as an event.
-    pub first_seq: u64,
-    /// The last seq.
-    pub last_seq: u64,
-    /// What its log takes in memory.
-    pub bytes: usize,
-    /// How many generations there were.
-    pub generations: usize,
-    /// The one that began last.
-    pub newest: Option<Started>,
-    /// How many of them run.
-    pub running: usize,
-    /// How many look on.
-    pub viewers: usize,
-    /// Nothing more will be said.
-    pub closed: bool,
-    /// Since its last event.
-    pub idle: Duration,
 }
 
 impl std::fmt::Debug for Channel {
@@ -313,36 +274,6 @@ impl Channel {
         self.head.load(Ordering::Acquire) >> 1
     }
 
-    /// How it stands.
-    pub fn status(&self) -> Status {
-        let inner = self.inner.lock();
-        Status {
-            epoch: self.epoch(),
-            first_seq: inner.log.first_seq(),
-            last_seq: inner.shown,
-            last_ms: inner.log.last_ms(),
-            generations: inner.generations.clone(),
-            running: inner.running.len(),
-            closed: inner.life != Life::Open,
-        }
-    }
-
-    /// How it stands, in few words and one look.
-    pub fn brief(&self, now: Instant) -> Brief {
-        let inner = self.inner.lock();
-        Brief {
-            first_seq: inner.log.first_seq(),
-            last_seq: inner.shown,
-            bytes: inner.log.bytes(),
-            generations: inner.generations.len(),
-            newest: inner.generations.last().cloned(),
-            running: inner.running.len(),
-            viewers: *self.viewers.borrow(),
-            closed: inner.life != Life::Open,
-            idle: now.saturating_duration_since(inner.last_event),
-        }
-    }
-
     /// Those that run.
     pub(super) fn running(&self) -> Vec<GenerationId> {
         self.inner.lock().running.iter().map(|it| it.id.clone()).collect()
@@ -360,20 +291,6 @@ impl Channel {
                 stop.cancel();
             }
         }
-    }
-
-    /// Whether the generation with this id runs.
-    pub fn is_running(&self, generation: &str) -> bool {
-        self.inner.lock().running.iter().any(|running| running.id.as_str() == generation)
-    }
-
-    /// Whether the generation with this channel-local index runs.
-    pub fn is_running_at(&self, index: u32) -> bool {
-        let inner = self.inner.lock();
-        let started = inner.generations.get(index as usize);
-        started.is_some_and(|started| {
-            inner.running.iter().any(|running| running.id.as_str() == started.id)
-        })
     }
 
     /// Everything so far, folded, with the epoch and the last seq folded in.
