@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn read(urls: &str) -> (Vec<String>, Option<Login>) {
-        let Servers { addresses, login } = Servers::read(urls).ok().expect("servers");
+        let Servers { addresses, login } = Servers::read(urls).expect("servers");
         (addresses.iter().map(|it| format!("{it:?} {}", it.as_url_str())).collect(), login)
     }
 
