@@ -14,7 +14,7 @@ use support::{begin, finished, ready};
 use tokenway::{
     channel::{AppendError, Cause, Channel, Channels, Ended, NoChannel, Reader, Retention, Step},
     event::{Custom, Event, Failed, FailureCode, Kind},
-    ident::{ChannelId, ChannelKey, Owner},
+    ident::{ChannelId, ChannelKey, GenerationId, Owner},
     sequence::{Cursor, Epoch, From, Past},
     snapshot::End,
     store::{
@@ -548,4 +548,21 @@ async fn where_less_is_left_in_the_same_epoch_nobody_goes_on_holding_more() {
 
 fn note() -> Custom {
     Custom { kind: "note".into(), data: "1".into() }
+}
+
+#[tokio::test]
+async fn what_is_left_to_another_node_is_not_stopped_here_as_if_it_were() {
+    let channels = support::channels(1 << 20);
+    let channel = support::named(&channels, "chat");
+    let mut left = begin(&channel, "gen_left");
+    let stays = begin(&channel, "gen_stays");
+    left.leave();
+    let id = GenerationId::claimed("gen_left");
+    assert!(channels.cancel(&channel, Some(&id)).await.is_err(), "nobody here can stop it");
+    assert!(channels.cancel(&channel, None).await.is_err(), "nor all of them");
+    let id = GenerationId::claimed("gen_stays");
+    assert!(channels.cancel(&channel, Some(&id)).await.is_ok());
+    drop((left, stays));
+    assert!(channel.is_running("gen_left"), "it has no end here");
+    assert!(!channel.is_running("gen_stays"));
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     access::BodyRoom,
-    channel::{AppendError, Channel, Handover},
+    channel::{AppendError, Channel, Handover, Refused},
     dialect::{AppDialect, AppRequest, Asked, BadRequest, Dialect, Streaming, Upstream},
     generation::{Account, Attempt, Launched, OnBreak, OnDisconnect, Order},
     ident::ChannelId,
@@ -40,6 +40,8 @@ pub(super) struct Asking {
     pub(super) asked: Asked,
     /// What is remembered of it, where it is a response.
     pub(super) turn: Option<Turn>,
+    /// Another gateway was asked: whoever looks on is to see it as it comes.
+    pub(super) handed_over: bool,
     /// Its body's part of the memory that all bodies may take: kept until its generation has ended.
     pub(super) body_room: Option<Arc<BodyRoom>>,
 }
@@ -48,7 +50,7 @@ impl Asking {
     /// An app's call in a dialect that remembers nothing.
     pub(super) fn new(request: AppRequest, form: Form, room: BodyRoom) -> Self {
         let body_room = Some(Arc::new(room));
-        Self { asked: request.asked(), request, form, turn: None, body_room }
+        Self { asked: request.asked(), request, form, turn: None, handed_over: false, body_room }
     }
 }
 
@@ -106,7 +108,7 @@ pub(super) fn understand(
     app: &App,
     caller: &Caller,
     headers: &HeaderMap,
-    Asking { request, form, asked, turn, body_room }: Asking,
+    Asking { request, form, asked, turn, handed_over, body_room }: Asking,
 ) -> Result<Call, Problem> {
     caller.may_use(request.model())?;
     let plan = app.routes.plan(request.model(), rand::random()).map_err(|error| {
@@ -119,7 +121,7 @@ pub(super) fn understand(
     let accepted = headers::wants_async(headers);
     let detached = accepted || turn.as_ref().is_some_and(|turn| turn.background);
     let continues = plan.failover.on_break == OnBreak::Continue;
-    let streamed = request.streams() || named.is_some() || detached || continues;
+    let streamed = request.streams() || named.is_some() || detached || continues || handed_over;
     let streaming = if streamed { Streaming::Always } else { Streaming::AsAsked };
     let (attempts, omissions) = attempts(app, headers, &request, &plan, streaming)?;
     // A key that only this caller has cannot be left to anybody.
@@ -224,7 +226,7 @@ pub(super) fn misunderstood(error: &BadRequest) -> Problem {
 
 /// How long it is tried to begin where another gateway writes, which may have gone: longer than a lease of the usual length.
 const BEGINS_WITHIN: Duration = Duration::from_secs(5);
-const AGAIN_AFTER: Duration = Duration::from_millis(100);
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// Begins the generation, here or where its channel is written.
 pub(super) async fn launch(app: &App, caller: &Caller, call: &Call) -> Result<Running, Problem> {
@@ -244,6 +246,10 @@ pub(super) async fn launch(app: &App, caller: &Caller, call: &Call) -> Result<Ru
             AppendError::Store(StoreError::Elsewhere) => {
                 let Some(handover) = call.handover.clone() else { return Err(refused.into()) };
                 let begun = app.channels.begin_elsewhere(&caller.key(id.clone()), handover).await;
+                // What NATS cannot carry begins where its app is, or nowhere.
+                if let Err(Refused::Store(StoreError::TooLarge { .. })) = begun {
+                    return Err(refused.into());
+                }
                 match begun? {
                     Some((channel, begun)) => {
                         let metrics = &app.telemetry.metrics;

@@ -23,6 +23,7 @@ use crate::{
     channel::{AppendError, Channel, Orphan},
     dialect::{AppDialect, AppRequest},
     generation::{Launched, Order},
+    ident::GenerationId,
     sequence::Cursor,
     store::{Begun, Refusal},
 };
@@ -74,9 +75,10 @@ fn read(mut handover: Bytes) -> Option<(Head, Bytes)> {
 
 /// Goes on with a generation whose gateway was lost; where that cannot be, it ends.
 pub(crate) fn go_on(app: &App, orphan: Orphan) {
-    let (channel, generation) = (orphan.producer.channel(), orphan.started.id.clone());
-    let id = channel.key().id.clone();
-    let why = match order(app, channel, &orphan.handover) {
+    let channel = Arc::clone(orphan.producer.channel());
+    let (key, generation) = (channel.key().clone(), orphan.started.id.clone());
+    let id = &key.id;
+    let why = match order(app, &channel, &orphan.handover) {
         Ok(order) => match app.generations.go_on(order, orphan) {
             Ok(()) => {
                 return tracing::info!(channel = %id, generation, "goes on with what a lost gateway ran");
@@ -87,6 +89,7 @@ pub(crate) fn go_on(app: &App, orphan: Orphan) {
         Err(problem) => problem.code.to_owned(),
     };
     tracing::warn!(channel = %id, generation, why, "what a lost gateway ran ends: gateway_lost");
+    app.channels.withdraw(key, GenerationId::claimed(&generation));
 }
 
 /// Begins a generation that another gateway was asked for.
@@ -116,6 +119,9 @@ fn order(app: &App, channel: &Arc<Channel>, handover: &Bytes) -> Result<Order, P
     let unreadable = || Problem::bad_request("what another gateway left cannot be read");
     let (head, body) = read(handover.clone()).ok_or_else(unreadable)?;
     let caller = Caller::named(app, &head.key)?;
+    if caller.owner != channel.key().owner {
+        return Err(unreadable());
+    }
     let mut room = app.seats.body(caller.who.app().cloned());
     if !room.take(body.len()) {
         return Err(limits::full("requests take all the memory that they may (limits.bodies)"));
@@ -125,6 +131,7 @@ fn order(app: &App, channel: &Arc<Channel>, handover: &Bytes) -> Result<Order, P
     let request = AppRequest::read(dialect, &head.model, head.streams, body);
     let request = request.map_err(|error| misunderstood(&error))?;
     let asking = Asking::new(request, Form::events(dialect, false), room);
+    let asking = Asking { handed_over: true, ..asking };
     let header = |(name, value): &(String, String)| {
         Some((name.parse::<HeaderName>().ok()?, value.parse::<HeaderValue>().ok()?))
     };

@@ -174,7 +174,8 @@ impl From<Refusal> for Problem {
             Refusal::Limited => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
             Refusal::NotBegun => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         };
-        Self::new(status, code, refusal.to_string())
+        let retry_after = matches!(refusal, Refusal::Limited | Refusal::NotBegun).then_some(1);
+        Self { retry_after, ..Self::new(status, code, refusal.to_string()) }
     }
 }
 

@@ -125,7 +125,7 @@ impl Channel {
         let index = inner.generations.len() as u32;
         let kind = Kind::Started(started.clone());
         let event = Event { generation: index, choice: 0, kind };
-        inner.running.push(Running { id: GenerationId::claimed(&started.id), stop });
+        inner.running.push(Running::new(&started.id, stop));
         inner.generations.push(started);
         let appended = self.append_locked(&mut inner, std::slice::from_ref(&event));
         let seq = match appended {
@@ -190,7 +190,8 @@ impl Channel {
     pub(super) fn waits_for(&self, seq: u64) -> bool {
         self.head() < seq && {
             let inner = self.inner.lock();
-            inner.following.is_none() && inner.shown < seq && seq <= inner.log.last_seq()
+            let gone = matches!(inner.life, Life::Gone(_));
+            inner.following.is_none() && !gone && inner.shown < seq && seq <= inner.log.last_seq()
         }
     }
 
@@ -277,6 +278,23 @@ impl Channel {
     /// Those that run.
     pub(super) fn running(&self) -> Vec<GenerationId> {
         self.inner.lock().running.iter().map(|it| it.id.clone()).collect()
+    }
+
+    /// Another node goes on with a running generation.
+    pub(super) fn leave(&self, index: u32) {
+        let mut inner = self.inner.lock();
+        let Some(id) = inner.generations.get(index as usize).map(|it| it.id.clone()) else {
+            return;
+        };
+        let running = inner.running.iter_mut().find(|it| it.id.as_str() == id);
+        running.into_iter().for_each(|running| running.left = true);
+    }
+
+    /// Whether a generation, or one of all, is left to another node: it cannot be stopped here any more.
+    pub(super) fn has_left(&self, generation: Option<&GenerationId>) -> bool {
+        let inner = self.inner.lock();
+        let mut meant = inner.running.iter().filter(|it| generation.is_none_or(|id| *id == it.id));
+        meant.any(|running| running.left)
     }
 
     /// From now on a running generation is stopped by this.
@@ -519,6 +537,13 @@ impl Drop for Watch {
 #[derive(Debug)]
 pub struct Attendance {
     channel: Arc<Channel>,
+}
+
+impl Attendance {
+    /// Whether it is at this channel, and not at one that had its id before.
+    pub(super) fn is_at(&self, channel: &Arc<Channel>) -> bool {
+        Arc::ptr_eq(&self.channel, channel)
+    }
 }
 
 impl Drop for Attendance {

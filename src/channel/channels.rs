@@ -42,6 +42,9 @@ const TURNS: usize = 256;
 /// How long it is waited for that a channel has a writer again: longer than a lease of the usual length.
 const WRITER_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long it may take to learn what a generation left.
+const DEPOSITED_WITHIN: Duration = Duration::from_millis(300);
+
 /// How long what another node has begun may take to be heard of here.
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
 
@@ -244,20 +247,34 @@ impl Channels {
     /// From now on this node writes a channel. What a lost one ran on it ends, or goes on here if it left what that needs.
     async fn take_over(&self, channel: &Channel) -> Result<(), StoreError> {
         let key = channel.key();
+        let running = channel.running();
+        if !running.is_empty() && self.store.is_written_elsewhere(key) {
+            return Err(StoreError::Elsewhere);
+        }
         if self.around.successor.get().is_some() {
             let mut left = Vec::new();
-            for generation in channel.running() {
-                if let Some(handover) = self.store.deposited(key, &generation).await? {
-                    left.push((generation, handover));
+            for generation in running {
+                let deposited = self.store.deposited(key, &generation);
+                match timeout(DEPOSITED_WITHIN, deposited).await {
+                    Ok(Ok(handover)) => left.extend(handover.map(|it| (generation, it))),
+                    // What nothing can be learned of ends.
+                    Ok(Err(error)) => tracing::warn!(%generation, %error, "nothing is left of it"),
+                    Err(_) => tracing::warn!(%generation, "nothing is left of it in time"),
                 }
             }
             channel.inherit(left);
         }
-        let taken = self.store.take_over(key).await;
-        if taken.is_err() {
-            channel.inherit(Vec::new());
-        }
-        taken
+        self.store.take_over(key).await
+    }
+
+    /// Nobody goes on with a generation: what it left is forgotten. Waits for nothing.
+    pub fn withdraw(&self, key: ChannelKey, generation: GenerationId) {
+        let store = Arc::clone(&self.store);
+        self.tasks.spawn(async move {
+            if let Err(error) = store.withdraw(&key, &generation).await {
+                tracing::debug!(%generation, %error, "what was left for another gateway stays for a while");
+            }
+        });
     }
 
     /// Stops a generation of a channel, or all that run, wherever they do.
@@ -283,7 +300,10 @@ impl Channels {
                 },
             }
         }
-        Ok(channel.cancel(generation)?)
+        match channel.has_left(generation) {
+            true => Err(unanswered().into()),
+            false => Ok(channel.cancel(generation)?),
+        }
     }
 
     /// Puts a custom event on a channel that exists, wherever it is written. It is done when it is shown.
@@ -313,8 +333,16 @@ impl Channels {
             Some(Answer::Begun(begun)) => {
                 let heard = timeout(HEARD_WITHIN, channel.heard(begun.cursor.seq)).await;
                 heard.map_err(|_| unanswered())?;
-                Ok(Some((channel, begun)))
+                let there = channel.status().generations;
+                let there = there.get(begun.index as usize).map(|it| it.id.as_str());
+                match there == Some(begun.generation.as_str()) {
+                    true => Ok(Some((channel, begun))),
+                    // Whoever began it was not the writer any more.
+                    false => Ok(None),
+                }
             }
+            // It stops, or is full for a moment.
+            Some(Answer::Refused(Refusal::NotBegun)) => Ok(None),
             Some(Answer::Refused(refusal)) => Err(refusal.into()),
             Some(Answer::Done | Answer::Published(_)) | None => Ok(None),
         }
@@ -329,9 +357,13 @@ impl Channels {
         // Its caller is there.
         self.elsewhere.attends(channel, node, Instant::now());
         let successor = self.around.successor.get().and_then(Weak::upgrade);
+        let replaced = channel.replaced();
         let begun = successor.ok_or(Refusal::NotBegun)?.begin(channel, call)?;
         channel.shown(begun.cursor.seq).await;
-        Ok(Answer::Begun(begun))
+        match channel.replaced() == replaced {
+            true => Ok(Answer::Begun(begun)),
+            false => Err(Refusal::Store),
+        }
     }
 
     async fn publish_here(
@@ -540,6 +572,8 @@ impl Desk for Channels {
                     self.elsewhere.attends(&channel, node, Instant::now());
                     Ok(Answer::Done)
                 }
+                // Whoever asked finds the node that goes on with it.
+                Ask::Cancel(generation) if channel.has_left(generation.as_ref()) => return None,
                 Ask::Cancel(generation) => channel
                     .cancel(generation.as_ref())
                     .map(|()| Answer::Done)

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 use super::{Attendance, Channel, Channels};
@@ -24,7 +24,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(1);
 const LAPSES_AFTER: Duration = Duration::from_secs(3);
 
 /// So many writers are told at once.
-const TOLD_AT_ONCE: usize = 64;
+const TOLD_AT_ONCE: usize = 1_024;
 
 /// The channels at which somebody has just begun to look on, where another node writes them.
 #[derive(Debug, Default)]
@@ -49,8 +49,11 @@ impl Elsewhere {
     pub(super) fn attends(&self, channel: &Arc<Channel>, node: String, now: Instant) {
         let lapses = now + LAPSES_AFTER;
         let mut all = self.0.lock();
-        let attends = all.entry((channel.key().clone(), node));
-        attends.or_insert_with(|| (channel.attend(), lapses)).1 = lapses;
+        let key = (channel.key().clone(), node);
+        match all.get_mut(&key).filter(|(attendance, _)| attendance.is_at(channel)) {
+            Some((_, until)) => *until = lapses,
+            None => _ = all.insert(key, (channel.attend(), lapses)),
+        }
     }
 
     fn lapse(&self, now: Instant) {
@@ -80,8 +83,13 @@ impl Channels {
     async fn tell_of(&self, key: ChannelKey) {
         let Some(channel) = self.live(&key).filter(|it| it.is_watched_here()) else { return };
         let ask = Ask::Attend(self.name.clone());
-        if let Err(error) = self.store.ask(channel.key(), ask).await {
-            tracing::debug!(channel = %key.id, %error, "its writer was not told of viewers here");
+        // A node that hangs keeps no other one from being told.
+        match timeout(TOLD_EVERY, self.store.ask(channel.key(), ask)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(channel = %key.id, %error, "its writer was not told of viewers here");
+            }
+            Err(_) => tracing::debug!(channel = %key.id, "its writer does not answer"),
         }
     }
 }

@@ -34,6 +34,14 @@ pub struct Producer {
 pub(super) struct Running {
     pub(super) id: GenerationId,
     pub(super) stop: CancellationToken,
+    /// Nobody here says more of it: another node goes on.
+    pub(super) left: bool,
+}
+
+impl Running {
+    pub(super) fn new(id: &str, stop: CancellationToken) -> Self {
+        Self { id: GenerationId::claimed(id), stop, left: false }
+    }
 }
 
 /// Why something was not appended.
@@ -117,6 +125,7 @@ impl Producer {
     /// Puts the pen down without an end: another node goes on.
     pub fn leave(&mut self) {
         self.ended = true;
+        self.channel.leave(self.index);
     }
 
     /// The generation's channel-local index.

@@ -57,6 +57,11 @@ impl Successor for Current {
     }
 
     fn begin(&self, channel: &Arc<Channel>, call: Bytes) -> Result<Begun, Refusal> {
-        api::begin(&self.app(), channel, call)
+        let app = self.app();
+        // What begins now would be cut off in the middle.
+        match app.draining.is_cancelled() {
+            true => Err(Refusal::NotBegun),
+            false => api::begin(&app, channel, call),
+        }
     }
 }

@@ -235,7 +235,7 @@ impl Gateway {
         let Self { tasks, restart, reload, .. } = self;
         let (closing, draining) = (lasting.closing.clone(), lasting.draining.clone());
         tasks.spawn(sweep(current.clone(), Arc::clone(&lasting), closing.clone()));
-        tasks.spawn(recover(Arc::clone(&lasting.channels), closing.clone()));
+        tasks.spawn(recover(Arc::clone(&lasting.channels), draining.clone()));
         if lasting.channels.are_shared() {
             let (channels, closing) = (Arc::clone(&lasting.channels), closing.clone());
             tasks.spawn(async move {
@@ -384,13 +384,13 @@ fn nats(config: &config::JetStream) -> jetstream::Settings {
     jetstream::Settings { url, prefix, replicas, lease, credentials }
 }
 
-/// Ends what another gateway left that is gone, until closing.
-async fn recover(channels: Arc<Channels>, closing: CancellationToken) {
+/// Takes over what another gateway left that is gone, until this one stops itself.
+async fn recover(channels: Arc<Channels>, draining: CancellationToken) {
     let mut ticks = tokio::time::interval(RECOVER_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while closing.run_until_cancelled(ticks.tick()).await.is_some() {
-        if let Some(lost @ 1..) = closing.run_until_cancelled(channels.recover()).await {
-            tracing::warn!(lost, "generations of another gateway were ended: gateway_lost");
+    while draining.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Some(lost @ 1..) = draining.run_until_cancelled(channels.recover()).await {
+            tracing::warn!(lost, "channels of a lost gateway were taken over");
         }
     }
 }

@@ -58,6 +58,9 @@ use crate::{
     telemetry::{About, Metrics, Recorder, Telemetry, TraceContext},
 };
 
+/// How long what a gateway gives up may take to end: its store may be away.
+const ENDS_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// What to generate, where, and under which rules.
 pub struct Order {
     /// Where its events go.
@@ -303,7 +306,9 @@ impl Generations {
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
             self.stop.cancel();
-            self.tasks.wait().await;
+            if tokio::time::timeout(ENDS_WITHIN, self.tasks.wait()).await.is_err() {
+                tracing::warn!(running = self.tasks.len(), "generations could not be ended");
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! When a clock runs out is `deadlines`', whether anybody is there is `presence`'s; here they are waited for.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Deadlines, Due, OnDisconnect, Presence, Timeouts};
 use crate::event::{Failed, FailureCode, TimeoutPhase};
+
+/// How long it takes at most until it is known who looks on at other gateways.
+const KNOWN_WITHIN: Duration = Duration::from_secs(3);
 
 /// Everything that can end a generation from outside.
 pub(super) struct Vigil {
@@ -72,7 +75,8 @@ impl Vigil {
     pub(super) fn began_elsewhere(&mut self, at: Instant, now: Instant) {
         self.deadlines.began(at);
         self.caller_here = false;
-        self.presence.update(*self.viewers.borrow_and_update() > 0, now);
+        let anybody = *self.viewers.borrow_and_update() > 0;
+        self.presence.update(anybody, now + KNOWN_WITHIN);
     }
 
     /// Whether the gateway gives up what still runs.

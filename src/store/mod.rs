@@ -71,6 +71,11 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
+    /// Whether another node writes a channel, as far as is known without I/O.
+    fn is_written_elsewhere(&self, _: &ChannelKey) -> bool {
+        false
+    }
+
     /// Keeps what whoever takes a channel over needs to go on with a generation, until it is withdrawn.
     fn deposit<'a>(
         &'a self,

@@ -93,6 +93,7 @@ async fn asking(
         form: Form::events(AppDialect::Responses, app.settings.sse_ids),
         asked,
         turn: Some(Turn { stored, theirs, background, rewritten }),
+        handed_over: false,
         body_room: Some(Arc::new(room)),
     })
 }

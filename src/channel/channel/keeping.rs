@@ -68,8 +68,7 @@ impl Channel {
         for (started, _) in
             inner.generations.clone().iter().zip(ended).filter(|(_, ended)| !**ended)
         {
-            let id = GenerationId::claimed(&started.id);
-            inner.running.push(Running { id, stop: CancellationToken::new() });
+            inner.running.push(Running::new(&started.id, CancellationToken::new()));
         }
         let writes = match role {
             Role::Writes(writer) => {
@@ -97,7 +96,9 @@ impl Channel {
 
     /// What the generations that run have left at the store, for when this node takes over.
     pub(in crate::channel) fn inherit(&self, left: Vec<(GenerationId, Bytes)>) {
-        self.inner.lock().left = left;
+        let mut inner = self.inner.lock();
+        inner.left.retain(|(id, _)| !left.iter().any(|(other, _)| id == other));
+        inner.left.extend(left);
     }
 
     /// What ran where another node wrote, and can go on here.
@@ -153,8 +154,7 @@ impl Channel {
             let terminal = event.is_terminal();
             match event.kind {
                 Kind::Started(started) => {
-                    let id = GenerationId::claimed(&started.id);
-                    inner.running.push(Running { id, stop: CancellationToken::new() });
+                    inner.running.push(Running::new(&started.id, CancellationToken::new()));
                     inner.generations.push(started);
                 }
                 _ if terminal => inner.ending.push_back((seq, event.generation)),

@@ -89,8 +89,10 @@ impl Channel {
     pub fn is_running_at(&self, index: u32) -> bool {
         let inner = self.inner.lock();
         let started = inner.generations.get(index as usize);
-        started.is_some_and(|started| {
-            inner.running.iter().any(|running| running.id.as_str() == started.id)
-        })
+        // One that is gone says nothing more.
+        !matches!(inner.life, Life::Gone(_))
+            && started.is_some_and(|started| {
+                inner.running.iter().any(|running| running.id.as_str() == started.id)
+            })
     }
 }

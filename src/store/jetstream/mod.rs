@@ -168,6 +168,12 @@ impl Store for JetStream {
         true
     }
 
+    fn is_written_elsewhere(&self, key: &ChannelKey) -> bool {
+        let writer = self.inner.index.lock().get(key).map(|entry| entry.node.clone());
+        let lease = &self.inner.lease;
+        writer.is_some_and(|node| node != lease.node() && lease.is_alive(&node, Instant::now()))
+    }
+
     fn deposit<'a>(
         &'a self,
         key: &'a ChannelKey,
