@@ -1,7 +1,9 @@
 //! Which channels there are: those in memory, and behind them those that the store keeps.
 //!
 //! One in memory is found without a wait. One at rest is opened when somebody asks, once however many ask at a time, and
-//! let go of again when nobody holds it any more.
+//! let go of again when nobody holds it any more. What is done on one that another node writes is in `across`.
+
+mod across;
 
 use std::{
     collections::HashMap,
@@ -10,11 +12,10 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::{StreamExt, future, stream};
 use parking_lot::Mutex;
 use thiserror::Error;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -23,13 +24,8 @@ use super::{
 };
 use crate::{
     clock,
-    event::Custom,
-    ident::{ChannelId, ChannelKey, GenerationId, Owner, random_id},
-    sequence::Cursor,
-    store::{
-        Answer, Ask, AtRest, Begun, Desk, Forgotten, Health, Intent, Kept, NotOpened, Pending,
-        Refusal, Store, StoreError,
-    },
+    ident::{ChannelId, ChannelKey, Owner, random_id},
+    store::{AtRest, Forgotten, Health, Intent, Kept, NotOpened, Refusal, Store, StoreError},
 };
 
 /// How long a channel on which nothing is said and that nobody looks at stays in memory, where the store keeps it: whoever
@@ -38,18 +34,6 @@ const LINGERS: Duration = Duration::from_secs(10);
 
 /// So many channels are opened, deleted and let go of at the same time, at most.
 const TURNS: usize = 256;
-
-/// How long it is waited for that a channel has a writer again: longer than a lease of the usual length.
-const WRITER_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long it may take to learn what a generation left.
-const DEPOSITED_WITHIN: Duration = Duration::from_millis(300);
-
-/// How long what another node has begun may take to be heard of here.
-const HEARD_WITHIN: Duration = Duration::from_secs(5);
-
-/// How soon it is asked again for one.
-const ASKED_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// How long it may take, once nothing runs, to forget what was left for other nodes.
 const WITHDRAWN_WITHIN: Duration = Duration::from_secs(1);
@@ -244,142 +228,6 @@ impl Channels {
         Ok(channel)
     }
 
-    /// From now on this node writes a channel. What a lost one ran on it ends, or goes on here if it left what that needs.
-    async fn take_over(&self, channel: &Channel) -> Result<(), StoreError> {
-        let key = channel.key();
-        let running = channel.running();
-        if !running.is_empty() && self.store.is_written_elsewhere(key) {
-            return Err(StoreError::Elsewhere);
-        }
-        if self.around.successor.get().is_some() {
-            let mut left = Vec::new();
-            for generation in running {
-                let deposited = self.store.deposited(key, &generation);
-                match timeout(DEPOSITED_WITHIN, deposited).await {
-                    Ok(Ok(handover)) => left.extend(handover.map(|it| (generation, it))),
-                    // What nothing can be learned of ends.
-                    Ok(Err(error)) => tracing::warn!(%generation, %error, "nothing is left of it"),
-                    Err(_) => tracing::warn!(%generation, "nothing is left of it in time"),
-                }
-            }
-            channel.inherit(left);
-        }
-        self.store.take_over(key).await
-    }
-
-    /// Nobody goes on with a generation: what it left is forgotten. Waits for nothing.
-    pub fn withdraw(&self, key: ChannelKey, generation: GenerationId) {
-        let store = Arc::clone(&self.store);
-        self.tasks.spawn(async move {
-            if let Err(error) = store.withdraw(&key, &generation).await {
-                tracing::debug!(%generation, %error, "what was left for another gateway stays for a while");
-            }
-        });
-    }
-
-    /// Stops a generation of a channel, or all that run, wherever they do.
-    pub async fn cancel(
-        &self,
-        channel: &Channel,
-        generation: Option<&GenerationId>,
-    ) -> Result<(), Refused> {
-        let until = Instant::now() + WRITER_WITHIN;
-        while channel.follows() {
-            let ask = Ask::Cancel(generation.cloned());
-            match self.store.ask(channel.key(), ask).await? {
-                Some(Answer::Refused(refusal)) => return Err(refusal.into()),
-                Some(Answer::Done | Answer::Published(_) | Answer::Begun(_)) => return Ok(()),
-                // Nobody writes it, and whoever takes over may go on with what ran.
-                None => match self.take_over(channel).await {
-                    Ok(()) => {}
-                    Err(StoreError::Elsewhere) if Instant::now() < until => {
-                        sleep(ASKED_AGAIN_AFTER).await;
-                    }
-                    Err(StoreError::Elsewhere) => return Err(unanswered().into()),
-                    Err(error) => return Err(error.into()),
-                },
-            }
-        }
-        match channel.has_left(generation) {
-            true => Err(unanswered().into()),
-            false => Ok(channel.cancel(generation)?),
-        }
-    }
-
-    /// Puts a custom event on a channel that exists, wherever it is written. It is done when it is shown.
-    pub async fn publish(&self, channel: &Arc<Channel>, custom: Custom) -> Result<Cursor, Refused> {
-        if channel.follows() {
-            match self.store.ask(channel.key(), Ask::Publish(custom.clone())).await? {
-                Some(Answer::Published(cursor)) => return Ok(cursor),
-                Some(Answer::Refused(refusal)) => return Err(refusal.into()),
-                Some(Answer::Done | Answer::Begun(_)) | None => self.take_over(channel).await?,
-            }
-        }
-        Ok(self.publish_here(channel, custom).await?)
-    }
-
-    /// Begins a generation where its channel is written, if that is at another node and something runs there. `None`: it is not,
-    /// or nobody answers.
-    pub async fn begin_elsewhere(
-        &self,
-        key: &ChannelKey,
-        call: Bytes,
-    ) -> Result<Option<(Arc<Channel>, Begun)>, Refused> {
-        let channel = self.find(key).await.map_err(StoreError::from)?;
-        if !channel.follows() {
-            return Ok(None);
-        }
-        match self.store.ask(key, Ask::Begin(self.name.clone(), call)).await? {
-            Some(Answer::Begun(begun)) => {
-                let heard = timeout(HEARD_WITHIN, channel.heard(begun.cursor.seq)).await;
-                heard.map_err(|_| unanswered())?;
-                let there = channel.status().generations;
-                let there = there.get(begun.index as usize).map(|it| it.id.as_str());
-                match there == Some(begun.generation.as_str()) {
-                    true => Ok(Some((channel, begun))),
-                    // Whoever began it was not the writer any more.
-                    false => Ok(None),
-                }
-            }
-            // It stops, or is full for a moment.
-            Some(Answer::Refused(Refusal::NotBegun)) => Ok(None),
-            Some(Answer::Refused(refusal)) => Err(refusal.into()),
-            Some(Answer::Done | Answer::Published(_)) | None => Ok(None),
-        }
-    }
-
-    async fn begin_here(
-        &self,
-        channel: &Arc<Channel>,
-        node: String,
-        call: Bytes,
-    ) -> Result<Answer, Refusal> {
-        // Its caller is there.
-        self.elsewhere.attends(channel, node, Instant::now());
-        let successor = self.around.successor.get().and_then(Weak::upgrade);
-        let replaced = channel.replaced();
-        let begun = successor.ok_or(Refusal::NotBegun)?.begin(channel, call)?;
-        channel.shown(begun.cursor.seq).await;
-        match channel.replaced() == replaced {
-            true => Ok(Answer::Begun(begun)),
-            false => Err(Refusal::Store),
-        }
-    }
-
-    async fn publish_here(
-        &self,
-        channel: &Arc<Channel>,
-        custom: Custom,
-    ) -> Result<Cursor, AppendError> {
-        let replaced = channel.replaced();
-        let cursor = channel.publish(custom)?;
-        let cursor = channel.shown(cursor.seq).await;
-        match channel.replaced() == replaced {
-            true => Ok(cursor),
-            false => Err(StoreError::Fenced.into()),
-        }
-    }
-
     /// The channel, if there is one.
     pub async fn find(&self, key: &ChannelKey) -> Result<Arc<Channel>, NoChannel> {
         self.find_or(key, Intent::Find).await
@@ -555,42 +403,6 @@ impl Channels {
             channel.map_err(|error| NoChannel::Store(StoreError::Damaged(error.to_string())))?;
         self.live.lock().insert(key.clone(), Arc::clone(&channel));
         Ok(channel)
-    }
-}
-
-fn unanswered() -> StoreError {
-    StoreError::Unavailable("the gateway that runs it does not answer".to_owned())
-}
-
-impl Desk for Channels {
-    fn asked<'a>(&'a self, key: &'a ChannelKey, ask: Ask) -> Pending<'a, Option<Answer>> {
-        Box::pin(async move {
-            let channel = self.live(key).filter(|channel| !channel.follows())?;
-            let answer = match ask {
-                Ask::Begin(node, call) => self.begin_here(&channel, node, call).await,
-                Ask::Attend(node) => {
-                    self.elsewhere.attends(&channel, node, Instant::now());
-                    Ok(Answer::Done)
-                }
-                // Whoever asked finds the node that goes on with it.
-                Ask::Cancel(generation) if channel.has_left(generation.as_ref()) => return None,
-                Ask::Cancel(generation) => channel
-                    .cancel(generation.as_ref())
-                    .map(|()| Answer::Done)
-                    .map_err(|UnknownGeneration| Refusal::UnknownGeneration),
-                Ask::Publish(custom) => self
-                    .publish_here(&channel, custom)
-                    .await
-                    .map(Answer::Published)
-                    .map_err(|error| match error {
-                        AppendError::Closed => Refusal::Closed,
-                        AppendError::Full { .. } | AppendError::TooManyGenerations => Refusal::Full,
-                        AppendError::TooLarge(_) => Refusal::TooLarge,
-                        AppendError::Store(_) => Refusal::Store,
-                    }),
-            };
-            Some(answer.unwrap_or_else(Answer::Refused))
-        })
     }
 }
 
