@@ -175,8 +175,8 @@ impl Channels {
         *self.retention.lock() = retention;
     }
 
-    /// Ends, as `failed: gateway_lost`, every generation that an earlier process or a dead node left, and says on how many
-    /// channels. To be done before anything is served, and now and then.
+    /// Takes over what an earlier process or a dead node left running: it goes on here, if it left what that needs, or ends as
+    /// `failed: gateway_lost`. Says on how many channels. To be done before anything is served, and now and then.
     pub async fn recover(&self) -> usize {
         let unfinished = stream::iter(self.store.unfinished());
         let ended = unfinished.map(|key| async move {

@@ -1,5 +1,7 @@
 //! What becomes of a generation whose node is lost: what it left for whoever takes its channel over, and who goes on with it.
 //!
+//! Also whom another node asks to begin one, where something runs already on the channel that it was asked for.
+//!
 //! A generation that another node could go on with leaves a [`Handover`] at the store, which knows nothing of what is in it.
 //! The node that takes the channel over then does not end what was lost but gives it, as an [`Orphan`], to its [`Successor`].
 

@@ -133,7 +133,8 @@ pub trait Store: Send + Sync + 'static {
     /// remembered of those long gone.
     fn sweep(&self, now_ms: u64, after_end: Duration) -> Pending<'_, ()>;
 
-    /// The channels on which, as far as is kept, a generation runs whose writer is gone. Opening one ends it.
+    /// The channels on which, as far as is kept, a generation runs whose writer is gone. Opening one, or taking it over, ends
+    /// the generation, or another goes on with it.
     fn unfinished(&self) -> Vec<ChannelKey>;
 
     /// Whether there may be such a channel, as far as can be said without I/O.

@@ -9,7 +9,7 @@
 //!
 //! The **lease** (`lease`) is for speed and for ends. While a node's lease holds no other takes over what runs there, so it
 //! shows what it says before NATS has it; once it has lapsed, only what NATS has acknowledged. What runs on a node whose lease
-//! has lapsed is taken over by another, which ends it: `failed: gateway_lost`.
+//! has lapsed is taken over by another, which goes on with it if it left what that needs (`Store::deposit`), or ends it.
 //!
 //! # Who reads
 //!
