@@ -22,6 +22,7 @@ use super::{
     relay::{Listener, Naming, Place, Relay, Rest},
     responses::{self, Counting},
     tokens,
+    told::Told,
 };
 use crate::{
     channel::{Channel, Ended, Signal, Step},
@@ -42,12 +43,15 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
     let channel = Arc::clone(&running.channel);
     let generation = running.launched.id.clone();
     let traceparent = running.launched.traceparent.clone();
+    let place = Place::of(&running.launched);
     app.index().note(&Found {
         id: generation.clone(),
         channel: Arc::clone(&channel),
-        place: Place::of(&running.launched),
+        place,
         asks_usage: call.asked.usage,
     });
+    let told = Told::of(channel.key(), &generation, place, call.asked.usage);
+    told.tell(app, &channel.key().owner, [generation.as_str()]);
     if let Some(turn) = &call.turn {
         responses::remember(app, call, turn, &running);
     }
@@ -67,10 +71,7 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
         whole(app, call, running).await
     } else {
         running.channel.shown(running.launched.first_seq).await;
-        Answer {
-            response: responses::so_far(&channel, Place::of(&running.launched), &call.asked),
-            from: None,
-        }
+        Answer { response: responses::so_far(&channel, place, &call.asked), from: None }
     };
     let first = || {
         let (provider, dialect) = (call.first().name().to_owned(), llm::spoken_by(call.first()));

@@ -32,6 +32,7 @@ mod relay;
 mod resume;
 mod responses;
 mod sse;
+mod told;
 mod tokens;
 mod ui_message;
 
@@ -42,6 +43,7 @@ pub(crate) use access::shown_in_query;
 pub use connect::{ConnectInfo, WebTransportInfo};
 pub(crate) use handover::{begin, go_on};
 pub(crate) use limits::Peer;
+pub(crate) use responses::recall;
 
 use std::{collections::HashMap, ops::Deref, sync::Arc, time::Duration};
 

@@ -18,13 +18,13 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{App, Settings, answer::refused_by, form::Form, responses::Counting};
+use super::{App, Settings, answer::refused_by, form::Form, responses::Counting, told::Told};
 use crate::{
     channel::{Channel, Reader, Signal, Step, Watch},
     dialect::{AppDialect, Asked, Dialect, Encoder, Wire},
     event::{Failed, FailureCode},
     generation::{Answerer, Head, Item, Launched, TeeReader},
-    ident::GenerationId,
+    ident::{ChannelKey, GenerationId},
     sequence::{Cursor, From},
     wire,
 };
@@ -79,13 +79,15 @@ pub(super) struct Naming {
 
 impl Naming {
     /// Looks for the id in the first payload.
-    fn read(&self, data: &[u8]) {
+    fn read(&self, data: &[u8], channel: &ChannelKey, place: Place, asked: &Asked) {
         #[derive(serde::Deserialize)]
         struct Chunk {
             id: String,
         }
         if let Ok(Chunk { id }) = serde_json::from_slice(data) {
             self.app.index().alias(&self.generation, &id);
+            let told = Told::of(channel, &self.generation, place, asked.usage);
+            told.tell(&self.app, &channel.owner, [&*id]);
         }
     }
 }
@@ -219,7 +221,8 @@ impl<P> Relay<P> {
                 out.reserve(bytes.sum());
                 for payload in payloads {
                     if let Some(naming) = self.naming.take() {
-                        naming.read(&payload.data);
+                        let asked = &self.listener.asked;
+                        naming.read(&payload.data, self.channel.key(), self.place, asked);
                     }
                     if let Some(counting) = &mut self.counting {
                         counting.served(&payload.data, payload.cursor.seq);

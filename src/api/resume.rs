@@ -24,9 +24,11 @@ use super::{
     llm, passthrough,
     problem::Problem,
     relay::{Listener, Relay, Rest},
+    told::{self, Known, There},
 };
 use crate::{
     dialect::{AppDialect, Asked},
+    ident::GenerationId,
     sequence::Cursor,
 };
 
@@ -63,16 +65,47 @@ pub(super) async fn chat(
         // A provider that stores what it said is asked for it under its own id.
         false => index.find(&app.channels, &caller.owner, ours).await,
     };
+    let (found, is_withheld) = match found {
+        Some(found) => (Some(found), false),
+        None => elsewhere(&app, &caller, ours, &id, coming.stream).await,
+    };
     let answered = match found {
         Some(found) if coming.stream => stream(&app, &found, coming.starting_after.as_deref()),
         Some(found) => whole(&found).await,
-        None if ours.starts_with("gen_") || index.is_anothers(&caller.owner, &id) => {
-            let message = "there is no such completion here, or not any more";
-            Err(Problem::new(StatusCode::NOT_FOUND, "not_found", message))
-        }
+        None if ours.starts_with("gen_") || index.is_anothers(&caller.owner, &id) => gone(),
+        None if is_withheld => gone(),
         None => return passthrough::pass(State(app), request).await,
     };
     answered.unwrap_or_else(|problem| llm::refuse(AppDialect::OpenAi, problem))
+}
+
+fn gone() -> Result<Response, Problem> {
+    let message = "there is no such completion here, or not any more";
+    Err(Problem::new(StatusCode::NOT_FOUND, "not_found", message))
+}
+
+/// What another gateway has begun, and whether it is none of the caller's business. Under its provider's id, only a stream is.
+async fn elsewhere(
+    app: &App,
+    caller: &Caller,
+    ours: &str,
+    id: &str,
+    by_any: bool,
+) -> (Option<Found>, bool) {
+    let known = match told::find(app, &caller.owner, ours).await {
+        Known::Nothing if by_any && id != ours => told::find(app, &caller.owner, id).await,
+        Known::There(there) if !by_any && there.told.generation != ours => Known::Nothing,
+        known => known,
+    };
+    match known {
+        Known::Nothing => (None, false),
+        Known::Withheld => (None, true),
+        Known::There(there) => {
+            let There { channel, told, .. } = *there;
+            let (id, place) = (GenerationId::claimed(&told.generation), told.place());
+            (Some(Found { id, channel, place, asks_usage: told.usage }), false)
+        }
+    }
 }
 
 fn stream(app: &App, found: &Found, after: Option<&str>) -> Result<Response, Problem> {

@@ -1,9 +1,11 @@
 //! Which channels there are: those in memory, and behind them those that the store keeps.
 //!
 //! One in memory is found without a wait. One at rest is opened when somebody asks, once however many ask at a time, and
-//! let go of again when nobody holds it any more. What is done on one that another node writes is in `across`.
+//! let go of again when nobody holds it any more. What is done on one that another node writes is in `across`, and
+//! where other nodes' answers are in `answers`.
 
 mod across;
+mod answers;
 
 use std::{
     collections::HashMap,

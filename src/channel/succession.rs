@@ -17,7 +17,7 @@ use super::{Channel, Channels, Producer};
 use crate::{
     event::Started,
     ident::{ChannelKey, GenerationId},
-    store::{Begun, Refusal, StoreError},
+    store::{Begun, Pending, Refusal, StoreError},
 };
 
 /// How long to wait before a store that could not is asked again.
@@ -30,6 +30,10 @@ pub trait Successor: Send + Sync {
 
     /// Begins a generation that another node was asked for, on a channel that this one writes; waits for nothing.
     fn begin(&self, channel: &Arc<Channel>, call: Bytes) -> Result<Begun, Refusal>;
+
+    /// What is remembered here of an answer on a channel: see [`Channels::recall`]. `None`: nothing.
+    fn recall<'a>(&'a self, channel: &'a ChannelKey, question: Bytes)
+    -> Pending<'a, Option<Bytes>>;
 }
 
 /// A generation that another node began, and that is this one's now.

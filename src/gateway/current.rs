@@ -12,7 +12,8 @@ use tower_service::Service;
 use crate::{
     api::{self, App},
     channel::{Channel, Orphan, Successor},
-    store::{Begun, Refusal},
+    ident::ChannelKey,
+    store::{Begun, Pending, Refusal},
 };
 
 /// What is served now. Clones are the same.
@@ -63,5 +64,13 @@ impl Successor for Current {
             true => Err(Refusal::NotBegun),
             false => api::begin(&app, channel, call),
         }
+    }
+
+    fn recall<'a>(
+        &'a self,
+        channel: &'a ChannelKey,
+        question: Bytes,
+    ) -> Pending<'a, Option<Bytes>> {
+        Box::pin(async move { api::recall(&self.app(), channel, &question).await })
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 
 /// Does what other nodes ask for, of the channels that this one writes.
 pub trait Desk: Send + Sync {
-    /// Does it. `None`: the channel is not written here.
+    /// Does it. `None`: the channel is not written here, or nothing is remembered.
     fn asked<'a>(&'a self, key: &'a ChannelKey, ask: Ask) -> Pending<'a, Option<Answer>>;
 }
 
@@ -28,6 +28,8 @@ pub enum Ask {
     Attend(String),
     /// To begin a generation for the node of this name, of a call as generations leave it for other nodes.
     Begin(String, Bytes),
+    /// What it remembers of an answer that it has begun: see [`Registry`](super::Registry).
+    Recall(Bytes),
 }
 
 /// What came of it.
@@ -39,6 +41,8 @@ pub enum Answer {
     Published(Cursor),
     /// A generation has begun, and that is safe.
     Begun(Begun),
+    /// This is remembered.
+    Recalled(Bytes),
     /// It was refused.
     Refused(Refusal),
 }

@@ -19,12 +19,14 @@ mod desk;
 pub mod disk;
 pub mod jetstream;
 mod memory;
+mod registry;
 mod tombstones;
 
 pub use desk::{Answer, Ask, Begun, Desk, Refusal};
 pub use disk::Disk;
 pub use jetstream::JetStream;
 pub use memory::{Memory, nowhere};
+pub use registry::{Registered, Registry};
 
 use std::{future::Future, pin::Pin, sync::Weak, time::Duration};
 
@@ -102,6 +104,11 @@ pub trait Store: Send + Sync + 'static {
         _: &'a GenerationId,
     ) -> Pending<'a, Result<(), StoreError>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// Where nodes tell each other of answers. `None`: no other node shares this store.
+    fn registry(&self) -> Option<&dyn Registry> {
+        None
     }
 
     /// Who does what other nodes ask for. Said once.

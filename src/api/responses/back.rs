@@ -26,7 +26,8 @@ use super::{
         problem::Problem,
         relay::{Listener, Place, Relay, Rest},
     },
-    Counting, Found, counting, kept,
+    Counting, Found, counting,
+    kept::{self, Known},
 };
 use crate::{
     channel::Channel,
@@ -54,10 +55,13 @@ pub(super) async fn retrieve(
     // What else OpenAI's SDKs ask for, `include` and `include_obfuscation`, changes nothing here: all there is is told.
     let coming = Query::try_from_uri(request.uri());
     let coming = coming.map_err(|error| Problem::bad_request(error.body_text()));
-    let answered = coming.and_then(|Query(Coming { stream, starting_after })| match stream {
-        true => again(&app, &found, starting_after.as_deref()),
-        false => Ok(found.as_it_stands()),
-    });
+    let answered = match coming {
+        Ok(Query(Coming { stream: true, starting_after })) => {
+            again(&app, &found, starting_after.as_deref()).await
+        }
+        Ok(Query(Coming { stream: false, .. })) => Ok(found.as_it_stands()),
+        Err(problem) => Err(problem),
+    };
     answered.unwrap_or_else(|problem| llm::refuse(AppDialect::Responses, problem))
 }
 
@@ -69,15 +73,12 @@ pub(super) async fn look_up(
     request: Request,
 ) -> Result<(Found, Request), Response> {
     let id = path.map_or(String::new(), |Path(id)| id);
-    if let Some(found) = kept::find(app, &caller.owner, &id).await {
-        return Ok((found, request));
-    }
-    let ours = {
-        let known = app.responses();
-        known.is_anothers(&caller.owner, &id) || known.is_deleted(&caller.owner, &id)
-    };
-    if !ours && by_model::somebody_takes(app, AppDialect::Responses) {
-        return Err(passthrough::pass(State(app.clone()), request).await);
+    match kept::find(app, &caller.owner, &id).await {
+        Known::Found(found) => return Ok((*found, request)),
+        Known::Nothing if by_model::somebody_takes(app, AppDialect::Responses) => {
+            return Err(passthrough::pass(State(app.clone()), request).await);
+        }
+        Known::Nothing | Known::Withheld => {}
     }
     let message = format!("Response with id '{id}' not found.");
     let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", message);
@@ -106,9 +107,9 @@ fn stands(channel: &Arc<Channel>, place: Place, asked: &Asked, id: Option<&str>)
     }
 }
 
-fn again(app: &App, found: &Found, after: Option<&str>) -> Result<Response, Problem> {
+async fn again(app: &App, found: &Found, after: Option<&str>) -> Result<Response, Problem> {
     let after = after.map(number).transpose()?;
-    let base = go_on_after(app, found, after)?;
+    let base = go_on_after(app, found, after).await?;
     let form = Form::events(AppDialect::Responses, app.settings.sse_ids);
     let (dialect, asked) = (AppDialect::Responses, found.asked.clone());
     let channel = &found.channel;
@@ -138,8 +139,27 @@ fn wrong(message: String) -> Problem {
     Problem::bad_request(message).about("starting_after")
 }
 
-/// Where the provider's numbers end for an app that goes on after this one.
-fn go_on_after(
+/// Where the provider's numbers end for an app that goes on after this one, whichever gateway has counted them.
+async fn go_on_after(
+    app: &App,
+    found: &Found,
+    after: Option<u64>,
+) -> Result<Option<(u64, u64)>, Problem> {
+    let Some(away) = &found.away else { return go_on_here(app, found, after) };
+    match away.go_on_after(app, found, after).await {
+        Some(gone_on) => gone_on.map_err(wrong),
+        // The encoder's numbers are the same wherever it encodes.
+        None if !away.is_counted() || after.is_none() => go_on_here(app, found, after),
+        None => {
+            let message = "the gateway that counted these numbers is gone: ask without starting_after, from the beginning";
+            Err(Problem::new(StatusCode::CONFLICT, "epoch_changed", message)
+                .about("starting_after"))
+        }
+    }
+}
+
+/// The same, of a response that was begun here or that is counted in the encoder's numbers.
+pub(super) fn go_on_here(
     app: &App,
     found: &Found,
     after: Option<u64>,

@@ -23,7 +23,8 @@ use super::{
         llm,
         problem::Problem,
     },
-    kept, reference,
+    kept::{self, Known},
+    reference,
 };
 use crate::{
     access::BodyRoom,
@@ -105,13 +106,10 @@ async fn went_before(
     previous: &str,
     model: &str,
 ) -> Result<Option<Vec<Box<RawValue>>>, Problem> {
-    let found = kept::find(app, &caller.owner, previous).await;
-    let Some(found) = found.filter(|found| !found.theirs) else {
-        let anothers = app.responses().is_anothers(&caller.owner, previous);
-        return match !anothers && is_known_elsewhere(app, model) {
-            true => Ok(None),
-            false => Err(not_found(previous)),
-        };
+    let found = match kept::find(app, &caller.owner, previous).await {
+        Known::Found(found) if !found.theirs => found,
+        Known::Found(_) | Known::Nothing if is_known_elsewhere(app, model) => return Ok(None),
+        Known::Found(_) | Known::Nothing | Known::Withheld => return Err(not_found(previous)),
     };
     if !found.stored {
         return Err(not_found(previous));
@@ -123,8 +121,8 @@ async fn went_before(
     }
     let said = answer::said(&found.channel, found.place);
     let said = said.map_err(|failed| llm::problem_of(&failed).about("previous_response_id"))?;
-    let known = app.responses().get(&caller.owner, previous).map(|entry| entry.input.clone());
-    let mut items = known.ok_or_else(|| not_found(previous))?;
+    let input = found.input(app).await;
+    let mut items = input.ok_or_else(|| not_found(previous))?;
     items.extend(items_of(&said));
     Ok(Some(items))
 }

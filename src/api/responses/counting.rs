@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{super::App, Found};
+use super::{super::App, Found, kept};
 use crate::{
     dialect::{Asked, Encoder, Wire, responses},
     event::{Event, Failed},
@@ -61,15 +61,14 @@ impl Counting {
             id: String,
         }
         let Ok(payload) = serde_json::from_slice::<Payload<'_>>(data) else { return };
-        let mut known = self.app.responses();
         if let (None, Some(response)) = (&self.told, payload.response)
             && let Ok(Named { id }) = serde_json::from_str(response.get())
         {
-            known.told(&self.owner, &self.id, &id);
+            kept::told(&self.app, &self.owner, &self.id, &id, true);
             self.told = Some(id);
         }
         if let Some(number) = payload.sequence_number {
-            known.note(&self.owner, &self.id, number, seq);
+            self.app.responses().note(&self.owner, &self.id, number, seq);
             self.base = Some((number, seq));
             self.next = number.saturating_add(1);
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde_json::value::RawValue;
 
-use super::Numbers;
+use super::{super::relay::Place, Numbers};
 use crate::{
     dialect::{Asked, responses::response_id},
     ident::{ChannelKey, GenerationId, Owner},
@@ -64,6 +64,11 @@ pub(in crate::api) struct Entry {
 }
 
 impl Entry {
+    /// Where its generation is on its channel.
+    pub(in crate::api) fn place(&self) -> Place {
+        Place { index: self.generation, first_seq: self.first_seq }
+    }
+
     fn bytes(&self) -> usize {
         let input: usize = self.input.iter().map(|item| item.get().len()).sum();
         let Self { asked, id, numbers, .. } = self;

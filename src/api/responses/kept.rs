@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{
     super::{
         App,
         call::{Call, Running},
         relay::Place,
+        told,
     },
     Entry, Numbers, Turn,
+    away::{self, Away},
 };
 use crate::{
     channel::Channel,
@@ -32,6 +35,46 @@ pub(in crate::api) struct Found {
     pub(super) asked: Asked,
     pub(super) stored: bool,
     pub(super) theirs: bool,
+    /// Where it was begun, unless that was here.
+    pub(super) away: Option<Away>,
+}
+
+/// What is known of a response's id.
+pub(super) enum Known {
+    /// Nothing: it may be a provider's.
+    Nothing,
+    /// It is not the caller's business: somebody else's, or deleted.
+    Withheld,
+    /// It is the caller's.
+    Found(Box<Found>),
+}
+
+impl Found {
+    /// What a later turn begins with. `None`: that is not known any more.
+    pub(super) async fn input(&self, app: &App) -> Option<Vec<Box<RawValue>>> {
+        match &self.away {
+            Some(away) => away.input(app, self).await,
+            None => {
+                let known = app.responses();
+                known.get(&self.channel.key().owner, &self.id).map(|entry| entry.input.clone())
+            }
+        }
+    }
+
+    /// Its owner wants it forgotten, by all gateways.
+    pub(super) async fn forget(&self, app: &App) {
+        let owner = &self.channel.key().owner;
+        match &self.away {
+            Some(away) => away.forget(app, self).await,
+            None => {
+                let mut known = app.responses();
+                if let Some(entry) = known.get(owner, &self.id) {
+                    away::tell(app, entry, false, true);
+                }
+                known.delete(owner, &self.id);
+            }
+        }
+    }
 }
 
 /// Remembers a response that begins.
@@ -44,7 +87,7 @@ pub(in crate::api) fn remember(app: &App, call: &Call, turn: &Turn, running: &Ru
         forget_oldest_if_gone(app);
     }
     let launched = &running.launched;
-    app.responses().insert(Entry {
+    let entry = Entry {
         channel: running.channel.key().clone(),
         generation: launched.index,
         started: launched.id.clone(),
@@ -55,7 +98,9 @@ pub(in crate::api) fn remember(app: &App, call: &Call, turn: &Turn, running: &Ru
         asked: call.asked.clone(),
         id: responses::response_id(launched.id.as_str()),
         numbers: Numbers::default(),
-    });
+    };
+    away::tell(app, &entry, false, false);
+    app.responses().insert(entry);
 }
 
 fn forget_oldest_if_gone(app: &App) {
@@ -74,7 +119,17 @@ pub(in crate::api) fn name(app: &App, owner: &Owner, generation: &GenerationId, 
     }
     if let Ok(Named { id }) = serde_json::from_slice(body) {
         let ours = responses::response_id(generation.as_str());
-        app.responses().told(owner, &ours, &id);
+        told(app, owner, &ours, &id, false);
+    }
+}
+
+/// The app was served the provider's own answer: it knows the response by this id, and counts in numbers of the provider's where
+/// it was served a stream.
+pub(super) fn told(app: &App, owner: &Owner, ours: &str, theirs: &str, counted: bool) {
+    let mut known = app.responses();
+    known.told(owner, ours, theirs);
+    if let Some(entry) = known.get(owner, ours) {
+        away::tell(app, entry, counted, false);
     }
 }
 
@@ -83,8 +138,30 @@ pub(in crate::api) fn forget(app: &App, owner: &Owner, generation: &GenerationId
     app.responses().remove(owner, &responses::response_id(generation.as_str()));
 }
 
-/// The owner's response of this id, if its channel still has it.
-pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Option<Found> {
+/// The owner's response of this id, whichever gateway has begun it.
+pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Known {
+    if let Some(found) = here(app, owner, id).await {
+        return Known::Found(Box::new(found));
+    }
+    let is_withheld = {
+        let known = app.responses();
+        known.is_anothers(owner, id) || known.is_deleted(owner, id)
+    };
+    if is_withheld {
+        return Known::Withheld;
+    }
+    match told::find(app, owner, id).await {
+        told::Known::Nothing => Known::Nothing,
+        told::Known::Withheld => Known::Withheld,
+        told::Known::There(there) => {
+            let found = away::find(app, *there).await;
+            found.map_or(Known::Nothing, |found| Known::Found(Box::new(found)))
+        }
+    }
+}
+
+/// The owner's response of this id that was begun here, if its channel still has it.
+pub(super) async fn here(app: &App, owner: &Owner, id: &str) -> Option<Found> {
     let (key, found) = {
         let known = app.responses();
         let it = known.get(owner, id)?;
@@ -100,7 +177,8 @@ pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Option<Found> {
     };
     match app.channels.find(&key).await.ok().filter(has_it) {
         Some(channel) => {
-            Some(Found { id: told, generation, channel, place, asked, stored, theirs })
+            let away = None;
+            Some(Found { id: told, generation, channel, place, asked, stored, theirs, away })
         }
         None => {
             app.responses().remove(owner, id);

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{
     super::{App, answer},
-    kept,
+    kept::{self, Known},
 };
 use crate::{
     dialect::responses::{Request, named_items_of, response_of_item},
@@ -66,7 +66,10 @@ async fn put_out(
     owner: &Owner,
     response: &str,
 ) -> Option<HashMap<String, Box<RawValue>>> {
-    let found = kept::find(app, owner, response).await.filter(|found| found.stored)?;
+    let Known::Found(found) = kept::find(app, owner, response).await else { return None };
+    if !found.stored {
+        return None;
+    }
     let said = answer::said(&found.channel, found.place).ok()?;
     Some(named_items_of(&said).into_iter().collect())
 }

@@ -5,6 +5,7 @@
 
 use axum::{
     extract::{Path, Query, Request, State, rejection::PathRejection},
+    http::StatusCode,
     response::Response,
 };
 use serde::Deserialize;
@@ -46,7 +47,7 @@ pub(super) async fn delete(
     match back::look_up(&app, &caller, path, request).await {
         Ok((found, _)) => {
             stop(&app, &found).await;
-            app.responses().delete(&caller.owner, &found.id);
+            found.forget(&app).await;
             let body = json!({ "id": found.id, "object": "response", "deleted": true });
             form::json(body.to_string().into())
         }
@@ -80,11 +81,14 @@ pub(in crate::api) async fn input_items(
     };
     let which = Query::try_from_uri(request.uri());
     let which = which.map_err(|error| Problem::bad_request(error.body_text()));
+    let input = found.input(&app).await;
     let listed = which.and_then(|Query(which)| {
         let page = read(which)?;
-        let known = app.responses();
-        let items = known.get(&caller.owner, &found.id).map_or(&[][..], |entry| &entry.input);
-        page::input_items(&found.id, items, &page).ok_or_else(|| {
+        let items = input.ok_or_else(|| {
+            let message = "its input is not there any more: the gateway that was given it is gone";
+            Problem::new(StatusCode::NOT_FOUND, "not_found", message)
+        })?;
+        page::input_items(&found.id, &items, &page).ok_or_else(|| {
             Problem::bad_request("after must be the id of an item of this response").about("after")
         })
     });

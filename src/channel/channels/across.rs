@@ -77,7 +77,7 @@ impl Channels {
             let ask = Ask::Cancel(generation.cloned());
             match self.store.ask(channel.key(), ask).await? {
                 Some(Answer::Refused(refusal)) => return Err(refusal.into()),
-                Some(Answer::Done | Answer::Published(_) | Answer::Begun(_)) => return Ok(()),
+                Some(_) => return Ok(()),
                 // Nobody writes it, and whoever takes over may go on with what ran.
                 None => match self.take_over(channel).await {
                     Ok(()) => {}
@@ -101,7 +101,7 @@ impl Channels {
             match self.store.ask(channel.key(), Ask::Publish(custom.clone())).await? {
                 Some(Answer::Published(cursor)) => return Ok(cursor),
                 Some(Answer::Refused(refusal)) => return Err(refusal.into()),
-                Some(Answer::Done | Answer::Begun(_)) | None => self.take_over(channel).await?,
+                Some(_) | None => self.take_over(channel).await?,
             }
         }
         Ok(self.publish_here(channel, custom).await?)
@@ -133,7 +133,7 @@ impl Channels {
             // It stops, or is full for a moment.
             Some(Answer::Refused(Refusal::NotBegun)) => Ok(None),
             Some(Answer::Refused(refusal)) => Err(refusal.into()),
-            Some(Answer::Done | Answer::Published(_)) | None => Ok(None),
+            Some(_) | None => Ok(None),
         }
     }
 
@@ -177,8 +177,13 @@ fn unanswered() -> StoreError {
 impl Desk for Channels {
     fn asked<'a>(&'a self, key: &'a ChannelKey, ask: Ask) -> Pending<'a, Option<Answer>> {
         Box::pin(async move {
+            if let Ask::Recall(question) = ask {
+                let successor = self.around.successor.get().and_then(Weak::upgrade)?;
+                return successor.recall(key, question).await.map(Answer::Recalled);
+            }
             let channel = self.live(key).filter(|channel| !channel.follows())?;
             let answer = match ask {
+                Ask::Recall(_) => return None,
                 Ask::Begin(node, call) => self.begin_here(&channel, node, call).await,
                 Ask::Attend(node) => {
                     self.elsewhere.attends(&channel, node, Instant::now());

@@ -26,12 +26,14 @@ const CANCEL: u8 = 1;
 const PUBLISH: u8 = 2;
 const ATTEND: u8 = 3;
 const BEGIN: u8 = 4;
+const RECALL: u8 = 5;
 
 const NOT_HERE: u8 = 0;
 const DONE: u8 = 1;
 const PUBLISHED: u8 = 2;
 const REFUSED: u8 = 3;
 const BEGUN: u8 = 4;
+const RECALLED: u8 = 5;
 
 /// By their numbers.
 const REFUSALS: [Refusal; 7] = [
@@ -82,6 +84,10 @@ pub(super) fn write_ask(key: &ChannelKey, ask: &Ask) -> Bytes {
                 coding::write_bytes(node.as_bytes(), out);
                 coding::write_bytes(call, out);
             }
+            Ask::Recall(question) => {
+                out.push(RECALL);
+                coding::write_bytes(question, out);
+            }
         }
     })
 }
@@ -95,6 +101,7 @@ pub(super) fn read_ask(message: &Bytes) -> Option<(ChannelKey, Ask)> {
         PUBLISH => Ask::Publish(Custom { kind: fields.text()?, data: fields.bytes()? }),
         ATTEND => Ask::Attend(fields.text()?),
         BEGIN => Ask::Begin(fields.text()?, fields.bytes()?),
+        RECALL => Ask::Recall(fields.bytes()?),
         _ => return None,
     };
     Some((key, ask))
@@ -118,6 +125,10 @@ pub(super) fn write_answer(answer: Option<&Answer>) -> Bytes {
             }
             coding::write_bytes(traceparent.as_bytes(), out);
         }
+        Some(Answer::Recalled(what)) => {
+            out.push(RECALLED);
+            coding::write_bytes(what, out);
+        }
         Some(Answer::Refused(refusal)) => {
             let number = REFUSALS.iter().position(|it| it == refusal).unwrap_or_default();
             out.extend_from_slice(&[REFUSED, number as u8]);
@@ -138,6 +149,7 @@ pub(super) fn read_answer(message: &Bytes) -> Option<Option<Answer>> {
             cursor: Cursor { epoch: fields.epoch()?, seq: fields.number()? },
             traceparent: fields.text()?,
         }),
+        RECALLED => Answer::Recalled(fields.bytes()?),
         REFUSED => Answer::Refused(*REFUSALS.get(usize::from(fields.byte()?))?),
         _ => return None,
     }))
@@ -160,6 +172,7 @@ mod tests {
             "[a-z_]{1,30}".prop_map(Ask::Attend),
             ("[a-z_]{1,30}", prop::collection::vec(any::<u8>(), 0..200))
                 .prop_map(|(node, call)| Ask::Begin(node, call.into())),
+            prop::collection::vec(any::<u8>(), 0..200).prop_map(|it| Ask::Recall(it.into())),
             (".{1,20}", prop::collection::vec(any::<u8>(), 0..200))
                 .prop_map(|(kind, data)| Ask::Publish(Custom { kind, data: data.into() })),
         ]
@@ -172,6 +185,8 @@ mod tests {
             (any::<u32>(), any::<u64>()).prop_map(|(epoch, seq)| {
                 Some(Answer::Published(Cursor { epoch: Epoch::from_u32(epoch), seq }))
             }),
+            prop::collection::vec(any::<u8>(), 0..200)
+                .prop_map(|what| Some(Answer::Recalled(what.into()))),
             prop::sample::select(&REFUSALS[..]).prop_map(|it| Some(Answer::Refused(it))),
             ("[a-z_0-9]{1,30}", any::<u32>(), any::<u64>(), "[0-9a-f-]{0,55}").prop_map(
                 |(id, index, seq, traceparent)| {

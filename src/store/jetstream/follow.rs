@@ -15,8 +15,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     super::{Following, News, Progress, StoreError},
     inner::{Inner, Line, away, full},
-    nats::{Message, NotTaken, Tail, WentBack},
+    nats::{Message, NotTaken},
     record::{self, Record, Told},
+    tail::{Tail, WentBack},
 };
 use crate::ident::ChannelKey;
 

@@ -18,16 +18,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     super::{
-        Desk, Forgotten, Intent, Kept, News, NotOpened, Progress, Role, StoreError, Tenure,
-        coding::Head,
+        Answer, Ask, Desk, Forgotten, Intent, Kept, News, NotOpened, Progress, Role, StoreError,
+        Tenure, coding::Head,
     },
     courier::Courier,
+    desk,
     follow::{Command, Follow},
     index::Index,
     lease::Lease,
-    nats::{AGAIN_AFTER, Nats, NotTaken, Tail, WentBack},
+    nats::{AGAIN_AFTER, Nats, NotTaken},
     outbox::{Outbox, Pen},
     record::{self, Entry, Record, TenureRecord, Told},
+    tail::{Tail, WentBack},
 };
 use crate::{clock, ident::ChannelKey, sequence::Epoch};
 
@@ -147,7 +149,7 @@ impl Inner {
             return Ok(None);
         };
         let mut told = Told::nothing();
-        let mut tail = self.nats.follow(key);
+        let mut tail = Tail::of(&self.nats, key);
         let bytes_max = self.bytes_max.load(Ordering::Relaxed);
         while told.at < last.at {
             let message = timeout(COMES_WITHIN, tail.next()).await.map_err(|_| away())?;
@@ -405,6 +407,23 @@ impl Inner {
             self.note(key.clone());
         }
         Ok(())
+    }
+
+    /// Asks a node to do something.
+    pub(super) async fn ask(
+        &self,
+        node: &str,
+        key: &ChannelKey,
+        ask: &Ask,
+        within: Duration,
+    ) -> Result<Option<Answer>, StoreError> {
+        let (subject, question) = (self.nats.node(node, "ask"), desk::write_ask(key, ask));
+        match self.nats.ask(subject, question, within).await? {
+            None => Ok(None),
+            Some(answer) => desk::read_answer(&answer).ok_or_else(|| {
+                StoreError::Unavailable("another node answers with what is no answer".into())
+            }),
+        }
     }
 
     /// The channels on which something runs that nobody writes any more. Those that another node is to look after come a

@@ -13,8 +13,9 @@ use super::{
     super::StoreError,
     index::Index,
     inner::{Inner, Line, away},
-    nats::{AGAIN_AFTER, Tail, WentBack},
+    nats::AGAIN_AFTER,
     record::Entry,
+    tail::{Tail, WentBack},
 };
 use crate::ident::ChannelKey;
 
@@ -61,7 +62,7 @@ pub(super) async fn index(inner: &Arc<Inner>) -> Tail {
 }
 
 async fn read(inner: &Inner) -> Result<(Tail, Index), StoreError> {
-    let (mut tail, mut there) = (inner.nats.index(), Index::default());
+    let (mut tail, mut there) = (Tail::of_index(&inner.nats), Index::default());
     let (mut at, last) = (0, inner.nats.indexed().await?);
     // What is last may be taken away meanwhile: what does not come soon is learned later.
     while at < last

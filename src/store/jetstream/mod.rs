@@ -34,7 +34,9 @@ mod mend;
 mod nats;
 mod outbox;
 mod record;
+mod registry;
 mod servers;
+mod tail;
 mod tasks;
 
 use std::{
@@ -51,14 +53,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Answer, Ask, AtRest, Desk, Forgotten, Health, Intent, Kept, NotOpened, Pending, Store,
-    StoreError, Tenure,
+    Answer, Ask, AtRest, Desk, Forgotten, Health, Intent, Kept, NotOpened, Pending, Registry,
+    Store, StoreError, Tenure,
 };
 use crate::ident::{ChannelKey, GenerationId, Owner, random_id};
 use follow::Command;
 use inner::{Inner, Line, away};
 use lease::Lease;
-use nats::Nats;
+use nats::{Nats, Shelf};
 
 /// How long what was said may take to get to NATS when the gateway ends.
 const CLOSES_WITHIN: Duration = Duration::from_secs(5);
@@ -153,14 +155,7 @@ impl Store for JetStream {
             if entry.node == lease.node() || !lease.is_alive(&entry.node, Instant::now()) {
                 return Ok(None);
             }
-            let subject = self.inner.nats.node(&entry.node, "ask");
-            let question = desk::write_ask(key, &ask);
-            match self.inner.nats.ask(subject, question, desk::ANSWERS_WITHIN).await? {
-                None => Ok(None),
-                Some(answer) => desk::read_answer(&answer).ok_or_else(|| {
-                    StoreError::Unavailable("another node answers with what is no answer".into())
-                }),
-            }
+            self.inner.ask(&entry.node, key, &ask, desk::ANSWERS_WITHIN).await
         })
     }
 
@@ -180,7 +175,8 @@ impl Store for JetStream {
         generation: &'a GenerationId,
         call: Bytes,
     ) -> Pending<'a, Result<(), StoreError>> {
-        Box::pin(self.inner.nats.deposit(key, generation, call))
+        let nats = &self.inner.nats;
+        Box::pin(nats.put(nats.call_of(key, generation), call))
     }
 
     fn deposited<'a>(
@@ -188,7 +184,8 @@ impl Store for JetStream {
         key: &'a ChannelKey,
         generation: &'a GenerationId,
     ) -> Pending<'a, Result<Option<Bytes>, StoreError>> {
-        Box::pin(self.inner.nats.deposited(key, generation))
+        let nats = &self.inner.nats;
+        Box::pin(async { nats.kept(Shelf::Calls, &nats.call_of(key, generation)).await })
     }
 
     fn withdraw<'a>(
@@ -196,7 +193,12 @@ impl Store for JetStream {
         key: &'a ChannelKey,
         generation: &'a GenerationId,
     ) -> Pending<'a, Result<(), StoreError>> {
-        Box::pin(self.inner.nats.withdraw(key, generation))
+        let nats = &self.inner.nats;
+        Box::pin(nats.remove(Shelf::Calls, nats.call_of(key, generation)))
+    }
+
+    fn registry(&self) -> Option<&dyn Registry> {
+        Some(self)
     }
 
     fn serve(&self, desk: Weak<dyn Desk>) {

@@ -6,6 +6,7 @@
 //! | `PREFIX_INDEX` | `PREFIX.index.HASH` | how each channel stands; one message each |
 //! | `PREFIX_NODES` | `PREFIX.node.ID.beat` | that a node lives; one message each |
 //! | `PREFIX_CALLS` | `PREFIX.call.HASH.GENERATION` | the calls that another node could go on with; one message each |
+//! | `PREFIX_ANSWERS` | `PREFIX.answer.HASH.HASH` | where the answer of an id is, by the id and whose it is; one message each |
 //!
 //! Beside them, on `PREFIX.node.ID.ask` a node is asked for what only it can do.
 
@@ -16,17 +17,12 @@ use async_nats::{
     client::RequestErrorKind,
     jetstream::{
         self, Context, ErrorCode,
-        consumer::{DeliverPolicy, ReplayPolicy, push},
         context::{PublishError, PublishErrorKind},
         message::PublishMessage,
-        stream::{
-            Config, LastRawMessageErrorKind, RawMessageErrorKind, RetentionPolicy, StorageType,
-            Stream,
-        },
+        stream::{Config, LastRawMessageErrorKind, RetentionPolicy, StorageType, Stream},
     },
 };
 use bytes::Bytes;
-use futures_util::StreamExt;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::{sync::watch, time::Instant};
@@ -36,7 +32,7 @@ use super::{
     Settings,
     servers::{self, Servers},
 };
-use crate::ident::{ChannelKey, GenerationId};
+use crate::ident::{ChannelKey, GenerationId, Owner};
 
 /// How long NATS may take to answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -47,8 +43,8 @@ pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// A node's last word.
 pub(super) const LEAVING: &[u8] = b"leaving";
 
-/// How long a call is kept that nobody withdraws: its node and all others are gone.
-const CALLS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a call is kept that nobody withdraws: its node and all others are gone. And how long it is known where an answer is.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a message's subject and headers take of what it may hold, at most.
 const ENVELOPE_BYTES: usize = 1 << 10;
@@ -71,9 +67,10 @@ const NO_ROOM: [ErrorCode; 5] = [
 pub(super) struct Nats {
     pub(super) client: Client,
     context: Context,
-    log: Stream<()>,
-    index: Stream<()>,
+    pub(super) log: Stream<()>,
+    pub(super) index: Stream<()>,
     calls: Stream<()>,
+    answers: Stream<()>,
     prefix: String,
     /// How often it was connected so far.
     connected: watch::Receiver<u64>,
@@ -81,6 +78,15 @@ pub(super) struct Nats {
     took: Mutex<Instant>,
     /// What it refused messages for, and when that was written to this node's log.
     refused: Mutex<HashMap<String, Instant>>,
+}
+
+/// A stream of what is kept under subjects of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shelf {
+    /// Calls that another node could go on with.
+    Calls,
+    /// Where answers are.
+    Answers,
 }
 
 /// A message of a stream.
@@ -91,10 +97,6 @@ pub(super) struct Message {
     pub(super) at_ms: u64,
     pub(super) payload: Bytes,
 }
-
-/// NATS has lost the last that it had given: what was read of it is not what it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct WentBack;
 
 /// Why a message was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,12 +109,24 @@ pub(super) enum NotTaken {
     Unknown,
 }
 
-fn unavailable(error: impl std::fmt::Display) -> StoreError {
+pub(super) fn unavailable(error: impl std::fmt::Display) -> StoreError {
     StoreError::Unavailable(format!("NATS: {error}"))
 }
 
-fn as_ms(nanos: i128) -> u64 {
+pub(super) fn as_ms(nanos: i128) -> u64 {
     u64::try_from(nanos / 1_000_000).unwrap_or_default()
+}
+
+/// What stands for these in a subject.
+fn digest(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            hasher.update([0]);
+        }
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Nats {
@@ -171,8 +185,9 @@ impl Nats {
         let index = config("INDEX", "index.*", 1);
         let nodes = config("NODES", "node.*.beat", 1);
         let nodes = Config { max_age: settings.lease * 100, ..nodes };
-        let calls = Config { max_age: CALLS_KEPT, ..config("CALLS", "call.*.*", 1) };
-        for stream in [&log, &index, &nodes, &calls] {
+        let calls = Config { max_age: KEPT, ..config("CALLS", "call.*.*", 1) };
+        let answers = Config { max_age: KEPT, ..config("ANSWERS", "answer.*.*", 1) };
+        for stream in [&log, &index, &nodes, &calls, &answers] {
             let name = &stream.name;
             let there = context.get_or_create_stream(stream.clone()).await;
             there.map_err(|error| unavailable(format!("the stream {name}: {error}")))?;
@@ -180,17 +195,14 @@ impl Nats {
         let log = context.get_stream_no_info(&log.name).await.map_err(unavailable)?;
         let index = context.get_stream_no_info(&index.name).await.map_err(unavailable)?;
         let calls = context.get_stream_no_info(&calls.name).await.map_err(unavailable)?;
+        let answers = context.get_stream_no_info(&answers.name).await.map_err(unavailable)?;
         let (took, refused) = (Mutex::new(Instant::now()), Mutex::default());
-        Ok(Self { client, context, log, index, calls, prefix, connected, took, refused })
+        Ok(Self { client, context, log, index, calls, answers, prefix, connected, took, refused })
     }
 
     /// A channel's part of a subject: ids and owners may hold what subjects may not.
     pub(super) fn hash(key: &ChannelKey) -> String {
-        let mut hasher = Sha256::new();
-        hasher.update(key.owner.as_str().as_bytes());
-        hasher.update([0]);
-        hasher.update(key.id.as_str().as_bytes());
-        hasher.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        digest(&[key.owner.as_str(), key.id.as_str()])
     }
 
     pub(super) fn log_of(&self, key: &ChannelKey) -> String {
@@ -202,8 +214,14 @@ impl Nats {
     }
 
     /// Generations' ids are our own, and fit into a subject.
-    fn call_of(&self, key: &ChannelKey, generation: &GenerationId) -> String {
+    pub(super) fn call_of(&self, key: &ChannelKey, generation: &GenerationId) -> String {
         format!("{}.call.{}.{generation}", self.prefix, Self::hash(key))
+    }
+
+    /// An owner's answer of this id, or with `None` anybody's.
+    pub(super) fn answer_of(&self, owner: Option<&Owner>, id: &str) -> String {
+        let owner = owner.map_or("*".into(), |owner| digest(&[owner.as_str()]));
+        format!("{}.answer.{}.{owner}", self.prefix, digest(&[id]))
     }
 
     pub(super) fn node(&self, node: &str, what: &str) -> String {
@@ -212,7 +230,7 @@ impl Nats {
 
     /// What comes of something that is asked of NATS. `None`: the connection was lost meanwhile and is there again, and whether
     /// it was done nobody says any more.
-    async fn unless_lost<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn unless_lost<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
         let mut connected = self.connected.clone();
         connected.mark_unchanged();
         tokio::select! {
@@ -302,19 +320,9 @@ impl Nats {
         }
     }
 
-    /// Everything of a channel's subject of the log, from its beginning and on.
-    pub(super) fn follow(self: &Arc<Self>, key: &ChannelKey) -> Tail {
-        self.tail(false, self.log_of(key), DeliverPolicy::All)
-    }
-
-    /// How all channels stand, and how that changes.
-    pub(super) fn index(self: &Arc<Self>) -> Tail {
-        self.tail(true, format!("{}.index.*", self.prefix), DeliverPolicy::LastPerSubject)
-    }
-
-    fn tail(self: &Arc<Self>, of_index: bool, subject: String, from: DeliverPolicy) -> Tail {
-        let (nats, connected) = (Arc::clone(self), self.connected.clone());
-        Tail { nats, of_index, subject, from, last: None, connected, messages: None }
+    /// All subjects of the index.
+    pub(super) fn all_of_index(&self) -> String {
+        format!("{}.index.*", self.prefix)
     }
 
     /// How often it was connected so far, and its changes.
@@ -377,7 +385,7 @@ impl Nats {
     }
 
     /// Whether a message can hold so much.
-    fn fits(&self, payload: &Bytes) -> Result<(), StoreError> {
+    pub(super) fn fits(&self, payload: &Bytes) -> Result<(), StoreError> {
         let max = self.client.server_info().max_payload.saturating_sub(ENVELOPE_BYTES);
         match payload.len() > max {
             true => Err(StoreError::TooLarge { bytes: payload.len(), max }),
@@ -385,34 +393,34 @@ impl Nats {
         }
     }
 
-    /// Keeps a call that another node could go on with.
-    pub(super) async fn deposit(
-        &self,
-        key: &ChannelKey,
-        generation: &GenerationId,
-        call: Bytes,
-    ) -> Result<(), StoreError> {
-        self.fits(&call)?;
-        let sent = self.context.publish(self.call_of(key, generation), call).await;
+    /// Keeps something under a subject, in place of what was there.
+    pub(super) async fn put(&self, subject: String, payload: Bytes) -> Result<(), StoreError> {
+        self.fits(&payload)?;
+        let sent = self.context.publish(subject, payload).await;
         sent.map_err(unavailable)?.await.map(drop).map_err(unavailable)
     }
 
-    pub(super) async fn deposited(
+    /// What is kept under a subject; of many, under which there are wildcards, the last.
+    pub(super) async fn kept(
         &self,
-        key: &ChannelKey,
-        generation: &GenerationId,
+        shelf: Shelf,
+        subject: &str,
     ) -> Result<Option<Bytes>, StoreError> {
-        let last = self.last_of(&self.calls, &self.call_of(key, generation)).await?;
+        let last = self.last_of(self.shelf(shelf), subject).await?;
         Ok(last.map(|message| message.payload))
     }
 
-    pub(super) async fn withdraw(
-        &self,
-        key: &ChannelKey,
-        generation: &GenerationId,
-    ) -> Result<(), StoreError> {
-        let purge = self.calls.purge().filter(self.call_of(key, generation));
+    /// Forgets what is kept under a subject.
+    pub(super) async fn remove(&self, shelf: Shelf, subject: String) -> Result<(), StoreError> {
+        let purge = self.shelf(shelf).purge().filter(subject);
         purge.await.map(drop).map_err(unavailable)
+    }
+
+    fn shelf(&self, shelf: Shelf) -> &Stream<()> {
+        match shelf {
+            Shelf::Calls => &self.calls,
+            Shelf::Answers => &self.answers,
+        }
     }
 
     /// Says that this node goes, and writes nothing more.
@@ -433,110 +441,5 @@ impl Nats {
     pub(super) async fn unnote(&self, key: &ChannelKey, last: u64) -> Result<(), StoreError> {
         let purge = self.index.purge().filter(self.index_of(key)).sequence(last + 1);
         purge.await.map(drop).map_err(unavailable)
-    }
-}
-
-/// Reads a subject of a stream, in order and without a gap, however often NATS is away.
-pub(super) struct Tail {
-    nats: Arc<Nats>,
-    of_index: bool,
-    subject: String,
-    from: DeliverPolicy,
-    /// The last message given: the stream's number of it, and when NATS took it, in nanoseconds. Another one under the same number
-    /// was taken at another time.
-    last: Option<(u64, i128)>,
-    connected: watch::Receiver<u64>,
-    messages: Option<push::Ordered>,
-}
-
-impl Tail {
-    /// The next message. Waits for as long as there is none. Nothing is lost where it is not awaited to its end. Err: NATS has lost
-    /// what it gave; a tail that is begun anew tells what it holds.
-    pub(super) async fn next(&mut self) -> Result<Message, WentBack> {
-        loop {
-            let messages = match &mut self.messages {
-                Some(messages) => messages,
-                None => {
-                    self.connected.mark_unchanged();
-                    let nats = Arc::clone(&self.nats);
-                    match nats.unless_lost(self.begin()).await {
-                        Some(Ok(Some(messages))) => self.messages.insert(messages),
-                        Some(Ok(None)) => return Err(WentBack),
-                        None => continue,
-                        Some(Err(error)) => {
-                            tracing::debug!(%error, self.subject, "cannot follow");
-                            tokio::time::sleep(AGAIN_AFTER).await;
-                            continue;
-                        }
-                    }
-                }
-            };
-            let next = tokio::select! {
-                next = messages.next() => next,
-                // The library's own way takes up to ten seconds to come back.
-                changed = self.connected.changed() => match changed {
-                    Ok(()) => None,
-                    Err(_) => std::future::pending().await,
-                },
-            };
-            let Some(Ok(message)) = next else {
-                self.messages = None;
-                continue;
-            };
-            let info = message.info();
-            let info = info.map(|it| (it.stream_sequence, it.published.unix_timestamp_nanos()));
-            let Ok((at, published)) = info else {
-                self.messages = None;
-                continue;
-            };
-            if self.last.is_none_or(|(last, _)| at > last) {
-                self.last = Some((at, published));
-                let (at_ms, payload) = (as_ms(published), message.message.payload);
-                return Ok(Message { at, at_ms, payload });
-            }
-        }
-    }
-
-    /// `None`: the stream has gone back.
-    async fn begin(&mut self) -> Result<Option<push::Ordered>, StoreError> {
-        if !self.still_holds().await? {
-            return Ok(None);
-        }
-        let deliver_policy = match self.last {
-            None => self.from,
-            Some((at, _)) => DeliverPolicy::ByStartSequence { start_sequence: at + 1 },
-        };
-        let config = push::OrderedConfig {
-            deliver_subject: self.nats.client.new_inbox(),
-            filter_subject: self.subject.clone(),
-            deliver_policy,
-            replay_policy: ReplayPolicy::Instant,
-            ..push::OrderedConfig::default()
-        };
-        let consumer = self.stream().create_consumer(config).await.map_err(unavailable)?;
-        consumer.messages().await.map(Some).map_err(unavailable)
-    }
-
-    fn stream(&self) -> &Stream<()> {
-        if self.of_index { &self.nats.index } else { &self.nats.log }
-    }
-
-    /// Whether the stream holds what it gave last. The log does, unless it was freed, which is as good a reason to look anew. Of the
-    /// index an entry may have been followed by another one; then all that is known is that there are as many.
-    async fn still_holds(&mut self) -> Result<bool, StoreError> {
-        let Some((at, taken)) = self.last else { return Ok(true) };
-        match self.stream().get_raw_message(at).await {
-            Ok(message) => Ok(message.time.unix_timestamp_nanos() == taken),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
-                match self.of_index {
-                    true => {
-                        let info = self.stream().get_info().await.map_err(unavailable)?;
-                        Ok(info.state.last_sequence >= at)
-                    }
-                    false => Ok(false),
-                }
-            }
-            Err(error) => Err(unavailable(error)),
-        }
     }
 }

@@ -10,12 +10,13 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::{
-    super::StoreError,
+    super::{Answer, Refusal, StoreError},
     desk,
     inner::{Inner, away},
     mend,
-    nats::{self, AGAIN_AFTER, Message, Tail, WentBack},
+    nats::{self, AGAIN_AFTER, Message},
     record::Entry,
+    tail::{Tail, WentBack},
 };
 
 /// How long the index may take to be read at the start.
@@ -35,7 +36,7 @@ pub(super) async fn begin(inner: &Arc<Inner>) -> Result<(), StoreError> {
     let nats = &inner.nats;
     let beats = nats.subscribe(nats.node("*", "beat")).await?;
     let questions = nats.subscribe(nats.node(inner.lease.node(), "ask")).await?;
-    let mut index = nats.index();
+    let mut index = Tail::of_index(nats);
     let last = nats.indexed().await?;
     let read = async {
         let mut at = 0;
@@ -167,8 +168,12 @@ async fn answer(inner: Arc<Inner>, questions: async_nats::Subscriber) {
             Some(desk) => desk.asked(&key, ask).await,
             None => None,
         };
+        let mut answer = desk::write_answer(answer.as_ref());
+        if inner.nats.fits(&answer).is_err() {
+            answer = desk::write_answer(Some(&Answer::Refused(Refusal::TooLarge)));
+        }
         // Whoever asked does not wait for ever.
-        let _ = inner.nats.client.publish(reply, desk::write_answer(answer.as_ref())).await;
+        let _ = inner.nats.client.publish(reply, answer).await;
     });
     answers.await;
 }

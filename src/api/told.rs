@@ -1,0 +1,124 @@
+//! What all gateways that share a store are told of where an answer is, so that an app may come back for it to any of them.
+//!
+//! It is a place, and nothing of what was asked for or said: what was said is on the channel, and what else is remembered of a
+//! response stays at its gateway, which is asked for it (`responses::away`).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{App, relay::Place};
+use crate::{
+    channel::Channel,
+    ident::{ChannelId, ChannelKey, GenerationId, Owner},
+    store::Registered,
+};
+
+/// Where an answer is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Told {
+    pub(super) channel: String,
+    pub(super) generation: String,
+    pub(super) index: u32,
+    pub(super) first_seq: u64,
+    /// Its app wanted to be told usage.
+    #[serde(default)]
+    pub(super) usage: bool,
+    /// What it is as a response, where its app asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) response: Option<Response>,
+    /// Its owner wants it forgotten.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) deleted: bool,
+}
+
+/// An answer that is a response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Response {
+    /// The id that its app knows.
+    pub(super) id: String,
+    /// Whether a later turn may go on from it.
+    pub(super) stored: bool,
+    /// What went before it is only known to the provider.
+    pub(super) theirs: bool,
+    /// Its app counts in numbers of the provider's.
+    pub(super) counted: bool,
+}
+
+/// What is known of an id that this gateway does not know by itself.
+#[derive(Debug)]
+pub(super) enum Known {
+    /// Nothing: it may be a provider's.
+    Nothing,
+    /// It is not the caller's business: somebody else's, or deleted.
+    Withheld,
+    /// Another gateway's.
+    There(Box<There>),
+}
+
+/// An answer that another gateway has begun.
+#[derive(Debug)]
+pub(super) struct There {
+    /// Which gateway.
+    pub(super) node: String,
+    /// Its channel, as it is here.
+    pub(super) channel: Arc<Channel>,
+    pub(super) told: Told,
+}
+
+impl Told {
+    /// A generation's place.
+    pub(super) fn of(channel: &ChannelKey, id: &GenerationId, place: Place, usage: bool) -> Self {
+        let Place { index, first_seq } = place;
+        Self {
+            channel: channel.id.as_str().to_owned(),
+            generation: id.as_str().to_owned(),
+            index,
+            first_seq,
+            usage,
+            response: None,
+            deleted: false,
+        }
+    }
+
+    /// Tells all other gateways, under each of these ids. Waits for nothing.
+    pub(super) fn tell<const N: usize>(&self, app: &App, owner: &Owner, ids: [&str; N]) {
+        if !app.channels.are_shared() {
+            return;
+        }
+        let what = serde_json::to_vec(self).expect("texts and numbers become JSON");
+        // Not every provider gives its answers ids.
+        let ids = ids.into_iter().filter(|id| !id.is_empty()).map(str::to_owned);
+        app.channels.register(owner.clone(), ids.collect(), what.into());
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place { index: self.index, first_seq: self.first_seq }
+    }
+}
+
+/// What other gateways told of an owner's answer of this id.
+pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Known {
+    if !app.channels.are_shared() {
+        return Known::Nothing;
+    }
+    let (node, what) = match app.channels.registered(owner, id).await {
+        Registered::Unknown => return Known::Nothing,
+        Registered::Anothers => return Known::Withheld,
+        Registered::Told { node, what } => (node, what),
+    };
+    // Another version's may hold what this one does not know.
+    let Ok(told) = serde_json::from_slice::<Told>(&what) else { return Known::Nothing };
+    if told.deleted {
+        return Known::Withheld;
+    }
+    let Ok(channel) = ChannelId::parse(&told.channel) else { return Known::Nothing };
+    let key = ChannelKey { owner: owner.clone(), id: channel };
+    // It may be gone, and another one made under its id.
+    let Ok(channel) = app.channels.find(&key).await else { return Known::Nothing };
+    let generations = channel.status().generations;
+    match generations.get(told.index as usize).is_some_and(|it| it.id == told.generation) {
+        true => Known::There(Box::new(There { node, channel, told })),
+        false => Known::Nothing,
+    }
+}

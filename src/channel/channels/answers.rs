@@ -1,0 +1,54 @@
+//! Where answers are that apps come back for by an id, at whatever node they were begun: see [`Registry`].
+//!
+//! What is told of them is for the door to know that tells it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Channels;
+use crate::{
+    ident::{ChannelKey, Owner},
+    store::{Registered, Registry},
+};
+
+impl Channels {
+    fn registry(&self) -> Option<&dyn Registry> {
+        self.store.registry()
+    }
+
+    /// Tells all nodes of an owner's answer, under each of these ids. Waits for nothing; where it comes to nothing, only this node
+    /// knows of it.
+    pub fn register(&self, owner: Owner, ids: Vec<String>, what: Bytes) {
+        if self.registry().is_none() {
+            return;
+        }
+        let store = Arc::clone(&self.store);
+        self.tasks.spawn(async move {
+            let Some(registry) = store.registry() else { return };
+            for id in ids {
+                if let Err(error) = registry.tell(&owner, &id, what.clone()).await {
+                    tracing::debug!(id, %error, "other gateways are not told of an answer");
+                }
+            }
+        });
+    }
+
+    /// What another node told of an answer.
+    pub async fn registered(&self, owner: &Owner, id: &str) -> Registered {
+        let Some(registry) = self.registry() else { return Registered::Unknown };
+        registry.look_up(owner, id).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what other gateways know of an answer cannot be learned");
+            Registered::Unknown
+        })
+    }
+
+    /// Asks a node what it remembers of an answer on a channel. `None`: it is gone, or remembers nothing.
+    pub async fn recall(&self, node: &str, channel: &ChannelKey, question: Bytes) -> Option<Bytes> {
+        let asked = self.registry()?.recall(node, channel, question).await;
+        asked.unwrap_or_else(|error| {
+            tracing::debug!(node, %error, "another gateway does not say what it remembers");
+            None
+        })
+    }
+}
