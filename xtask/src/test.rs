@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    part::{CARGO_TEST, CARGO_TESTS, Counts, NEXTEST, PARTS, Part},
+    part::{CARGO_TEST, CARGO_TESTS, Counts, GATEWAY, NEXTEST, PARTS, Part},
     run::{End, Outcome, Run},
     setup::Ground,
     tally::Tally,
@@ -89,7 +89,7 @@ fn environment(root: &Path, ground: &Ground) -> Vec<(OsString, OsString)> {
     let mut envs = vec![
         ground.path(),
         ("TOKENWAY_NOTHING_SKIPPED".into(), "1".into()),
-        ("TOKENWAY_BIN".into(), root.join("target/release/tokenway").into()),
+        ("TOKENWAY_BIN".into(), root.join(GATEWAY).into()),
     ];
     match env::var_os(TRANSCRIPTS) {
         Some(path) => envs.push((TRANSCRIPTS.into(), path)),
