@@ -67,7 +67,10 @@ pub(super) async fn chat(
     };
     let (found, is_withheld) = match found {
         Some(found) => (Some(found), false),
-        None => elsewhere(&app, &caller, ours, &id, coming.stream).await,
+        None => match elsewhere(&app, &caller, ours, &id, coming.stream).await {
+            Ok(known) => known,
+            Err(problem) => return llm::refuse(AppDialect::OpenAi, problem),
+        },
     };
     let answered = match found {
         Some(found) if coming.stream => stream(&app, &found, coming.starting_after.as_deref()),
@@ -91,13 +94,13 @@ async fn elsewhere(
     ours: &str,
     id: &str,
     by_any: bool,
-) -> (Option<Found>, bool) {
-    let known = match told::find(app, &caller.owner, ours).await {
-        Known::Nothing if by_any && id != ours => told::find(app, &caller.owner, id).await,
+) -> Result<(Option<Found>, bool), Problem> {
+    let known = match told::find(app, &caller.owner, ours).await? {
+        Known::Nothing if by_any && id != ours => told::find(app, &caller.owner, id).await?,
         Known::There(there) if !by_any && there.told.generation != ours => Known::Nothing,
         known => known,
     };
-    match known {
+    Ok(match known {
         Known::Nothing => (None, false),
         Known::Withheld => (None, true),
         Known::There(there) => {
@@ -105,7 +108,7 @@ async fn elsewhere(
             let (id, place) = (GenerationId::claimed(&told.generation), told.place());
             (Some(Found { id, channel, place, asks_usage: told.usage }), false)
         }
-    }
+    })
 }
 
 fn stream(app: &App, found: &Found, after: Option<&str>) -> Result<Response, Problem> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, relay::Place};
+use super::{App, problem::Problem, relay::Place};
 use crate::{
     channel::Channel,
     ident::{ChannelId, ChannelKey, GenerationId, Owner},
@@ -97,18 +97,19 @@ impl Told {
     }
 }
 
-/// What other gateways told of an owner's answer of this id.
-pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Known {
-    if !app.channels.are_shared() {
-        return Known::Nothing;
-    }
-    let (node, what) = match app.channels.registered(owner, id).await {
-        Registered::Unknown => return Known::Nothing,
-        Registered::Anothers => return Known::Withheld,
-        Registered::Told { node, what } => (node, what),
-    };
+/// What other gateways told of an owner's answer of this id. Err: that cannot be learned now, and whoever asks a provider instead may
+/// be told of somebody else's.
+pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Result<Known, Problem> {
+    Ok(match app.channels.registered(owner, id).await? {
+        Registered::Unknown => Known::Nothing,
+        Registered::Anothers => Known::Withheld,
+        Registered::Told { node, what } => there(app, owner, node, &what).await,
+    })
+}
+
+async fn there(app: &App, owner: &Owner, node: String, what: &[u8]) -> Known {
     // Another version's may hold what this one does not know.
-    let Ok(told) = serde_json::from_slice::<Told>(&what) else { return Known::Nothing };
+    let Ok(told) = serde_json::from_slice::<Told>(what) else { return Known::Nothing };
     if told.deleted {
         return Known::Withheld;
     }

@@ -18,7 +18,7 @@ use crate::{
 const SOON: Duration = Duration::from_secs(5);
 
 struct Two {
-    _nats: Nats,
+    nats: Nats,
     nodes: Vec<Gateway>,
     http: reqwest::Client,
 }
@@ -37,7 +37,7 @@ impl Two {
     fn start(provider: &str, model: &str) -> Option<Self> {
         let nats = Nats::start()?;
         let nodes = (0..2).map(|_| Gateway::with(&nats.url(), provider, model)).collect();
-        Some(Self { _nats: nats, nodes, http: client() })
+        Some(Self { nats, nodes, http: client() })
     }
 
     async fn send(
@@ -211,7 +211,7 @@ async fn an_app_that_counts_as_its_provider_does_goes_on_at_any_gateway() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_completion_is_any_gateways_to_tell() {
-    let Some(two) = Two::start("", "") else { return };
+    let Some(mut two) = Two::start("", "") else { return };
     let body = json!({ "model": "sim-text", "stream": true, "max_tokens": 30, "messages": [{ "role": "user", "content": "go" }] });
     let call = two.http.post(format!("{}/v1/chat/completions", two.nodes[0].url)).json(&body);
     let answer = call.send().await.expect("it answers");
@@ -240,6 +240,13 @@ async fn a_completion_is_any_gateways_to_tell() {
     }
     let (status, _) = two.get(1, "/v1/chat/completions/chatcmpl-gen_unknown").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
+    // Where it cannot be learned whose it is, no provider is asked for it.
+    two.nats.kill();
+    for path in ["/v1/chat/completions/chatcmpl-9", "/v1/responses/resp_9"] {
+        let (status, refused) = two.get(1, path).await;
+        let error = (status, &refused["error"]["code"]);
+        assert_eq!(error, (StatusCode::SERVICE_UNAVAILABLE, &json!("store_unavailable")), "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -250,26 +257,26 @@ async fn an_id_is_only_its_owners() {
     let ids = vec!["resp 1.*>".to_owned(), "resp_2".to_owned()];
     a.channels.register(me.clone(), ids.clone(), "here".into());
     let began = Instant::now();
-    while b.channels.registered(&me, "resp_2").await == Registered::Unknown {
+    while b.channels.registered(&me, "resp_2").await == Ok(Registered::Unknown) {
         assert!(began.elapsed() < SOON, "it is not told");
     }
     for id in &ids {
         match b.channels.registered(&me, id).await {
-            Registered::Told { what, .. } => assert_eq!(what, "here"),
+            Ok(Registered::Told { what, .. }) => assert_eq!(what, "here"),
             unknown => panic!("{id}: {unknown:?}"),
         }
-        assert_eq!(b.channels.registered(&other, id).await, Registered::Anothers);
+        assert_eq!(b.channels.registered(&other, id).await, Ok(Registered::Anothers));
     }
-    assert_eq!(b.channels.registered(&me, "resp_3").await, Registered::Unknown);
+    assert_eq!(b.channels.registered(&me, "resp_3").await, Ok(Registered::Unknown));
     // Providers' ids may meet: each has its own.
     b.channels.register(other.clone(), ids.clone(), "there".into());
     let began = Instant::now();
-    while a.channels.registered(&other, "resp_2").await == Registered::Anothers {
+    while a.channels.registered(&other, "resp_2").await == Ok(Registered::Anothers) {
         assert!(began.elapsed() < SOON, "it is not told");
     }
     for (owner, expected) in [(&me, "here"), (&other, "there")] {
         match a.channels.registered(owner, "resp_2").await {
-            Registered::Told { what, .. } => assert_eq!(what, expected),
+            Ok(Registered::Told { what, .. }) => assert_eq!(what, expected),
             unknown => panic!("{unknown:?}"),
         }
     }

@@ -74,11 +74,12 @@ pub(super) async fn look_up(
 ) -> Result<(Found, Request), Response> {
     let id = path.map_or(String::new(), |Path(id)| id);
     match kept::find(app, &caller.owner, &id).await {
-        Known::Found(found) => return Ok((*found, request)),
-        Known::Nothing if by_model::somebody_takes(app, AppDialect::Responses) => {
+        Err(problem) => return Err(llm::refuse(AppDialect::Responses, problem)),
+        Ok(Known::Found(found)) => return Ok((*found, request)),
+        Ok(Known::Nothing) if by_model::somebody_takes(app, AppDialect::Responses) => {
             return Err(passthrough::pass(State(app.clone()), request).await);
         }
-        Known::Nothing | Known::Withheld => {}
+        Ok(Known::Nothing | Known::Withheld) => {}
     }
     let message = format!("Response with id '{id}' not found.");
     let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", message);

@@ -106,7 +106,7 @@ async fn went_before(
     previous: &str,
     model: &str,
 ) -> Result<Option<Vec<Box<RawValue>>>, Problem> {
-    let found = match kept::find(app, &caller.owner, previous).await {
+    let found = match kept::find(app, &caller.owner, previous).await? {
         Known::Found(found) if !found.theirs => found,
         Known::Found(_) | Known::Nothing if is_known_elsewhere(app, model) => return Ok(None),
         Known::Found(_) | Known::Nothing | Known::Withheld => return Err(not_found(previous)),

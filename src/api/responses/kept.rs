@@ -10,6 +10,7 @@ use super::{
     super::{
         App,
         call::{Call, Running},
+        problem::Problem,
         relay::Place,
         told,
     },
@@ -139,25 +140,25 @@ pub(in crate::api) fn forget(app: &App, owner: &Owner, generation: &GenerationId
 }
 
 /// The owner's response of this id, whichever gateway has begun it.
-pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Known {
+pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Result<Known, Problem> {
     if let Some(found) = here(app, owner, id).await {
-        return Known::Found(Box::new(found));
+        return Ok(Known::Found(Box::new(found)));
     }
     let is_withheld = {
         let known = app.responses();
         known.is_anothers(owner, id) || known.is_deleted(owner, id)
     };
     if is_withheld {
-        return Known::Withheld;
+        return Ok(Known::Withheld);
     }
-    match told::find(app, owner, id).await {
+    Ok(match told::find(app, owner, id).await? {
         told::Known::Nothing => Known::Nothing,
         told::Known::Withheld => Known::Withheld,
         told::Known::There(there) => {
             let found = away::find(app, *there).await;
             found.map_or(Known::Nothing, |found| Known::Found(Box::new(found)))
         }
-    }
+    })
 }
 
 /// The owner's response of this id that was begun here, if its channel still has it.

@@ -66,7 +66,7 @@ async fn put_out(
     owner: &Owner,
     response: &str,
 ) -> Option<HashMap<String, Box<RawValue>>> {
-    let Known::Found(found) = kept::find(app, owner, response).await else { return None };
+    let Ok(Known::Found(found)) = kept::find(app, owner, response).await else { return None };
     if !found.stored {
         return None;
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Channels;
 use crate::{
     ident::{ChannelKey, Owner},
-    store::{Registered, Registry},
+    store::{Registered, Registry, StoreError},
 };
 
 impl Channels {
@@ -34,13 +34,12 @@ impl Channels {
         });
     }
 
-    /// What another node told of an answer.
-    pub async fn registered(&self, owner: &Owner, id: &str) -> Registered {
-        let Some(registry) = self.registry() else { return Registered::Unknown };
-        registry.look_up(owner, id).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what other gateways know of an answer cannot be learned");
-            Registered::Unknown
-        })
+    /// What another node told of an answer. Err: that cannot be learned now.
+    pub async fn registered(&self, owner: &Owner, id: &str) -> Result<Registered, StoreError> {
+        match self.registry() {
+            Some(registry) => registry.look_up(owner, id).await,
+            None => Ok(Registered::Unknown),
+        }
     }
 
     /// Asks a node what it remembers of an answer on a channel. `None`: it is gone, or remembers nothing.
