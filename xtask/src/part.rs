@@ -38,8 +38,8 @@ pub(crate) const NEXTEST: &str =
 pub(crate) const CARGO_TEST: &str =
     "cargo test --locked --workspace --no-fail-fast --lib --bins --tests";
 
-/// The gateway that SDKs and browsers meet: as the Rust tests have built it, with its assertions. To compile a release, too, would take
-/// a quarter of the whole run; those are what the bench and the soak measure.
+/// The gateway that SDKs and browsers meet: as the Rust tests have built it, with its assertions. A release, which the bench and
+/// the soak measure, would be compiled from nothing once more.
 pub(crate) const GATEWAY: &str = "target/debug/tokenway";
 
 /// Every part that must pass.

@@ -177,26 +177,29 @@ fn unanswered() -> StoreError {
 impl Desk for Channels {
     fn asked<'a>(&'a self, key: &'a ChannelKey, ask: Ask) -> Pending<'a, Option<Answer>> {
         Box::pin(async move {
-            if let Ask::Recall(question) = ask {
-                let successor = self.around.successor.get().and_then(Weak::upgrade)?;
-                return successor.recall(key, question).await.map(Answer::Recalled);
-            }
-            let channel = self.live(key).filter(|channel| !channel.follows())?;
+            let written = || self.live(key).filter(|channel| !channel.follows());
             let answer = match ask {
-                Ask::Recall(_) => return None,
-                Ask::Begin(node, call) => self.begin_here(&channel, node, call).await,
+                // Whoever remembers an answer need not write its channel.
+                Ask::Recall(question) => {
+                    let successor = self.around.successor.get().and_then(Weak::upgrade)?;
+                    return successor.recall(key, question).await.map(Answer::Recalled);
+                }
+                Ask::Begin(node, call) => self.begin_here(&written()?, node, call).await,
                 Ask::Attend(node) => {
-                    self.elsewhere.attends(&channel, node, Instant::now());
+                    self.elsewhere.attends(&written()?, node, Instant::now());
                     Ok(Answer::Done)
                 }
-                // Whoever asked finds the node that goes on with it.
-                Ask::Cancel(generation) if channel.has_left(generation.as_ref()) => return None,
-                Ask::Cancel(generation) => channel
-                    .cancel(generation.as_ref())
-                    .map(|()| Answer::Done)
-                    .map_err(|UnknownGeneration| Refusal::UnknownGeneration),
+                Ask::Cancel(generation) => {
+                    // Of what was left, whoever asked finds the node that goes on with it.
+                    let channel = written()?;
+                    let channel = (!channel.has_left(generation.as_ref())).then_some(channel)?;
+                    channel
+                        .cancel(generation.as_ref())
+                        .map(|()| Answer::Done)
+                        .map_err(|UnknownGeneration| Refusal::UnknownGeneration)
+                }
                 Ask::Publish(custom) => self
-                    .publish_here(&channel, custom)
+                    .publish_here(&written()?, custom)
                     .await
                     .map(Answer::Published)
                     .map_err(|error| match error {
