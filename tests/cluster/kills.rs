@@ -13,7 +13,7 @@ use crate::{
     gateway::{Gateway, client},
     nats::Nats,
     node::LEASE,
-    seen::{Place, World, replay, seq_of, sse},
+    seen::{Place, Replayed, World, replay, seq_of, sse},
 };
 
 /// What a gateway that died left has ended within its lease and a second.
@@ -21,6 +21,9 @@ const ENDED_WITHIN: Duration = LEASE.saturating_add(Duration::from_secs(1));
 
 /// Where NATS was away, or the way to it: whoever is back gives all others a lease, and NATS needs a while to start.
 const ENDED_AFTER_NATS_WITHIN: Duration = LEASE.saturating_add(Duration::from_secs(2));
+
+/// A node that lives has heard of whatever was said by then.
+const AGREED_WITHIN: Duration = Duration::from_secs(2);
 
 /// How many times something dies.
 #[expect(clippy::disallowed_methods, reason = "the environment says how often")]
@@ -187,6 +190,34 @@ async fn state(http: &reqwest::Client, url: &str, name: &str) -> Option<Value> {
     }
 }
 
+/// A channel's events, as every node tells them; `None`: no node has it, and nobody was told of it. A node may hear of a succession
+/// a moment after another one has been asked.
+async fn agreed(cluster: &Cluster, world: &World, name: &str) -> Option<Replayed> {
+    let (http, deadline) = (client(), Instant::now() + AGREED_WITHIN);
+    loop {
+        let mut all = Vec::new();
+        for node in &cluster.nodes {
+            let told = replay(&http, &node.url, name, "0").await;
+            let mut place = Place::new(world, name, 0);
+            for (id, event, data) in told.iter().flatten().cloned() {
+                place.take(id.as_deref(), &event, data);
+            }
+            all.push(told);
+        }
+        if all.iter().all(|told| *told == all[0]) {
+            let told = all.swap_remove(0);
+            let known = world.of(name, |it| it.events.len() + it.published.len());
+            assert!(told.is_ok() || known == 0, "{name}: {told:?}");
+            return told.ok();
+        }
+        if Instant::now() > deadline {
+            let told = all.iter().map(|told| told.as_ref().map(|told| (told.len(), told.last())));
+            panic!("{name}: not all nodes tell the same: {:?}", told.collect::<Vec<_>>());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// All nodes tell the same, and what clients were told holds.
 async fn verify(cluster: &Cluster, world: &World, random: &mut StdRng) {
     let http = client();
@@ -198,24 +229,7 @@ async fn verify(cluster: &Cluster, world: &World, random: &mut StdRng) {
             continue;
         }
         let known = world.of(&name, |channel| channel.clone());
-        let mut first = None;
-        for node in &cluster.nodes {
-            let told = match replay(&http, &node.url, &name, "0").await {
-                Ok(told) => told,
-                Err(refused) => {
-                    let lost = known.events.len() + known.published.len();
-                    assert_eq!(lost, 0, "{name}: {refused}\n{}", node.log.lock());
-                    continue;
-                }
-            };
-            let mut place = Place::new(world, &name, 0);
-            for (id, event, data) in told.clone() {
-                place.take(id.as_deref(), &event, data);
-            }
-            let first = first.get_or_insert_with(|| told.clone());
-            assert_eq!(*first, told, "{name}: all nodes tell the same");
-        }
-        let Some(told) = first else { continue };
+        let Some(told) = agreed(cluster, world, &name).await else { continue };
         for (cursor, data) in &known.published {
             let now = told.get(seq_of(cursor) as usize - 1);
             let (_, event, now) = now.unwrap_or_else(|| panic!("{name}: {cursor} is lost"));

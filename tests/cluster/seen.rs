@@ -125,13 +125,16 @@ pub(crate) async fn sse(
     Some(())
 }
 
+/// Events, each with its cursor, its name and its data.
+pub(crate) type Replayed = Vec<(Option<String>, String, Value)>;
+
 /// Everything after a cursor, by long polls that do not wait. Err: it was refused.
 pub(crate) async fn replay(
     http: &reqwest::Client,
     url: &str,
     channel: &str,
     after: &str,
-) -> Result<Vec<(Option<String>, String, Value)>, String> {
+) -> Result<Replayed, String> {
     let (mut told, mut after) = (Vec::new(), after.to_owned());
     let deadline = Instant::now() + ANSWERS_WITHIN;
     loop {
