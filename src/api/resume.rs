@@ -65,50 +65,50 @@ pub(super) async fn chat(
         // A provider that stores what it said is asked for it under its own id.
         false => index.find(&app.channels, &caller.owner, ours).await,
     };
-    let (found, is_withheld) = match found {
-        Some(found) => (Some(found), false),
-        None => match elsewhere(&app, &caller, ours, &id, coming.stream).await {
-            Ok(known) => known,
-            Err(problem) => return llm::refuse(AppDialect::OpenAi, problem),
-        },
+    let found = match found {
+        Some(found) => Ok(Some(found)),
+        None if index.is_anothers(&caller.owner, &id) => Err(gone()),
+        None => elsewhere(&app, &caller, ours, &id, coming.stream).await,
     };
     let answered = match found {
-        Some(found) if coming.stream => stream(&app, &found, coming.starting_after.as_deref()),
-        Some(found) => whole(&found).await,
-        None if ours.starts_with("gen_") || index.is_anothers(&caller.owner, &id) => gone(),
-        None if is_withheld => gone(),
-        None => return passthrough::pass(State(app), request).await,
+        Ok(Some(found)) if coming.stream => stream(&app, &found, coming.starting_after.as_deref()),
+        Ok(Some(found)) => whole(&found).await,
+        Ok(None) if ours.starts_with("gen_") => Err(gone()),
+        Ok(None) => return passthrough::pass(State(app), request).await,
+        Err(problem) => Err(problem),
     };
     answered.unwrap_or_else(|problem| llm::refuse(AppDialect::OpenAi, problem))
 }
 
-fn gone() -> Result<Response, Problem> {
+fn gone() -> Problem {
     let message = "there is no such completion here, or not any more";
-    Err(Problem::new(StatusCode::NOT_FOUND, "not_found", message))
+    Problem::new(StatusCode::NOT_FOUND, "not_found", message)
 }
 
-/// What another gateway has begun, and whether it is none of the caller's business. Under its provider's id, only a stream is.
+/// What another gateway has begun. `None`: it may be the provider's to tell. Err: it is nobody's to tell the caller.
 async fn elsewhere(
     app: &App,
     caller: &Caller,
     ours: &str,
     id: &str,
-    by_any: bool,
-) -> Result<(Option<Found>, bool), Problem> {
-    let known = match told::find(app, &caller.owner, ours).await? {
-        Known::Nothing if by_any && id != ours => told::find(app, &caller.owner, id).await?,
-        Known::There(there) if !by_any && there.told.generation != ours => Known::Nothing,
-        known => known,
-    };
-    Ok(match known {
-        Known::Nothing => (None, false),
-        Known::Withheld => (None, true),
-        Known::There(there) => {
-            let There { channel, told, .. } = *there;
-            let (id, place) = (GenerationId::claimed(&told.generation), told.place());
-            (Some(Found { id, channel, place, asks_usage: told.usage }), false)
+    streams: bool,
+) -> Result<Option<Found>, Problem> {
+    // Providers' ids are told as they are, ours without their prefix.
+    for id in [ours].into_iter().chain((id != ours).then_some(id)) {
+        match told::find(app, &caller.owner, id).await? {
+            Known::Nothing => {}
+            Known::Withheld => return Err(gone()),
+            Known::Found(there) => {
+                let There { channel, told, .. } = *there;
+                // A provider that stores what it said is asked for it under its own id, but for a stream.
+                let is_told = streams || told.generation == id;
+                let (id, place) = (GenerationId::claimed(&told.generation), told.place());
+                let asks_usage = told.usage;
+                return Ok(is_told.then_some(Found { id, channel, place, asks_usage }));
+            }
         }
-    })
+    }
+    Ok(None)
 }
 
 fn stream(app: &App, found: &Found, after: Option<&str>) -> Result<Response, Problem> {

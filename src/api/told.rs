@@ -45,15 +45,15 @@ pub(super) struct Response {
     pub(super) counted: bool,
 }
 
-/// What is known of an id that this gateway does not know by itself.
+/// What is known of an answer's id.
 #[derive(Debug)]
-pub(super) enum Known {
+pub(super) enum Known<T> {
     /// Nothing: it may be a provider's.
     Nothing,
     /// It is not the caller's business: somebody else's, or deleted.
     Withheld,
-    /// Another gateway's.
-    There(Box<There>),
+    /// It is the caller's.
+    Found(Box<T>),
 }
 
 /// An answer that another gateway has begun.
@@ -99,7 +99,7 @@ impl Told {
 
 /// What other gateways told of an owner's answer of this id. Err: that cannot be learned now, and whoever asks a provider instead may
 /// be told of somebody else's.
-pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Result<Known, Problem> {
+pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Result<Known<There>, Problem> {
     Ok(match app.channels.registered(owner, id).await? {
         Registered::Unknown => Known::Nothing,
         Registered::Anothers => Known::Withheld,
@@ -107,7 +107,7 @@ pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Result<Known, Pr
     })
 }
 
-async fn there(app: &App, owner: &Owner, node: String, what: &[u8]) -> Known {
+async fn there(app: &App, owner: &Owner, node: String, what: &[u8]) -> Known<There> {
     // Another version's may hold what this one does not know.
     let Ok(told) = serde_json::from_slice::<Told>(what) else { return Known::Nothing };
     if told.deleted {
@@ -119,7 +119,7 @@ async fn there(app: &App, owner: &Owner, node: String, what: &[u8]) -> Known {
     let Ok(channel) = app.channels.find(&key).await else { return Known::Nothing };
     let generations = channel.status().generations;
     match generations.get(told.index as usize).is_some_and(|it| it.id == told.generation) {
-        true => Known::There(Box::new(There { node, channel, told })),
+        true => Known::Found(Box::new(There { node, channel, told })),
         false => Known::Nothing,
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     nats::Nats,
     node::Node,
     seen::sse,
+    teller::Teller,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -204,6 +205,10 @@ async fn an_app_that_counts_as_its_provider_does_goes_on_at_any_gateway() {
         }
         assert!(began.elapsed() < SOON, "{answer:?}");
     }
+    // And a later turn is the provider's to go on with: it keeps what was said.
+    let turn = json!({ "model": "theirs", "input": "and then?", "previous_response_id": read.id, "max_output_tokens": 5 });
+    let (status, later) = two.send(1, Method::POST, "/v1/responses", &turn).await;
+    assert_eq!(status, StatusCode::OK, "{later}");
     let url = format!("{}/v1/responses/{}?stream=true", two.nodes[1].url, read.id);
     let again = two.read(two.http.get(url), usize::MAX).await;
     assert_eq!((again.ended, again.text), (true, said(&whole)));
@@ -246,6 +251,33 @@ async fn a_completion_is_any_gateways_to_tell() {
         let (status, refused) = two.get(1, path).await;
         let error = (status, &refused["error"]["code"]);
         assert_eq!(error, (StatusCode::SERVICE_UNAVAILABLE, &json!("store_unavailable")), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_completion_that_its_provider_keeps_is_only_its_owners_at_any_gateway() {
+    let teller = Teller::start(5).await;
+    let model = r#"  teller: { targets: [ { provider: teller } ] }
+access:
+  token_secret: "0123456789abcdef0123456789abcdef"
+  keys: [ { name: me, key: my-own-key-of-some-length }, { name: other, key: another-key-of-some-length } ]"#;
+    let Some(two) = Two::start(&teller.yaml, model) else { return };
+    let body = json!({ "model": "teller", "stream": true, "messages": [{ "role": "user", "content": "go" }] });
+    let call = two.http.post(format!("{}/v1/chat/completions", two.nodes[0].url)).json(&body);
+    let answer = call.bearer_auth("my-own-key-of-some-length").send().await.expect("it answers");
+    assert_eq!(answer.status(), StatusCode::OK);
+    sse(answer, |_, _, _| {}).await.expect("it ends in order");
+    for node in [0, 1] {
+        for query in ["", "?stream=true"] {
+            for (key, expected) in [
+                ("my-own-key-of-some-length", StatusCode::OK),
+                ("another-key-of-some-length", StatusCode::NOT_FOUND),
+            ] {
+                let url = format!("{}/v1/chat/completions/chatcmpl-t{query}", two.nodes[node].url);
+                let answer = two.http.get(url).bearer_auth(key).send().await.expect("it answers");
+                assert_eq!(answer.status(), expected, "{node}: {query}: {key}");
+            }
+        }
     }
 }
 

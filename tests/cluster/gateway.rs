@@ -36,11 +36,11 @@ fn configure(dir: &Path, nats: &str, provider: &str, model: &str) -> PathBuf {
 version: 1
 listen: {{ http: "127.0.0.1:0", webtransport: "127.0.0.1:0" }}
 providers:
-  sim: {{ dialect: simulator, tokens_per_second: 200 }}
 {provider}
+  sim: {{ dialect: simulator, tokens_per_second: 200 }}
 models:
-{model}
   "*": {{ targets: [ {{ provider: sim }} ] }}
+{model}
 channels: {{ retention: {{ after_end: 24h }} }}
 store: {{ engine: jetstream, url: "{nats}", lease: 1s }}
 "#
@@ -59,7 +59,7 @@ impl Gateway {
         Self::new(nats, level, "", "")
     }
 
-    /// With a provider and a model of its own: a line of YAML each.
+    /// With a provider, which is the first, and a model of its own: a line of YAML each. What else it is to have may follow the model.
     pub(crate) fn with(nats: &str, provider: &str, model: &str) -> Self {
         Self::new(nats, "info", provider, model)
     }

@@ -15,7 +15,7 @@ use axum::{
     extract::State,
     http::header,
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -44,7 +44,9 @@ impl Teller {
         let state = Arc::new(Told { words, calls: AtomicUsize::new(0), said: AtomicUsize::new(0) });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound");
-        let router = Router::new().route("/v1/chat/completions", post(tell));
+        let router = Router::new()
+            .route("/v1/chat/completions", post(tell))
+            .route("/v1/chat/completions/chatcmpl-t", get(kept));
         let serve = axum::serve(listener, router.with_state(Arc::clone(&state)));
         let serves = run(async move { serve.await.expect("it serves") });
         let yaml = format!(
@@ -55,7 +57,7 @@ impl Teller {
 
     /// All that it has to say.
     pub(crate) fn whole(&self) -> String {
-        (1..=self.state.words).map(word).collect()
+        whole(self.state.words)
     }
 
     /// How often it was called.
@@ -73,6 +75,10 @@ impl Drop for Teller {
     fn drop(&mut self) {
         self.serves.abort();
     }
+}
+
+fn whole(words: usize) -> String {
+    (1..=words).map(word).collect()
 }
 
 fn word(number: usize) -> String {
@@ -98,8 +104,17 @@ async fn tell(State(state): State<Arc<Told>>, Json(body): Json<Value>) -> Respon
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(body)).into_response()
 }
 
+/// What it has said is told to whoever has its key.
+async fn kept(State(state): State<Arc<Told>>) -> Json<Value> {
+    let message = json!({ "role": "assistant", "content": whole(state.words) });
+    let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
+    Json(
+        json!({ "id": "chatcmpl-t", "object": "chat.completion", "created": 1, "model": "teller", "choices": [choice] }),
+    )
+}
+
 fn chunk(delta: Value, reason: Value) -> String {
     let choice = json!({ "index": 0, "delta": delta, "finish_reason": reason });
-    let chunk = json!({ "id": "t", "object": "chat.completion.chunk", "created": 1, "model": "teller", "choices": [choice] });
+    let chunk = json!({ "id": "chatcmpl-t", "object": "chat.completion.chunk", "created": 1, "model": "teller", "choices": [choice] });
     format!("data: {chunk}\n\n")
 }

@@ -59,23 +59,35 @@ struct Wanted {
 /// Where to go on, or why that cannot be.
 type GoneOn = Result<Option<(u64, u64)>, String>;
 
-/// Tells all gateways of a response, under all its ids.
-pub(super) fn tell(app: &App, entry: &Entry, counted: bool, deleted: bool) {
+/// Tells all gateways of a response. Its app counts in numbers of the provider's, if it is `counted`.
+pub(super) fn tell(app: &App, entry: &Entry, counted: bool) {
     let Entry { channel, started, id, stored, theirs, .. } = entry;
     let told = Told::of(channel, started, entry.place(), entry.asked.usage);
     let response = told::Response { id: id.clone(), stored: *stored, theirs: *theirs, counted };
-    let told = Told { response: Some(response), deleted, ..told };
-    let ours = response_id(started.as_str());
-    match *id == ours {
-        true => told.tell(app, &channel.owner, [&*ours]),
-        false => told.tell(app, &channel.owner, [&*ours, &**id]),
+    tell_as(app, &channel.owner, started, id, &Told { response: Some(response), ..told });
+}
+
+/// Tells all gateways that a response's owner wants it forgotten.
+pub(super) fn tell_deleted(app: &App, entry: &Entry) {
+    let told = Told::of(&entry.channel, &entry.started, entry.place(), false);
+    let told = Told { deleted: true, ..told };
+    tell_as(app, &entry.channel.owner, &entry.started, &entry.id, &told);
+}
+
+/// Under our id of it, and the one that its app knows.
+fn tell_as(app: &App, owner: &Owner, generation: &GenerationId, id: &str, told: &Told) {
+    let ours = response_id(generation.as_str());
+    match ours == id {
+        true => told.tell(app, owner, [&*ours]),
+        false => told.tell(app, owner, [&*ours, id]),
     }
 }
 
 /// The response that another gateway has begun. `None`: what it has begun there is none.
 pub(super) async fn find(app: &App, there: There) -> Option<Found> {
     let There { node, channel, told } = there;
-    let told::Response { id, stored, theirs, counted } = told.response.clone()?;
+    let place = told.place();
+    let told::Response { id, stored, theirs, counted } = told.response?;
     let wanted = ask(app, &node, channel.key(), &id, About::Asked).await;
     let wanted = wanted.and_then(|it| serde_json::from_slice::<Wanted>(&it).ok());
     let asked = match wanted {
@@ -87,7 +99,7 @@ pub(super) async fn find(app: &App, there: There) -> Option<Found> {
     Some(Found {
         id,
         generation: GenerationId::claimed(&told.generation),
-        place: told.place(),
+        place,
         channel,
         asked,
         stored,
@@ -125,16 +137,14 @@ impl Away {
         serde_json::from_slice(&gone_on).ok()
     }
 
-    /// Its owner wants it forgotten.
+    /// Its owner wants it forgotten. Its gateway tells all others, after what it has told of it before; if it is gone, this one does.
     pub(super) async fn forget(&self, app: &App, found: &Found) {
-        let Found { channel, place, generation, id, asked, stored, theirs, .. } = found;
-        let told = Told::of(channel.key(), generation, *place, asked.usage);
-        let (stored, theirs, counted) = (*stored, *theirs, self.counted);
-        let response = told::Response { id: id.clone(), stored, theirs, counted };
-        let told = Told { response: Some(response), deleted: true, ..told };
-        let ours = response_id(generation.as_str());
-        told.tell(app, &channel.key().owner, [&*ours, &**id]);
-        self.ask(app, found, About::Forget).await;
+        if self.ask(app, found, About::Forget).await.is_none() {
+            let Found { channel, place, generation, id, .. } = found;
+            let told = Told::of(channel.key(), generation, *place, false);
+            let told = Told { deleted: true, ..told };
+            tell_as(app, &channel.key().owner, generation, id, &told);
+        }
     }
 
     async fn ask(&self, app: &App, found: &Found, about: About) -> Option<Bytes> {
@@ -166,12 +176,14 @@ pub(crate) async fn recall(app: &App, channel: &ChannelKey, question: &Bytes) ->
             return (from <= whole.len()).then(|| whole.slice(piece));
         }
         About::GoOn(after) => {
-            let found = kept::here(app, owner, &id).await?;
+            let found = kept::here(app, owner, &id).await;
+            let found = found.filter(|found| found.channel.key() == channel)?;
             let gone_on = back::go_on_here(app, &found, after);
             serde_json::to_vec(&gone_on.map_err(|problem| problem.message))
         }
         About::Forget => {
-            app.responses().delete(owner, &id);
+            known(app, owner, channel, &id, |_| ())?;
+            kept::forget_here(app, owner, &id);
             return Some(Bytes::new());
         }
     };

@@ -25,9 +25,9 @@ use super::{
         headers, llm, passthrough,
         problem::Problem,
         relay::{Listener, Place, Relay, Rest},
+        told::Known,
     },
-    Counting, Found, counting,
-    kept::{self, Known},
+    Counting, Found, counting, kept,
 };
 use crate::{
     channel::Channel,

@@ -22,15 +22,15 @@ use super::{
         form::Form,
         llm,
         problem::Problem,
+        told::Known,
     },
-    kept::{self, Known},
-    reference,
+    kept, reference,
 };
 use crate::{
     access::BodyRoom,
     dialect::{
         AppDialect, AppRequest, Asked, Dialect,
-        responses::{Request, items_of},
+        responses::{Request, items_of, response_id},
     },
 };
 
@@ -82,7 +82,7 @@ async fn asking(
         }
         _ => None,
     };
-    let filled = reference::fill_in(app, &caller.owner, &request).await;
+    let filled = reference::fill_in(app, &caller.owner, &request).await?;
     let rewritten = before.is_some() || filled.is_some() || background;
     let request = filled.unwrap_or(request);
     let request = match before {
@@ -121,8 +121,14 @@ async fn went_before(
     }
     let said = answer::said(&found.channel, found.place);
     let said = said.map_err(|failed| llm::problem_of(&failed).about("previous_response_id"))?;
-    let input = found.input(app).await;
-    let mut items = input.ok_or_else(|| not_found(previous))?;
+    let Some(mut items) = found.input(app).await else {
+        // Its gateway is gone. Under an id of its own the provider may know it still.
+        let is_ours = previous == response_id(found.generation.as_str());
+        return match !is_ours && is_known_elsewhere(app, model) {
+            true => Ok(None),
+            false => Err(not_found(previous)),
+        };
+    };
     items.extend(items_of(&said));
     Ok(Some(items))
 }

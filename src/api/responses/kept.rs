@@ -12,7 +12,7 @@ use super::{
         call::{Call, Running},
         problem::Problem,
         relay::Place,
-        told,
+        told::{self, Known},
     },
     Entry, Numbers, Turn,
     away::{self, Away},
@@ -40,16 +40,6 @@ pub(in crate::api) struct Found {
     pub(super) away: Option<Away>,
 }
 
-/// What is known of a response's id.
-pub(super) enum Known {
-    /// Nothing: it may be a provider's.
-    Nothing,
-    /// It is not the caller's business: somebody else's, or deleted.
-    Withheld,
-    /// It is the caller's.
-    Found(Box<Found>),
-}
-
 impl Found {
     /// What a later turn begins with. `None`: that is not known any more.
     pub(super) async fn input(&self, app: &App) -> Option<Vec<Box<RawValue>>> {
@@ -67,15 +57,18 @@ impl Found {
         let owner = &self.channel.key().owner;
         match &self.away {
             Some(away) => away.forget(app, self).await,
-            None => {
-                let mut known = app.responses();
-                if let Some(entry) = known.get(owner, &self.id) {
-                    away::tell(app, entry, false, true);
-                }
-                known.delete(owner, &self.id);
-            }
+            None => forget_here(app, owner, &self.id),
         }
     }
+}
+
+/// The owner of a response that was begun here wants it forgotten: no gateway tells it any more, under any of its ids.
+pub(super) fn forget_here(app: &App, owner: &Owner, id: &str) {
+    let mut known = app.responses();
+    if let Some(entry) = known.get(owner, id) {
+        away::tell_deleted(app, entry);
+    }
+    known.delete(owner, id);
 }
 
 /// Remembers a response that begins.
@@ -100,7 +93,7 @@ pub(in crate::api) fn remember(app: &App, call: &Call, turn: &Turn, running: &Ru
         id: responses::response_id(launched.id.as_str()),
         numbers: Numbers::default(),
     };
-    away::tell(app, &entry, false, false);
+    away::tell(app, &entry, false);
     app.responses().insert(entry);
 }
 
@@ -130,7 +123,7 @@ pub(super) fn told(app: &App, owner: &Owner, ours: &str, theirs: &str, counted: 
     let mut known = app.responses();
     known.told(owner, ours, theirs);
     if let Some(entry) = known.get(owner, ours) {
-        away::tell(app, entry, counted, false);
+        away::tell(app, entry, counted);
     }
 }
 
@@ -140,7 +133,7 @@ pub(in crate::api) fn forget(app: &App, owner: &Owner, generation: &GenerationId
 }
 
 /// The owner's response of this id, whichever gateway has begun it.
-pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Result<Known, Problem> {
+pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Result<Known<Found>, Problem> {
     if let Some(found) = here(app, owner, id).await {
         return Ok(Known::Found(Box::new(found)));
     }
@@ -152,9 +145,9 @@ pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Result<Known, Pr
         return Ok(Known::Withheld);
     }
     Ok(match told::find(app, owner, id).await? {
-        told::Known::Nothing => Known::Nothing,
-        told::Known::Withheld => Known::Withheld,
-        told::Known::There(there) => {
+        Known::Nothing => Known::Nothing,
+        Known::Withheld => Known::Withheld,
+        Known::Found(there) => {
             let found = away::find(app, *there).await;
             found.map_or(Known::Nothing, |found| Known::Found(Box::new(found)))
         }

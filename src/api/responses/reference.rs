@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    super::{App, answer},
-    kept::{self, Known},
+    super::{App, answer, problem::Problem, told::Known},
+    kept,
 };
 use crate::{
     dialect::responses::{Request, named_items_of, response_of_item},
@@ -23,8 +23,12 @@ struct Reference {
     id: Option<String>,
 }
 
-/// The request with its references to items of ours filled in; `None` if there are none.
-pub(super) async fn fill_in(app: &App, owner: &Owner, request: &Request) -> Option<Request> {
+/// The request with its references to items of ours filled in; `None` if there are none. Err: that cannot be learned now.
+pub(super) async fn fill_in(
+    app: &App,
+    owner: &Owner,
+    request: &Request,
+) -> Result<Option<Request>, Problem> {
     let mut known = HashMap::new();
     let mut filled = false;
     let mut items = Vec::new();
@@ -32,7 +36,7 @@ pub(super) async fn fill_in(app: &App, owner: &Owner, request: &Request) -> Opti
         match referred(&item).and_then(|id| Some((response_of_item(&id)?, id))) {
             Some((response, id)) => {
                 if !known.contains_key(&response) {
-                    let put_out = put_out(app, owner, &response).await;
+                    let put_out = put_out(app, owner, &response).await?;
                     known.insert(response.clone(), put_out);
                 }
                 match known.get(&response).and_then(Option::as_ref) {
@@ -47,7 +51,7 @@ pub(super) async fn fill_in(app: &App, owner: &Owner, request: &Request) -> Opti
             None => items.push(item),
         }
     }
-    filled.then(|| request.with_items(&items))
+    Ok(filled.then(|| request.with_items(&items)))
 }
 
 /// The id, where an item is nothing but a reference.
@@ -65,11 +69,11 @@ async fn put_out(
     app: &App,
     owner: &Owner,
     response: &str,
-) -> Option<HashMap<String, Box<RawValue>>> {
-    let Ok(Known::Found(found)) = kept::find(app, owner, response).await else { return None };
-    if !found.stored {
-        return None;
-    }
-    let said = answer::said(&found.channel, found.place).ok()?;
-    Some(named_items_of(&said).into_iter().collect())
+) -> Result<Option<HashMap<String, Box<RawValue>>>, Problem> {
+    Ok(match kept::find(app, owner, response).await? {
+        Known::Found(found) if found.stored => answer::said(&found.channel, found.place)
+            .ok()
+            .map(|said| named_items_of(&said).into_iter().collect()),
+        _ => None,
+    })
 }

@@ -15,7 +15,7 @@
 //!
 //! A node follows a channel (`follow`) as long as somebody looks at it there: once, however many do. It reads the channel's log
 //! from the beginning and is told what comes. How all channels stand every node knows from the index, which holds one short
-//! message for each.
+//! message for each. Where the answer of an id is (`registry`) is asked of NATS when somebody comes back for it.
 //!
 //! # What is safe when
 //!

@@ -46,6 +46,9 @@ pub(super) const LEAVING: &[u8] = b"leaving";
 /// How long a call is kept that nobody withdraws: its node and all others are gone. And how long it is known where an answer is.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Of so many ids it is known where their answers are, some hundred bytes for each; of more, the oldest are forgotten.
+const ANSWERS_MAX: i64 = 1_000_000;
+
 /// What a message's subject and headers take of what it may hold, at most.
 const ENVELOPE_BYTES: usize = 1 << 10;
 
@@ -186,7 +189,8 @@ impl Nats {
         let nodes = config("NODES", "node.*.beat", 1);
         let nodes = Config { max_age: settings.lease * 100, ..nodes };
         let calls = Config { max_age: KEPT, ..config("CALLS", "call.*.*", 1) };
-        let answers = Config { max_age: KEPT, ..config("ANSWERS", "answer.*.*", 1) };
+        let answers = config("ANSWERS", "answer.*.*", 1);
+        let answers = Config { max_age: KEPT, max_messages: ANSWERS_MAX, ..answers };
         for stream in [&log, &index, &nodes, &calls, &answers] {
             let name = &stream.name;
             let there = context.get_or_create_stream(stream.clone()).await;
