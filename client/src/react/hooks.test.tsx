@@ -2,23 +2,13 @@
 // The hooks in a real React, StrictMode included, over the memory transport.
 
 import { act, cleanup, render, screen } from "@testing-library/react";
-import {
-  createElement as h,
-  type ReactNode,
-  StrictMode,
-  Suspense,
-  startTransition,
-  useState,
-  version,
-} from "react";
+import { createElement as h, type ReactNode, version } from "react";
 import { version as domVersion } from "react-dom";
 import { hydrateRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
-import { type Client, type ClientSnapshot, connect, type ToolCallSnapshot } from "tokenway";
+import type { Client, ClientSnapshot, ToolCallSnapshot } from "tokenway";
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it, vi } from "vitest";
-import { ManualClock, seeded } from "../../test/support/clock.js";
-import { FakeGateway } from "../../test/support/gateway.js";
-import { MemoryNetwork } from "../transport/memory.js";
+import { Answer, begin, end, INFO, page, renders, shown, world } from "../../test/support/react.js";
 import { ChannelEvent } from "../wire/event.js";
 import {
   TokenwayProvider,
@@ -30,56 +20,9 @@ import {
   useTokenway,
 } from "./index.js";
 
-const INFO = { webtransport: null, websocket: null, sse: null, protocol: "tokenway.v1" };
+beforeEach(begin);
 
-function world() {
-  const random = seeded(7);
-  const clock = new ManualClock();
-  const gateway = new FakeGateway(random);
-  const network = new MemoryNetwork(clock, random, gateway.accept);
-  const schedule = (work: () => void): void => void clock.after(16, work);
-  const client = connect({ info: INFO, transports: [network.transport], clock, random, schedule });
-  const run = async (ms: number): Promise<void> => {
-    for (let at = 0; at < ms; at += 16) {
-      await act(async () => {
-        gateway.tick();
-        clock.advance(16);
-      });
-    }
-  };
-  return { gateway, network, client, run };
-}
-
-let renders = 0;
-
-interface AnswerProps {
-  readonly channel: string | undefined;
-  readonly suspense?: boolean;
-}
-
-function Answer({ channel, suspense = false }: AnswerProps): ReactNode {
-  const { state, text, stop } = useGeneration(channel, { suspense });
-  renders += 1;
-  return h("p", { role: "status", onClick: () => void stop() }, `${state}: ${text}`);
-}
-
-const page = (client: Client, ...children: ReactNode[]): ReactNode =>
-  h(StrictMode, null, h(TokenwayProvider, { client }, ...children));
-
-const shown = (): string[] => screen.queryAllByRole("status").map((one) => one.textContent ?? "");
-
-beforeEach(() => {
-  // Only what gives subscriptions up; React has timers of its own.
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  renders = 0;
-});
-
-afterEach(() => {
-  cleanup();
-  vi.unstubAllGlobals();
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+afterEach(end);
 
 it("is tried with the React that is meant", () => {
   const major = (of: string): string | undefined => of.split(".")[0];
@@ -120,7 +63,7 @@ describe("useGeneration", () => {
     render(page(client, h(Answer, { channel: "c", key: 1 })));
     await run(200);
     expect(shown()[0]).toBe(`running: ${log.text()}`);
-    expect(renders).toBeLessThan(12);
+    expect(renders()).toBeLessThan(12);
   });
 
   it("leaves the channel a moment after the last component has gone, and stops nothing", async () => {
@@ -145,17 +88,6 @@ describe("useGeneration", () => {
     await run(100);
     expect(gateway.cancelled).toEqual(["c"]);
     expect(shown()).toEqual(["failed: "]);
-  });
-
-  it("suspends until the gateway has answered, if asked to", async () => {
-    const { gateway, client, run } = world();
-    gateway.channel("c").begin("gen_1");
-    const fallback = h("b", { role: "alert" }, "wait");
-    const answer = h(Answer, { channel: "c", suspense: true });
-    render(page(client, h(Suspense, { fallback, key: 1 }, answer)));
-    expect(screen.queryByRole("alert")).not.toBeNull();
-    await run(200);
-    expect(shown()).toEqual(["running: "]);
   });
 
   it("renders for its own generation alone", async () => {
@@ -361,121 +293,6 @@ describe("components", () => {
     await run(2_000);
     expect(shown()).toEqual(["running: Hello"]);
     expect(seen?.error).toBeUndefined();
-  });
-
-  it("suspend for as long as it takes", async () => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-    const { gateway, client, network, run } = world();
-    gateway.channel("c").say("late");
-    network.weather.silent = true;
-    const fallback = h("i", { role: "status" }, "waiting");
-    const asking = h(Answer, { channel: "c", suspense: true });
-    render(page(client, h(Suspense, { fallback }, asking)));
-    await run(100);
-    expect(shown()).toEqual(["waiting"]);
-    // Whoever suspends may never come back: it is let go of, and asked for again.
-    await act(async () => vi.advanceTimersByTime(31_000));
-    await run(100);
-    network.weather.silent = false;
-    await run(6_000);
-    expect(shown()).toEqual(["running: late"]);
-    vi.useRealTimers();
-  });
-
-  describe("that suspend and are not shown in the end leave nothing behind", () => {
-    const asking = h(Answer, { channel: "c", suspense: true });
-    const fallback = h("i", { role: "status" }, "waiting");
-
-    /** Nothing is followed, and nothing waits to be done; whoever comes then begins anew. */
-    async function expectNothing({ gateway, client, run }: ReturnType<typeof world>) {
-      await act(async () => vi.advanceTimersByTime(31_000));
-      await run(100);
-      expect(gateway.readers).toBe(0);
-      expect(vi.getTimerCount()).toBe(0);
-      expect(gateway.cancelled).toEqual([]);
-      const subscribe = vi.spyOn(client, "subscribe");
-      render(page(client, h(Answer, { channel: "c", key: 1 })));
-      await run(200);
-      expect(subscribe).toHaveBeenCalledTimes(1);
-      expect(shown()).toEqual(["running: there"]);
-    }
-
-    function begun() {
-      const one = world();
-      const log = one.gateway.channel("c");
-      log.begin("gen_1");
-      log.say("there");
-      return one;
-    }
-
-    it("unmounted before the gateway has answered", async () => {
-      const one = begun();
-      one.network.weather.refusing = true;
-      const { unmount } = render(page(one.client, h(Suspense, { fallback }, asking)));
-      await one.run(500);
-      expect(shown()).toEqual(["waiting"]);
-      unmount();
-      one.network.weather.refusing = false;
-      await one.run(6_000);
-      expect(one.gateway.readers).toBe(1);
-      await expectNothing(one);
-    });
-
-    it("answered, with another beside them that never is", async () => {
-      const one = begun();
-      const never = new Promise<void>(() => undefined);
-      const Never = (): ReactNode => {
-        throw never;
-      };
-      const { unmount } = render(page(one.client, h(Suspense, { fallback }, asking, h(Never))));
-      await one.run(500);
-      expect(shown()).toEqual(["waiting"]);
-      expect(one.gateway.readers).toBe(1);
-      unmount();
-      await expectNothing(one);
-    });
-
-    it("answered already by another component's subscription, and given up with it", async () => {
-      const one = begun();
-      const never = new Promise<void>(() => undefined);
-      const Never = (): ReactNode => {
-        throw never;
-      };
-      const open = h(Answer, { channel: "c", key: 1 });
-      const { rerender, unmount } = render(page(one.client, open));
-      await one.run(200);
-      rerender(page(one.client, open, h(Suspense, { fallback, key: 2 }, asking, h(Never))));
-      await one.run(200);
-      rerender(page(one.client, h(Suspense, { fallback, key: 2 }, asking, h(Never))));
-      await one.run(200);
-      unmount();
-      await expectNothing(one);
-    });
-
-    it("in a transition that something else takes the place of", async () => {
-      const one = begun();
-      const tab = (name: string): ReactNode =>
-        name === "answer" ? asking : h("p", { role: "status" }, name);
-      let open: (name: string) => void = () => undefined;
-      function Tabs(): ReactNode {
-        const [name, setName] = useState("first");
-        open = setName;
-        return h(Suspense, { fallback }, tab(name));
-      }
-      one.network.weather.refusing = true;
-      const { unmount } = render(page(one.client, h(Tabs)));
-      await act(async () => startTransition(() => open("answer")));
-      // The old one stays while the new one waits.
-      expect(shown()).toEqual(["first"]);
-      await act(async () => open("second"));
-      expect(shown()).toEqual(["second"]);
-      one.network.weather.refusing = false;
-      await one.run(6_000);
-      expect(one.gateway.readers).toBe(1);
-      expect(shown()).toEqual(["second"]);
-      unmount();
-      await expectNothing(one);
-    });
   });
 
   it("stop the generation that they name, known or not", async () => {
