@@ -6,8 +6,12 @@
 
 mod keeping;
 mod standing;
+mod stopping;
+mod watching;
 
 pub use standing::{Brief, Status};
+pub use stopping::UnknownGeneration;
+pub use watching::{Attendance, Watch};
 
 use std::{
     collections::VecDeque,
@@ -153,95 +157,14 @@ impl Channel {
         Ok(Cursor { epoch: self.epoch(), seq })
     }
 
-    /// Waits until everything up to and with `seq` is shown, or will not be, since another node took over; and gives its
-    /// cursor then.
-    pub async fn shown(self: &Arc<Self>, seq: u64) -> Cursor {
-        if self.waits_for(seq) {
-            let signal = Signal::default();
-            let _watch = self.watch(&signal);
-            while self.waits_for(seq) {
-                signal.lower();
-                if self.waits_for(seq) {
-                    signal.raised().await;
-                }
-            }
-        }
-        Cursor { epoch: self.epoch(), seq }
-    }
-
-    /// Waits until another node is heard to have said everything up to and with `seq`.
-    pub(super) async fn heard(self: &Arc<Self>, seq: u64) {
-        let signal = Signal::default();
-        let _watch = self.watch(&signal);
-        while self.head() < seq {
-            signal.lower();
-            if self.head() < seq {
-                signal.raised().await;
-            }
-        }
-    }
-
     /// How often another node took over what was said here. What was not shown by then never is.
     pub fn replaced(&self) -> u32 {
         self.inner.lock().replaced
     }
 
-    /// Whether this seq was given to an event that is still there, and is not shown yet.
-    pub(super) fn waits_for(&self, seq: u64) -> bool {
-        self.head() < seq && {
-            let inner = self.inner.lock();
-            let gone = matches!(inner.life, Life::Gone(_));
-            inner.following.is_none() && !gone && inner.shown < seq && seq <= inner.log.last_seq()
-        }
-    }
-
-    /// Stops a generation, or all that run. Stopping one that has ended changes nothing.
-    pub fn cancel(&self, generation: Option<&GenerationId>) -> Result<(), UnknownGeneration> {
-        let inner = self.inner.lock();
-        if let Some(id) = generation
-            && !inner.generations.iter().any(|started| started.id == id.as_str())
-        {
-            return Err(UnknownGeneration);
-        }
-        let meant = |running: &&Running| generation.is_none_or(|id| *id == running.id);
-        inner.running.iter().filter(meant).for_each(|running| running.stop.cancel());
-        Ok(())
-    }
-
     /// A reader that begins at `from`.
     pub fn read(self: &Arc<Self>, from: From) -> Result<Reader, CannotResume> {
         Reader::open(self, from)
-    }
-
-    /// From now on `signal` is raised whenever there is something new, until it is dropped.
-    pub fn watch(self: &Arc<Self>, signal: &Signal) -> Watch {
-        self.inner.lock().signals.push(signal.clone());
-        Watch { channel: Arc::clone(self), signal: signal.clone() }
-    }
-
-    /// Counts somebody as present until it is dropped.
-    pub fn attend(self: &Arc<Self>) -> Attendance {
-        self.viewers.send_modify(|viewers| *viewers += 1);
-        if self.follows() {
-            self.around.arrivals.note(&self.key);
-        }
-        Attendance { channel: Arc::clone(self) }
-    }
-
-    /// Whether another node runs something on it, and somebody here looks on.
-    pub(super) fn is_watched_here(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.following.is_some() && !inner.running.is_empty() && *self.viewers.borrow() > 0
-    }
-
-    /// Somebody asked for it.
-    pub(super) fn seek(&self) {
-        self.inner.lock().sought = Instant::now();
-    }
-
-    /// How many are present, and its changes.
-    pub fn viewers(&self) -> watch::Receiver<usize> {
-        self.viewers.subscribe()
     }
 
     /// Its identity.
@@ -273,42 +196,6 @@ impl Channel {
     /// The last seq that readers may see.
     pub fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire) >> 1
-    }
-
-    /// Those that run.
-    pub(super) fn running(&self) -> Vec<GenerationId> {
-        self.inner.lock().running.iter().map(|it| it.id.clone()).collect()
-    }
-
-    /// Another node goes on with a running generation.
-    pub(super) fn leave(&self, index: u32) {
-        let mut inner = self.inner.lock();
-        let Some(id) = inner.generations.get(index as usize).map(|it| it.id.clone()) else {
-            return;
-        };
-        let running = inner.running.iter_mut().find(|it| it.id.as_str() == id);
-        running.into_iter().for_each(|running| running.left = true);
-    }
-
-    /// Whether a generation, or one of all, is left to another node: it cannot be stopped here any more.
-    pub(super) fn has_left(&self, generation: Option<&GenerationId>) -> bool {
-        let inner = self.inner.lock();
-        let mut meant = inner.running.iter().filter(|it| generation.is_none_or(|id| *id == it.id));
-        meant.any(|running| running.left)
-    }
-
-    /// From now on a running generation is stopped by this.
-    pub(super) fn stop_by(&self, index: u32, stop: &CancellationToken) {
-        let mut inner = self.inner.lock();
-        let Some(id) = inner.generations.get(index as usize).map(|it| it.id.clone()) else {
-            return;
-        };
-        if let Some(running) = inner.running.iter_mut().find(|it| it.id.as_str() == id) {
-            // It may have been stopped already.
-            if std::mem::replace(&mut running.stop, stop.clone()).is_cancelled() {
-                stop.cancel();
-            }
-        }
     }
 
     /// Everything so far, folded, with the epoch and the last seq folded in.
@@ -509,46 +396,5 @@ fn promise_of(event: &Event) -> Promise {
         Kind::Started(_) | Kind::Custom(_) => Promise::Durable,
         _ if event.is_terminal() => Promise::Durable,
         _ => Promise::Written,
-    }
-}
-
-/// The generation named is not one of this channel's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such generation on this channel")]
-pub struct UnknownGeneration;
-
-/// Raises a signal for a channel's news until it is dropped.
-#[derive(Debug)]
-pub struct Watch {
-    channel: Arc<Channel>,
-    signal: Signal,
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let mut inner = self.channel.inner.lock();
-        if let Some(place) = inner.signals.iter().position(|signal| signal.is(&self.signal)) {
-            inner.signals.swap_remove(place);
-        }
-    }
-}
-
-/// Somebody is present at a channel until it is dropped.
-#[derive(Debug)]
-pub struct Attendance {
-    channel: Arc<Channel>,
-}
-
-impl Attendance {
-    /// Whether it is at this channel, and not at one that had its id before.
-    pub(super) fn is_at(&self, channel: &Arc<Channel>) -> bool {
-        Arc::ptr_eq(&self.channel, channel)
-    }
-}
-
-impl Drop for Attendance {
-    fn drop(&mut self) {
-        self.channel.viewers.send_modify(|viewers| *viewers -= 1);
-        self.channel.seek();
     }
 }
