@@ -18,26 +18,28 @@ mod coding;
 mod desk;
 pub mod disk;
 pub mod jetstream;
+mod kept;
 mod memory;
 mod registry;
+mod tenure;
 mod tombstones;
 
 pub use desk::{Answer, Ask, Begun, Desk, Refusal};
 pub use disk::Disk;
 pub use jetstream::JetStream;
+pub use kept::{Base, Kept, Slice, Times};
 pub use memory::{Memory, nowhere};
 pub use registry::{Registered, Registry};
+pub use tenure::{Ack, Commit, Element, Following, News, Progress, Promise, Role, Tenure, Writer};
 
 use std::{future::Future, pin::Pin, sync::Weak, time::Duration};
 
 use bytes::Bytes;
-use prost::encoding::decode_varint;
 use thiserror::Error;
 
 use crate::{
     ident::{ChannelKey, GenerationId, Owner},
-    sequence::{Epoch, Past},
-    snapshot::State,
+    sequence::Epoch,
 };
 
 /// What a store will have done.
@@ -166,217 +168,6 @@ pub enum Intent {
     Name,
     /// To look at it, if there is one.
     Find,
-}
-
-/// A channel that is open here.
-pub struct Tenure {
-    /// Its epoch, and all that was kept before.
-    pub kept: Kept,
-    /// What is done with it here.
-    pub role: Role,
-}
-
-/// What a node does with a channel.
-pub enum Role {
-    /// It writes the channel: this is its pen.
-    Writes(Box<dyn Writer>),
-    /// Another one does, and what that says comes by [`Progress::news`].
-    Follows(Box<dyn Following>),
-}
-
-/// A channel that another node writes, for as long as this is held.
-pub trait Following: Send {
-    /// Whom to tell what came since the channel was opened, and what comes.
-    fn report_to(&mut self, progress: Weak<dyn Progress>);
-}
-
-/// What another node did to a channel that is followed here.
-#[derive(Debug)]
-pub enum News {
-    /// It has said this.
-    Said(Slice),
-    /// A tenure has begun elsewhere.
-    Succeeded {
-        /// Its epoch.
-        epoch: Epoch,
-        /// The tenures before.
-        past: Vec<Past>,
-    },
-    /// This node writes from now on, in a tenure of its own.
-    Appointed {
-        /// Its epoch.
-        epoch: Epoch,
-        /// The tenures before.
-        past: Vec<Past>,
-        /// Its pen.
-        writer: Box<dyn Writer>,
-    },
-    /// Another node took over what this one wrote: this is the channel now, and what follows it.
-    Replaced(Tenure),
-    /// It was forgotten.
-    Forgotten(Forgotten),
-    /// What is kept of it is damaged: nothing more of it is served.
-    Damaged,
-}
-
-/// A channel as it is kept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
-    /// Whether an app chose its id.
-    pub named: bool,
-    /// The epoch of now.
-    pub epoch: Epoch,
-    /// The tenures before, the oldest first.
-    pub past: Vec<Past>,
-    /// What retention has trimmed away, folded.
-    pub base: Option<Base>,
-    /// The events after that, without a gap.
-    pub slices: Vec<Slice>,
-    /// When the last event was said, in milliseconds since 1970 UTC.
-    pub last_ms: u64,
-    /// How many generations there were.
-    pub generations: u32,
-    /// How many of them run.
-    pub running: u32,
-}
-
-impl std::fmt::Debug for Tenure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tenure").field("epoch", &self.kept.epoch).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for dyn Writer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Writer")
-    }
-}
-
-impl Kept {
-    /// A channel on which nothing was said.
-    pub fn nothing(named: bool, epoch: Epoch) -> Self {
-        let (past, slices) = (Vec::new(), Vec::new());
-        Self { named, epoch, past, base: None, slices, last_ms: 0, generations: 0, running: 0 }
-    }
-
-    /// The last seq; 0 before the first.
-    pub fn last_seq(&self) -> u64 {
-        let base = self.base.as_ref().map_or(0, |base| base.through);
-        self.slices.last().map_or(base, |slice| slice.last_seq)
-    }
-}
-
-/// The head of a log, folded.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Base {
-    /// The last seq folded in.
-    pub through: u64,
-    /// What was folded.
-    pub state: std::sync::Arc<State>,
-}
-
-/// Consecutive events of a channel: a frame's content, and what a store keeps.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Slice {
-    /// The first event's seq.
-    pub first_seq: u64,
-    /// The last event's seq.
-    pub last_seq: u64,
-    /// The elements of a frame's `events` field, back to back.
-    pub events: Bytes,
-    /// When they were said.
-    pub times: Times,
-}
-
-/// The times of a slice's events.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Times {
-    /// Milliseconds since 1970 UTC to which the first delta is added.
-    pub base_ms: u64,
-    /// One varint for each event: milliseconds since the event before it.
-    pub deltas: Bytes,
-}
-
-impl Times {
-    /// When each event was said, in milliseconds since 1970 UTC.
-    pub fn all_ms(&self) -> impl Iterator<Item = u64> + '_ {
-        let (mut deltas, mut at) = (&self.deltas[..], self.base_ms);
-        std::iter::from_fn(move || {
-            at += decode_varint(&mut deltas).ok()?;
-            Some(at)
-        })
-    }
-
-    /// When the first event was said, in milliseconds since 1970 UTC.
-    pub fn first_ms(&self) -> u64 {
-        self.base_ms + decode_varint(&mut &self.deltas[..]).unwrap_or_default()
-    }
-}
-
-/// Appends to one channel's log. There is one at a time, and a fenced one learns so here. Called under the channel's lock:
-/// it does no I/O, waits for nothing, and calls nobody back from here.
-pub trait Writer: Send {
-    /// Whom to tell what was reached. Said once, before anything is appended. Err: the tenure is over already, and nobody
-    /// is told so again.
-    fn report_to(&mut self, progress: Weak<dyn Progress>) -> Result<(), StoreError>;
-
-    /// Takes one more event in.
-    fn append(&mut self, element: Element<'_>);
-
-    /// What was appended since the last time belongs together, and is to be kept.
-    fn commit(&mut self, commit: Commit) -> Result<Ack, StoreError>;
-}
-
-/// An event that has its seq.
-#[derive(Clone, Copy, Debug)]
-pub struct Element<'a> {
-    /// Its seq.
-    pub seq: u64,
-    /// When it was said, in milliseconds since 1970 UTC; never before the event before it.
-    pub at_ms: u64,
-    /// Its element of a frame's `events` field.
-    pub bytes: &'a [u8],
-}
-
-/// What ends a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Commit {
-    /// What must hold before it is shown.
-    pub promise: Promise,
-    /// How many generations there were, with it.
-    pub generations: u32,
-    /// How many of them run after it.
-    pub running: u32,
-}
-
-/// How safe an event must be before anybody is shown it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Promise {
-    /// It outlives this process; a loss window is left to the machine.
-    Written,
-    /// It outlives the machine: it ends or begins a generation, or somebody is told that it is done.
-    Durable,
-}
-
-/// Whether a batch may be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ack {
-    /// Now.
-    Now,
-    /// When [`Progress::reached`] says so.
-    Later,
-}
-
-/// What a store tells the channel that it keeps. May be told from any thread, but not from within a [`Writer`]'s call.
-pub trait Progress: Send + Sync {
-    /// Everything up to and with `seq` may be shown.
-    fn reached(&self, seq: u64);
-
-    /// Nothing after `through` is kept, nor will be: the channel goes on in memory only.
-    fn orphaned(&self, through: u64);
-
-    /// What another node did.
-    fn news(&self, _: News) {}
 }
 
 /// Why a channel is forgotten.
