@@ -1,11 +1,10 @@
 //! Group commit: one thread writes what all channels have said since it last looked, in one system call, and another makes
 //! it safe: soon (the loss window), or at once where an event must be safe before it is shown.
 //!
-//! Nobody who appends waits for either. A [`Tail`] is how far one tenure has got. When the disk fails, every tail is told
+//! Nobody who appends waits for either: a [`Tail`] is told how far its tenure has got. When the disk fails, every tail is told
 //! that it is on its own, once, and nothing is written any more.
 
 use std::{
-    collections::VecDeque,
     fs::File,
     io,
     sync::{
@@ -20,10 +19,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{Progress, Promise, StoreError},
-    format::TenureRecord,
+    super::{Promise, StoreError},
     journal::Journal,
     spell::{self, Spell},
+    tail::Tail,
 };
 
 /// So many bytes wait to be written, at most; a disk that is further behind than that has failed.
@@ -84,118 +83,6 @@ struct Broken {
     tails: Vec<Weak<Tail>>,
 }
 
-/// How far one tenure has got.
-#[derive(Default)]
-pub(super) struct Tail {
-    number: AtomicU64,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// The record that begins the tenure; empty where there is none.
-    tenure: Vec<u8>,
-    progress: Option<Weak<dyn Progress>>,
-    waits: VecDeque<Wait>,
-    reached: u64,
-    /// The last seq that was handed over.
-    last: u64,
-    /// The journal's files that hold what is kept nowhere else, and up to which seq at most.
-    files: VecDeque<(u32, u64)>,
-    orphaned: bool,
-}
-
-struct Wait {
-    seq: u64,
-    promise: Promise,
-    position: u64,
-}
-
-impl Tail {
-    /// The tenure that this record tells of begins, where everything up to and with `reached` is kept.
-    pub(super) fn begin(&self, tenure: &TenureRecord, reached: u64) {
-        self.number.store(tenure.number, Ordering::Relaxed);
-        let mut state = self.state.lock();
-        tenure.write(&mut state.tenure);
-        (state.reached, state.last) = (reached, reached);
-    }
-
-    /// The tenure's number; 0: it has not begun.
-    pub(super) fn number(&self) -> u64 {
-        self.number.load(Ordering::Relaxed)
-    }
-
-    /// False: the disk has failed before.
-    pub(super) fn report_to(&self, progress: Weak<dyn Progress>) -> bool {
-        let mut state = self.state.lock();
-        state.progress = Some(progress);
-        !state.orphaned
-    }
-
-    /// The file of the journal from which on it is needed; `None`: it is not.
-    pub(super) fn since(&self) -> Option<u32> {
-        self.state.lock().files.front().map(|(file, _)| *file)
-    }
-
-    /// Everything up to and with `seq` is kept elsewhere too.
-    pub(super) fn kept_through(&self, seq: u64) {
-        let mut state = self.state.lock();
-        while state.files.pop_front_if(|(_, last)| *last <= seq).is_some() {}
-    }
-
-    /// What was handed over is written to this file of the journal; the last of it may not be yet. Where it is the first of
-    /// the tenure's there, the record that begins the tenure is to be written before it.
-    fn is_in(&self, file: u32, begins: impl FnOnce(&[u8])) {
-        let mut state = self.state.lock();
-        let last = state.last;
-        match state.files.back_mut() {
-            Some((known, through)) if *known == file => *through = last,
-            _ => {
-                state.files.push_back((file, last));
-                begins(&state.tenure);
-            }
-        }
-    }
-
-    /// Tells the channel what it may show. Says whether something that is written waits until it is safe.
-    fn advance(&self, written: u64, safe: u64) -> bool {
-        let (progress, reached, waits) = {
-            let mut state = self.state.lock();
-            let before = state.reached;
-            if state.orphaned {
-                return false;
-            }
-            while let Some(wait) = state.waits.front() {
-                let position = if wait.promise == Promise::Written { written } else { safe };
-                if wait.position > position {
-                    break;
-                }
-                state.reached = wait.seq;
-                state.waits.pop_front();
-            }
-            let progress = state.progress.clone().filter(|_| state.reached > before);
-            let waits = state.waits.front().is_some_and(|wait| wait.position <= written);
-            (progress, state.reached, waits)
-        };
-        if let Some(progress) = progress.and_then(|it| it.upgrade()) {
-            progress.reached(reached);
-        }
-        waits
-    }
-
-    fn orphan(&self) {
-        let (progress, reached) = {
-            let mut state = self.state.lock();
-            state.orphaned = true;
-            state.waits.clear();
-            (state.progress.clone(), state.reached)
-        };
-        if let Some(progress) = progress.and_then(|it| it.upgrade()) {
-            progress.orphaned(reached);
-        }
-    }
-}
-
 impl Commits {
     pub(super) fn new(loss_window: Duration, file: u32) -> Self {
         Self {
@@ -245,11 +132,7 @@ impl Commits {
             queue.records.extend_from_slice(records);
             queue.end += records.len() as u64;
             let position = queue.end;
-            {
-                let mut state = tail.state.lock();
-                state.waits.push_back(Wait { seq, promise, position });
-                state.last = state.last.max(seq);
-            }
+            tail.waits(seq, promise, position);
             std::mem::take(&mut queue.idle)
         };
         if wakes {
@@ -460,7 +343,10 @@ fn with_tenures<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::{super::spell::HANGS_AFTER, *};
+    use super::{
+        super::{super::Progress, spell::HANGS_AFTER},
+        *,
+    };
 
     struct Told(Mutex<Vec<u64>>);
 

@@ -8,9 +8,9 @@ use std::{
 use super::{
     super::{AtRest, Kept, tombstones::Tombstones},
     blob::About,
-    commit::Tail,
     format::Head,
     shelf::Place,
+    tail::Tail,
 };
 use crate::{
     ident::{ChannelKey, Owner},

@@ -20,13 +20,14 @@ use super::{
         Forgotten, Intent, Kept, NotOpened, Progress, Promise, Role, StoreError, Tenure, nowhere,
     },
     blob,
-    commit::{Commits, Tail},
+    commit::Commits,
     format::{GoneRecord, Head, TenureRecord},
     index::{Entry, Index},
     journal,
     pen::Pen,
     recover,
     shelf::Shelves,
+    tail::Tail,
 };
 use crate::{clock, ident::ChannelKey};
 

@@ -41,6 +41,7 @@ mod pen;
 mod recover;
 mod shelf;
 mod spell;
+mod tail;
 mod told;
 
 use std::{

@@ -6,8 +6,9 @@ use prost::encoding::encode_varint;
 
 use super::{
     super::{Ack, Commit, Element, Progress, StoreError, Writer},
-    commit::{Commits, Tail},
+    commit::Commits,
     format::EventsHead,
+    tail::Tail,
 };
 
 pub(super) struct Pen {
