@@ -14,7 +14,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     super::{Following, News, Progress, StoreError},
-    inner::{Inner, Line, away, full},
+    inner::{Inner, away, full},
+    lines::Line,
     nats::{Message, NotTaken},
     record::{self, Record, Told},
     tail::{Tail, WentBack},

@@ -1,7 +1,7 @@
-//! What the store does on this node: opens channels, forgets them, and knows which of them it writes or follows.
+//! What the store does on this node: reads channels, opens them, and begins to write or to follow them.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::Notify,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -23,12 +23,13 @@ use super::{
     },
     courier::Courier,
     desk,
-    follow::{Command, Follow},
+    follow::Follow,
     index::Index,
     lease::Lease,
+    lines::{Line, Lines},
     nats::{AGAIN_AFTER, Nats, NotTaken},
     outbox::{Outbox, Pen},
-    record::{self, Entry, Record, TenureRecord, Told},
+    record::{self, Record, TenureRecord, Told},
     tail::{Tail, WentBack},
 };
 use crate::{clock, ident::ChannelKey, sequence::Epoch};
@@ -59,55 +60,6 @@ pub(super) struct Inner {
     pub(super) era: AtomicU32,
     /// So much of a channel is held as events when it is read; what is before is folded.
     pub(super) bytes_max: AtomicUsize,
-}
-
-/// What is open here.
-#[derive(Default)]
-pub(super) struct Lines {
-    next: AtomicU64,
-    open: Mutex<HashMap<ChannelKey, (u64, Line)>>,
-}
-
-/// What is done with a channel here.
-#[derive(Clone)]
-pub(super) enum Line {
-    Writes(Arc<Outbox>),
-    Follows(mpsc::Sender<Command>),
-}
-
-impl Lines {
-    /// From now on this is done with a channel. Gives the line's number.
-    pub(super) fn open(&self, key: &ChannelKey, line: Line) -> u64 {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.open.lock().insert(key.clone(), (number, line));
-        number
-    }
-
-    /// A line is over, if it still is the channel's.
-    pub(super) fn close(&self, key: &ChannelKey, number: u64) {
-        let mut open = self.open.lock();
-        if open.get(key).is_some_and(|(of, _)| *of == number) {
-            open.remove(key);
-        }
-    }
-
-    pub(super) fn get(&self, key: &ChannelKey) -> Option<Line> {
-        self.open.lock().get(key).map(|(_, line)| line.clone())
-    }
-
-    pub(super) fn writes(&self, key: &ChannelKey) -> bool {
-        matches!(self.get(key), Some(Line::Writes(_)))
-    }
-
-    pub(super) fn outboxes(&self) -> Vec<Arc<Outbox>> {
-        let open = self.open.lock();
-        open.values()
-            .filter_map(|(_, line)| match line {
-                Line::Writes(outbox) => Some(Arc::clone(outbox)),
-                Line::Follows(_) => None,
-            })
-            .collect()
-    }
 }
 
 /// A channel as it was read, and what follows.
@@ -352,63 +304,6 @@ impl Inner {
         Tenure { kept, role: Role::Follows(Box::new(following)) }
     }
 
-    /// A channel that this node writes stands so: all nodes are told.
-    pub(super) fn stands(&self, entry: Entry) {
-        let key = entry.key.clone();
-        self.index.lock().learn(entry);
-        self.note(key);
-    }
-
-    pub(super) fn note(&self, key: ChannelKey) {
-        self.dirty.lock().insert(key);
-        self.to_note.notify_one();
-    }
-
-    /// Waits until all nodes can know how a channel stands.
-    pub(super) async fn is_noted(&self, key: &ChannelKey) {
-        loop {
-            let noted = self.noted.notified();
-            if !self.dirty.lock().contains(key) {
-                return;
-            }
-            noted.await;
-        }
-    }
-
-    /// Waits until all nodes can know how the channels of this one stand.
-    pub(super) async fn all_noted(&self) {
-        loop {
-            let noted = self.noted.notified();
-            if self.dirty.lock().is_empty() {
-                return;
-            }
-            noted.await;
-        }
-    }
-
-    /// A channel stands so, as another node says, or the log.
-    pub(super) fn hears(&self, entry: Entry) {
-        let key = entry.key.clone();
-        let by_another = entry.node != self.lease.node() || entry.gone.is_some();
-        let stale = self.index.lock().learn(entry).is_some();
-        match self.lines.get(&key) {
-            // What it says is behind what this node has said since.
-            Some(Line::Writes(_)) if stale && by_another => self.note(key),
-            Some(Line::Writes(outbox)) if by_another => outbox.suspect(),
-            _ => {}
-        }
-    }
-
-    /// What the log holds of a channel is how it stands. All nodes are told.
-    pub(super) async fn look_anew(&self, key: &ChannelKey) -> Result<(), StoreError> {
-        if let Some(Read { told, .. }) = self.read(key).await? {
-            // If more was heard of it since, that is right.
-            self.index.lock().learn(told.entry(key));
-            self.note(key.clone());
-        }
-        Ok(())
-    }
-
     /// Asks a node to do something.
     pub(super) async fn ask(
         &self,
@@ -424,32 +319,5 @@ impl Inner {
                 StoreError::Unavailable("another node answers with what is no answer".into())
             }),
         }
-    }
-
-    /// The channels on which something runs that nobody writes any more. Those that another node is to look after come a
-    /// little later, in case that it does not.
-    pub(super) fn unfinished(&self) -> Vec<ChannelKey> {
-        let now = Instant::now();
-        if !self.holds() {
-            return Vec::new();
-        }
-        let (alive, node) = (self.lease.alive(now), self.lease.node());
-        let later = now.checked_sub(self.lease.span() / 4).unwrap_or(now);
-        let index = self.index.lock();
-        let lost = index.running().filter(|entry| match entry.node == node {
-            true => !self.lines.writes(&entry.key),
-            false => {
-                let at = if self.is_mine(&entry.key, &alive) { now } else { later };
-                !self.lease.is_alive(&entry.node, at)
-            }
-        });
-        lost.map(|entry| entry.key.clone()).collect()
-    }
-
-    /// Whether this one of the nodes that live looks after a channel that nobody writes.
-    pub(super) fn is_mine(&self, key: &ChannelKey, alive: &[String]) -> bool {
-        let place = alive.iter().position(|node| node == self.lease.node()).unwrap_or_default();
-        let number = u64::from_str_radix(&Nats::hash(key)[..8], 16).unwrap_or_default();
-        number % alive.len() as u64 == place as u64
     }
 }

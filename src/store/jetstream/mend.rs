@@ -12,7 +12,8 @@ use tokio::time::{sleep, timeout};
 use super::{
     super::StoreError,
     index::Index,
-    inner::{Inner, Line, away},
+    inner::{Inner, away},
+    lines::Line,
     nats::AGAIN_AFTER,
     record::Entry,
     tail::{Tail, WentBack},

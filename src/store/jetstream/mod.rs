@@ -14,7 +14,7 @@
 //! # Who reads
 //!
 //! A node follows a channel (`follow`) as long as somebody looks at it there: once, however many do. It reads the channel's log
-//! from the beginning and is told what comes. How all channels stand every node knows from the index, which holds one short
+//! from the beginning and is told what comes. How all channels stand nodes tell each other (`standing`): the index holds one short
 //! message for each. Where the answer of an id is (`registry`) is asked of NATS when somebody comes back for it.
 //!
 //! # What is safe when
@@ -30,12 +30,14 @@ mod forget;
 mod index;
 mod inner;
 mod lease;
+mod lines;
 mod mend;
 mod nats;
 mod outbox;
 mod record;
 mod registry;
 mod servers;
+mod standing;
 mod tail;
 mod tasks;
 
@@ -58,8 +60,9 @@ use super::{
 };
 use crate::ident::{ChannelKey, GenerationId, Owner, random_id};
 use follow::Command;
-use inner::{Inner, Line, away};
+use inner::{Inner, away};
 use lease::Lease;
+use lines::Line;
 use nats::{Nats, Shelf};
 
 /// How long what was said may take to get to NATS when the gateway ends.
