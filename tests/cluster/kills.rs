@@ -25,6 +25,9 @@ const ENDED_AFTER_NATS_WITHIN: Duration = LEASE.saturating_add(Duration::from_se
 /// A node that lives has heard of whatever was said by then.
 const AGREED_WITHIN: Duration = Duration::from_secs(2);
 
+/// Agreement that takes longer is worth a line.
+const AGREED_LATE: Duration = Duration::from_millis(200);
+
 /// How many times something dies.
 #[expect(clippy::disallowed_methods, reason = "the environment says how often")]
 fn count() -> u32 {
@@ -93,7 +96,7 @@ async fn random_cuts_of_nodes_and_of_nats_leave_one_text_everywhere_and_every_ge
             Death::Node(_) | Death::Leave(_) => ENDED_WITHIN,
             Death::Nats | Death::Way => ENDED_AFTER_NATS_WITHIN,
         };
-        let took = all_end(&cluster, &world, &load.apps, limit).await;
+        let took = all_end(&cluster, &load, limit).await;
         println!("{round}: {death:?}, {away:?} away, all ended {took:?} after it was back");
         if matches!(death, Death::Node(_)) {
             slowest = slowest.max(took);
@@ -139,26 +142,20 @@ async fn die(cluster: &mut Cluster, death: Death, away: Duration) {
 
 /// Waits until nothing that had begun runs any more, as any node sees it. Only what a dead node ran need end by itself; the rest
 /// is stopped, from any node.
-async fn all_end(
-    cluster: &Cluster,
-    world: &World,
-    apps: &[JoinHandle<()>],
-    limit: Duration,
-) -> Duration {
+async fn all_end(cluster: &Cluster, load: &Load, limit: Duration) -> Duration {
     let (http, began) = (client(), Instant::now());
     let deadline = Instant::now() + limit;
     let urls = cluster.urls();
-    let names = world.names();
-    while !apps.iter().all(JoinHandle::is_finished) {
+    while !load.apps.iter().all(JoinHandle::is_finished) {
         assert!(Instant::now() < deadline, "an app is told of no end");
-        for name in &names {
+        for name in &load.names {
             let cancel = http.post(format!("{}/v1/channels/{name}/cancel", urls[0]));
             // What a dead node ran is not stopped by this.
             let _ = cancel.send().await;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    for name in names.iter().rev().take(12).chain(names.iter().filter(|it| *it == "board")) {
+    for name in &load.names {
         for url in &urls {
             loop {
                 let state = state(&http, url, name).await;
@@ -192,6 +189,7 @@ async fn state(http: &reqwest::Client, url: &str, name: &str) -> Option<Value> {
 
 /// A channel's events, as every node tells them; `None`: no node has it, and nobody was told of it. A node may hear of a succession
 /// a moment after another one has been asked.
+#[expect(clippy::print_stdout, reason = "a late agreement is a figure of the trial")]
 async fn agreed(cluster: &Cluster, world: &World, name: &str) -> Option<Replayed> {
     let (http, deadline) = (client(), Instant::now() + AGREED_WITHIN);
     loop {
@@ -205,6 +203,10 @@ async fn agreed(cluster: &Cluster, world: &World, name: &str) -> Option<Replayed
             all.push(told);
         }
         if all.iter().all(|told| *told == all[0]) {
+            let late = AGREED_WITHIN - deadline.saturating_duration_since(Instant::now());
+            if late > AGREED_LATE {
+                println!("{name}: all nodes told the same {late:?} after all had ended");
+            }
             let told = all.swap_remove(0);
             let known = world.of(name, |it| it.events.len() + it.published.len());
             assert!(told.is_ok() || known == 0, "{name}: {told:?}");
@@ -280,6 +282,8 @@ fn run(client: impl Future<Output = Option<()>> + Send + 'static) -> JoinHandle<
 struct Load {
     /// Who begin nothing more once this is pulled.
     apps: Vec<JoinHandle<()>>,
+    /// On which channels.
+    names: Vec<String>,
     others: Vec<JoinHandle<()>>,
     over: CancellationToken,
 }
@@ -287,7 +291,7 @@ struct Load {
 /// Apps and viewers at all nodes, and somebody who publishes.
 fn load(world: &Arc<World>, urls: &[String], random: &mut StdRng, round: u32) -> Load {
     let over = CancellationToken::new();
-    let (mut apps, mut others) = (Vec::new(), Vec::new());
+    let (mut apps, mut names, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for app in 0..3 {
         let channel = match app {
             0 => format!("chat-{}", random.random_range(0..3)),
@@ -298,11 +302,12 @@ fn load(world: &Arc<World>, urls: &[String], random: &mut StdRng, round: u32) ->
         for url in urls {
             others.push(run(view(Arc::clone(world), url.clone(), channel.clone())));
         }
+        names.push(channel);
     }
     let url = urls.choose(random).expect("one lives").clone();
     others.push(run(publish(Arc::clone(world), url, random.random())));
     others.push(run(view(Arc::clone(world), urls[0].clone(), "board".to_owned())));
-    Load { apps, others, over }
+    Load { apps, names, others, over }
 }
 
 /// An app that streams one long answer after another.
