@@ -29,6 +29,7 @@ use crate::{
     dialect::{AppDialect, Asked, Dialect},
     event::{Event, Failed, FailureCode},
     generation::{Answerer, Head},
+    ident::GenerationId,
     wire,
 };
 
@@ -51,7 +52,7 @@ pub(super) async fn answer(app: &App, call: &Call, running: Running) -> Response
         asks_usage: call.asked.usage,
     });
     let told = Told::of(channel.key(), &generation, place, call.asked.usage);
-    told.tell(app, &channel.key().owner, [generation.as_str()]);
+    told.tell(app, &channel.key().owner, &[generation.as_str()]);
     if let Some(turn) = &call.turn {
         responses::remember(app, call, turn, &running);
     }
@@ -177,9 +178,7 @@ async fn whole(app: &App, call: &Call, running: Running) -> Answer {
             let own = from.dialect == Dialect::from(dialect) && call.takes_bytes();
             match status.is_success() {
                 true if own => {
-                    if call.turn.is_some() {
-                        responses::name(app, &channel.key().owner, &launched.id, &body);
-                    }
+                    name(app, call, &channel, &launched.id, place, &body);
                     return Answer { response: pass(status, &headers, body), from: Some(from) };
                 }
                 true => Some(from),
@@ -195,6 +194,25 @@ async fn whole(app: &App, call: &Call, running: Running) -> Answer {
         Err(_) => None,
     };
     Answer { response: when_ended(&channel, place, dialect, &call.asked).await, from }
+}
+
+/// Remembers the id that the provider gives an answer that the app is given whole.
+fn name(
+    app: &App,
+    call: &Call,
+    channel: &Channel,
+    generation: &GenerationId,
+    place: Place,
+    body: &Bytes,
+) {
+    match call.request.dialect() {
+        AppDialect::Responses => responses::name(app, &channel.key().owner, generation, body),
+        AppDialect::OpenAi => {
+            let naming = Naming { app: app.clone(), generation: generation.clone() };
+            naming.read(body, channel.key(), place, &call.asked);
+        }
+        _ => {}
+    }
 }
 
 /// Waits for the generation's end and answers with all of it.

@@ -35,6 +35,7 @@ mod sse;
 mod told;
 mod tokens;
 mod ui_message;
+mod whose;
 
 use index::Index;
 use responses::Responses;

@@ -1,7 +1,7 @@
 //! Every other route for apps goes to a provider as it is, so that nothing breaks when the base URL changes.
 //!
-//! Which provider is `by_model`'s to say, how else the path may be read `plain`'s, and what a call takes of a key's limits
-//! `paid`'s. No channel, no events: these calls are not generations. The body streams both
+//! Which provider is `by_model`'s to say, how else the path may be read `plain`'s, whose what it names is `whose`'s, and what a
+//! call takes of a key's limits `paid`'s. No channel, no events: these calls are not generations. The body streams both
 //! ways, but for one that names a model, and for a refusal's, which is looked through for the provider's key.
 
 use std::sync::{Arc, OnceLock};
@@ -23,6 +23,7 @@ use super::{
     paid::{self, Paying},
     plain,
     problem::Problem,
+    whose,
 };
 use crate::{
     access::{BodyRoom, Unauthorized},
@@ -54,6 +55,7 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
     // The guard has seen to it that there is one.
     let caller = request.extensions().get::<Caller>().cloned();
     let caller = caller.ok_or(Unauthorized::Nothing)?;
+    whose::check(app, &caller, request.method(), &plain).await?;
     let passing = by_model::find(app, &caller, dialect, request).await?;
     let takes = paid::takes(&passing.parts.method, &called, &plain);
     let paying = paid::pay(app, &caller, &called, takes, &passing)?;

@@ -78,8 +78,8 @@ pub(super) struct Naming {
 }
 
 impl Naming {
-    /// Looks for the id in the first payload.
-    fn read(&self, data: &[u8], channel: &ChannelKey, place: Place, asked: &Asked) {
+    /// Looks for the id in the first payload, or in a whole answer.
+    pub(super) fn read(&self, data: &[u8], channel: &ChannelKey, place: Place, asked: &Asked) {
         #[derive(serde::Deserialize)]
         struct Chunk {
             id: String,
@@ -87,7 +87,7 @@ impl Naming {
         if let Ok(Chunk { id }) = serde_json::from_slice(data) {
             self.app.index().alias(&self.generation, &id);
             let told = Told::of(channel, &self.generation, place, asked.usage);
-            told.tell(&self.app, &channel.owner, [&*id]);
+            told.tell(&self.app, &channel.owner, &[&id]);
         }
     }
 }

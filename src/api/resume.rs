@@ -67,13 +67,14 @@ pub(super) async fn chat(
     };
     let found = match found {
         Some(found) => Ok(Some(found)),
-        None if index.is_anothers(&caller.owner, &id) => Err(gone()),
         None => elsewhere(&app, &caller, ours, &id, coming.stream).await,
     };
     let answered = match found {
         Ok(Some(found)) if coming.stream => stream(&app, &found, coming.starting_after.as_deref()),
         Ok(Some(found)) => whole(&found).await,
-        Ok(None) if ours.starts_with("gen_") => Err(gone()),
+        Ok(None) if ours.starts_with("gen_") || index.is_anothers(&caller.owner, &id) => {
+            Err(gone())
+        }
         Ok(None) => return passthrough::pass(State(app), request).await,
         Err(problem) => Err(problem),
     };
@@ -101,10 +102,11 @@ async fn elsewhere(
             Known::Found(there) => {
                 let There { channel, told, .. } = *there;
                 // A provider that stores what it said is asked for it under its own id, but for a stream.
-                let is_told = streams || told.generation == id;
+                if !streams && told.generation != id {
+                    continue;
+                }
                 let (id, place) = (GenerationId::claimed(&told.generation), told.place());
-                let asks_usage = told.usage;
-                return Ok(is_told.then_some(Found { id, channel, place, asks_usage }));
+                return Ok(Some(Found { id, channel, place, asks_usage: told.usage }));
             }
         }
     }

@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{App, problem::Problem, relay::Place};
 use crate::{
-    channel::Channel,
+    channel::{Channel, NoChannel},
     ident::{ChannelId, ChannelKey, GenerationId, Owner},
     store::Registered,
 };
@@ -82,14 +83,26 @@ impl Told {
     }
 
     /// Tells all other gateways, under each of these ids. Waits for nothing.
-    pub(super) fn tell<const N: usize>(&self, app: &App, owner: &Owner, ids: [&str; N]) {
-        if !app.channels.are_shared() {
-            return;
+    pub(super) fn tell(&self, app: &App, owner: &Owner, ids: &[&str]) {
+        if app.channels.are_shared() {
+            // Not every provider gives its answers ids.
+            let ids = ids.iter().filter(|id| !id.is_empty()).map(|id| (*id).to_owned());
+            app.channels.register(owner.clone(), ids.collect(), self.written());
         }
-        let what = serde_json::to_vec(self).expect("texts and numbers become JSON");
-        // Not every provider gives its answers ids.
-        let ids = ids.into_iter().filter(|id| !id.is_empty()).map(str::to_owned);
-        app.channels.register(owner.clone(), ids.collect(), what.into());
+    }
+
+    /// The same, and they know it when it is done.
+    pub(super) async fn tell_now(
+        &self,
+        app: &App,
+        owner: &Owner,
+        ids: &[&str],
+    ) -> Result<(), Problem> {
+        Ok(app.channels.registering(owner, ids, self.written()).await?)
+    }
+
+    fn written(&self) -> Bytes {
+        serde_json::to_vec(self).expect("texts and numbers become JSON").into()
     }
 
     pub(super) fn place(&self) -> Place {
@@ -103,23 +116,40 @@ pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Result<Known<The
     Ok(match app.channels.registered(owner, id).await? {
         Registered::Unknown => Known::Nothing,
         Registered::Anothers => Known::Withheld,
-        Registered::Told { node, what } => there(app, owner, node, &what).await,
+        Registered::Told { node, what } => there(app, owner, node, &what).await?,
     })
 }
 
-async fn there(app: &App, owner: &Owner, node: String, what: &[u8]) -> Known<There> {
+/// Whether an owner's answer of this id was deleted at any gateway, as far as can be learned now.
+pub(super) async fn is_deleted(app: &App, owner: &Owner, id: &str) -> bool {
+    let Ok(Registered::Told { what, .. }) = app.channels.registered(owner, id).await else {
+        return false;
+    };
+    serde_json::from_slice::<Told>(&what).is_ok_and(|told| told.deleted)
+}
+
+async fn there(
+    app: &App,
+    owner: &Owner,
+    node: String,
+    what: &[u8],
+) -> Result<Known<There>, Problem> {
     // Another version's may hold what this one does not know.
-    let Ok(told) = serde_json::from_slice::<Told>(what) else { return Known::Nothing };
+    let Ok(told) = serde_json::from_slice::<Told>(what) else { return Ok(Known::Nothing) };
     if told.deleted {
-        return Known::Withheld;
+        return Ok(Known::Withheld);
     }
-    let Ok(channel) = ChannelId::parse(&told.channel) else { return Known::Nothing };
+    let Ok(channel) = ChannelId::parse(&told.channel) else { return Ok(Known::Nothing) };
     let key = ChannelKey { owner: owner.clone(), id: channel };
-    // It may be gone, and another one made under its id.
-    let Ok(channel) = app.channels.find(&key).await else { return Known::Nothing };
+    let channel = match app.channels.find(&key).await {
+        Ok(channel) => channel,
+        Err(NoChannel::Store(error)) => return Err(error.into()),
+        Err(NoChannel::Unknown | NoChannel::Evicted) => return Ok(Known::Nothing),
+    };
+    // It may be another one, made under its id.
     let generations = channel.status().generations;
-    match generations.get(told.index as usize).is_some_and(|it| it.id == told.generation) {
+    Ok(match generations.get(told.index as usize).is_some_and(|it| it.id == told.generation) {
         true => Known::Found(Box::new(There { node, channel, told })),
         false => Known::Nothing,
-    }
+    })
 }

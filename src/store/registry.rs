@@ -10,7 +10,7 @@ use crate::ident::{ChannelKey, Owner};
 
 /// Tells nodes of each other's answers. An id is only its owner's.
 pub trait Registry: Send + Sync {
-    /// Tells all nodes of an owner's answer, in place of what was told of it before. They know it for a day.
+    /// Tells all nodes of an owner's answer, in place of what was told of it before. They know it for a day at most.
     fn tell<'a>(
         &'a self,
         owner: &'a Owner,
@@ -25,7 +25,7 @@ pub trait Registry: Send + Sync {
         id: &'a str,
     ) -> Pending<'a, Result<Registered, StoreError>>;
 
-    /// Asks a node for more than was told. `None`: it is gone, or does not know.
+    /// Asks a node for more than was told. `None`: it is gone, or does not know. Err: it does not answer.
     fn recall<'a>(
         &'a self,
         node: &'a str,

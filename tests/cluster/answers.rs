@@ -262,20 +262,30 @@ access:
   token_secret: "0123456789abcdef0123456789abcdef"
   keys: [ { name: me, key: my-own-key-of-some-length }, { name: other, key: another-key-of-some-length } ]"#;
     let Some(two) = Two::start(&teller.yaml, model) else { return };
-    let body = json!({ "model": "teller", "stream": true, "messages": [{ "role": "user", "content": "go" }] });
-    let call = two.http.post(format!("{}/v1/chat/completions", two.nodes[0].url)).json(&body);
-    let answer = call.bearer_auth("my-own-key-of-some-length").send().await.expect("it answers");
-    assert_eq!(answer.status(), StatusCode::OK);
-    sse(answer, |_, _, _| {}).await.expect("it ends in order");
-    for node in [0, 1] {
-        for query in ["", "?stream=true"] {
-            for (key, expected) in [
-                ("my-own-key-of-some-length", StatusCode::OK),
-                ("another-key-of-some-length", StatusCode::NOT_FOUND),
+    // Streamed and whole: each has an id of its own.
+    for (stream, id) in [(true, "chatcmpl-t"), (false, "chatcmpl-w")] {
+        let body = json!({ "model": "teller", "stream": stream, "messages": [{ "role": "user", "content": "go" }] });
+        let call = two.http.post(format!("{}/v1/chat/completions", two.nodes[0].url)).json(&body);
+        let answer = call.bearer_auth("my-own-key-of-some-length").send().await;
+        let answer = answer.expect("it answers");
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.bytes().await.expect("it ends in order");
+        for node in [0, 1] {
+            for (method, rest) in [
+                (Method::GET, ""),
+                (Method::GET, "?stream=true"),
+                (Method::GET, "/messages"),
+                (Method::DELETE, ""),
             ] {
-                let url = format!("{}/v1/chat/completions/chatcmpl-t{query}", two.nodes[node].url);
-                let answer = two.http.get(url).bearer_auth(key).send().await.expect("it answers");
-                assert_eq!(answer.status(), expected, "{node}: {query}: {key}");
+                for (key, expected) in [
+                    ("my-own-key-of-some-length", StatusCode::OK),
+                    ("another-key-of-some-length", StatusCode::NOT_FOUND),
+                ] {
+                    let url = format!("{}/v1/chat/completions/{id}{rest}", two.nodes[node].url);
+                    let call = two.http.request(method.clone(), url).bearer_auth(key);
+                    let answer = call.send().await.expect("it answers");
+                    assert_eq!(answer.status(), expected, "{node}: {method} {id}{rest}: {key}");
+                }
             }
         }
     }

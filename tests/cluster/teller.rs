@@ -15,7 +15,7 @@ use axum::{
     extract::State,
     http::header,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, post},
 };
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl Teller {
         let address = listener.local_addr().expect("it is bound");
         let router = Router::new()
             .route("/v1/chat/completions", post(tell))
-            .route("/v1/chat/completions/chatcmpl-t", get(kept));
+            .route("/v1/chat/completions/{*what}", any(kept));
         let serve = axum::serve(listener, router.with_state(Arc::clone(&state)));
         let serves = run(async move { serve.await.expect("it serves") });
         let yaml = format!(
@@ -87,6 +87,9 @@ fn word(number: usize) -> String {
 
 async fn tell(State(state): State<Arc<Told>>, Json(body): Json<Value>) -> Response {
     state.calls.fetch_add(1, Ordering::Relaxed);
+    if body["stream"] != true {
+        return kept(State(state)).await.into_response();
+    }
     let messages = body["messages"].as_array().expect("messages");
     let so_far = messages.iter().find(|it| it["role"] == "assistant");
     let so_far = so_far.and_then(|it| it["content"].as_str()).unwrap_or_default();
@@ -109,7 +112,7 @@ async fn kept(State(state): State<Arc<Told>>) -> Json<Value> {
     let message = json!({ "role": "assistant", "content": whole(state.words) });
     let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
     Json(
-        json!({ "id": "chatcmpl-t", "object": "chat.completion", "created": 1, "model": "teller", "choices": [choice] }),
+        json!({ "id": "chatcmpl-w", "object": "chat.completion", "created": 1, "model": "teller", "choices": [choice] }),
     )
 }
 

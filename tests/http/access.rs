@@ -9,6 +9,7 @@ mod refused;
 mod reload;
 mod sessions;
 mod tokens;
+mod whose;
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};

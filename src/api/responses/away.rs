@@ -10,6 +10,8 @@ use serde_json::value::RawValue;
 use super::{
     super::{
         App,
+        problem::Problem,
+        relay::Place,
         told::{self, There, Told},
     },
     Entry, Found, back, kept,
@@ -64,23 +66,26 @@ pub(super) fn tell(app: &App, entry: &Entry, counted: bool) {
     let Entry { channel, started, id, stored, theirs, .. } = entry;
     let told = Told::of(channel, started, entry.place(), entry.asked.usage);
     let response = told::Response { id: id.clone(), stored: *stored, theirs: *theirs, counted };
-    tell_as(app, &channel.owner, started, id, &Told { response: Some(response), ..told });
+    let ours = response_id(started.as_str());
+    Told { response: Some(response), ..told }.tell(app, &channel.owner, &ids(&ours, id));
 }
 
-/// Tells all gateways that a response's owner wants it forgotten.
-pub(super) fn tell_deleted(app: &App, entry: &Entry) {
-    let told = Told::of(&entry.channel, &entry.started, entry.place(), false);
-    let told = Told { deleted: true, ..told };
-    tell_as(app, &entry.channel.owner, &entry.started, &entry.id, &told);
-}
-
-/// Under our id of it, and the one that its app knows.
-fn tell_as(app: &App, owner: &Owner, generation: &GenerationId, id: &str, told: &Told) {
+/// Tells all gateways that a response's owner wants it forgotten. Err: it may be told to them all the same.
+pub(super) async fn tell_deleted(
+    app: &App,
+    channel: &ChannelKey,
+    generation: &GenerationId,
+    place: Place,
+    id: &str,
+) -> Result<(), Problem> {
+    let told = Told { deleted: true, ..Told::of(channel, generation, place, false) };
     let ours = response_id(generation.as_str());
-    match ours == id {
-        true => told.tell(app, owner, [&*ours]),
-        false => told.tell(app, owner, [&*ours, id]),
-    }
+    told.tell_now(app, &channel.owner, &ids(&ours, id)).await
+}
+
+/// Our id of a response, and the one that its app knows.
+fn ids<'a>(ours: &'a str, id: &'a str) -> Vec<&'a str> {
+    if ours == id { vec![id] } else { vec![ours, id] }
 }
 
 /// The response that another gateway has begun. `None`: what it has begun there is none.
@@ -88,7 +93,8 @@ pub(super) async fn find(app: &App, there: There) -> Option<Found> {
     let There { node, channel, told } = there;
     let place = told.place();
     let told::Response { id, stored, theirs, counted } = told.response?;
-    let wanted = ask(app, &node, channel.key(), &id, About::Asked).await;
+    // Without it there is still all that was said.
+    let wanted = ask(app, &node, channel.key(), &id, About::Asked).await.ok().flatten();
     let wanted = wanted.and_then(|it| serde_json::from_slice::<Wanted>(&it).ok());
     let asked = match wanted {
         Some(Wanted { usage, request }) => {
@@ -114,48 +120,58 @@ impl Away {
         self.counted
     }
 
-    /// What a later turn begins with. `None`: its gateway is gone.
-    pub(super) async fn input(&self, app: &App, found: &Found) -> Option<Vec<Box<RawValue>>> {
+    /// What a later turn begins with. `None`: its gateway is gone. Err: it does not answer.
+    pub(super) async fn input(
+        &self,
+        app: &App,
+        found: &Found,
+    ) -> Result<Option<Vec<Box<RawValue>>>, Problem> {
         let mut whole = Vec::new();
-        loop {
-            let piece = self.ask(app, found, About::Input(whole.len())).await?;
+        while let Some(piece) = self.ask(app, found, About::Input(whole.len())).await? {
             whole.extend_from_slice(&piece);
             if piece.len() < PIECE_BYTES {
-                return serde_json::from_slice(&whole).ok();
+                return Ok(serde_json::from_slice(&whole).ok());
             }
         }
+        Ok(None)
     }
 
-    /// Where the provider's numbers end for an app that goes on after this one. `None`: its gateway is gone.
+    /// Where the provider's numbers end for an app that goes on after this one. `None`: its gateway is gone. Err: it does not
+    /// answer.
     pub(super) async fn go_on_after(
         &self,
         app: &App,
         found: &Found,
         after: Option<u64>,
-    ) -> Option<GoneOn> {
+    ) -> Result<Option<GoneOn>, Problem> {
         let gone_on = self.ask(app, found, About::GoOn(after)).await?;
-        serde_json::from_slice(&gone_on).ok()
+        Ok(gone_on.and_then(|it| serde_json::from_slice(&it).ok()))
     }
 
-    /// Its owner wants it forgotten. Its gateway tells all others, after what it has told of it before; if it is gone, this one does.
-    pub(super) async fn forget(&self, app: &App, found: &Found) {
-        if self.ask(app, found, About::Forget).await.is_none() {
+    /// Its owner wants it forgotten. Its gateway tells all others; if it is gone, this one does. Err: it may not be forgotten.
+    pub(super) async fn forget(&self, app: &App, found: &Found) -> Result<(), Problem> {
+        if self.ask(app, found, About::Forget).await?.is_none() {
             let Found { channel, place, generation, id, .. } = found;
-            let told = Told::of(channel.key(), generation, *place, false);
-            let told = Told { deleted: true, ..told };
-            tell_as(app, &channel.key().owner, generation, id, &told);
+            tell_deleted(app, channel.key(), generation, *place, id).await?;
         }
+        Ok(())
     }
 
-    async fn ask(&self, app: &App, found: &Found, about: About) -> Option<Bytes> {
+    async fn ask(&self, app: &App, found: &Found, about: About) -> Result<Option<Bytes>, Problem> {
         ask(app, &self.node, found.channel.key(), &found.id, about).await
     }
 }
 
-async fn ask(app: &App, node: &str, channel: &ChannelKey, id: &str, about: About) -> Option<Bytes> {
+async fn ask(
+    app: &App,
+    node: &str,
+    channel: &ChannelKey,
+    id: &str,
+    about: About,
+) -> Result<Option<Bytes>, Problem> {
     let question = Question { id: id.to_owned(), about };
     let question = serde_json::to_vec(&question).expect("texts and numbers become JSON");
-    app.channels.recall(node, channel, question.into()).await
+    Ok(app.channels.recall(node, channel, question.into()).await?)
 }
 
 /// What another gateway asks for that has been asked for one of this one's responses.
@@ -176,14 +192,14 @@ pub(crate) async fn recall(app: &App, channel: &ChannelKey, question: &Bytes) ->
             return (from <= whole.len()).then(|| whole.slice(piece));
         }
         About::GoOn(after) => {
-            let found = kept::here(app, owner, &id).await;
+            let found = kept::here(app, owner, &id).await.ok()?;
             let found = found.filter(|found| found.channel.key() == channel)?;
             let gone_on = back::go_on_here(app, &found, after);
             serde_json::to_vec(&gone_on.map_err(|problem| problem.message))
         }
         About::Forget => {
             known(app, owner, channel, &id, |_| ())?;
-            kept::forget_here(app, owner, &id);
+            kept::forget_here(app, owner, &id).await.ok()?;
             return Some(Bytes::new());
         }
     };

@@ -147,7 +147,7 @@ async fn go_on_after(
     after: Option<u64>,
 ) -> Result<Option<(u64, u64)>, Problem> {
     let Some(away) = &found.away else { return go_on_here(app, found, after) };
-    match away.go_on_after(app, found, after).await {
+    match away.go_on_after(app, found, after).await? {
         Some(gone_on) => gone_on.map_err(wrong),
         // The encoder's numbers are the same wherever it encodes.
         None if !away.is_counted() || after.is_none() => go_on_here(app, found, after),

@@ -121,7 +121,7 @@ async fn went_before(
     }
     let said = answer::said(&found.channel, found.place);
     let said = said.map_err(|failed| llm::problem_of(&failed).about("previous_response_id"))?;
-    let Some(mut items) = found.input(app).await else {
+    let Some(mut items) = found.input(app).await? else {
         // Its gateway is gone. Under an id of its own the provider may know it still.
         let is_ours = previous == response_id(found.generation.as_str());
         return match !is_ours && is_known_elsewhere(app, model) {

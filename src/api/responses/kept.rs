@@ -18,7 +18,7 @@ use super::{
     away::{self, Away},
 };
 use crate::{
-    channel::Channel,
+    channel::{Channel, NoChannel},
     dialect::{AppRequest, Asked, responses},
     ident::{GenerationId, Owner},
 };
@@ -41,34 +41,39 @@ pub(in crate::api) struct Found {
 }
 
 impl Found {
-    /// What a later turn begins with. `None`: that is not known any more.
-    pub(super) async fn input(&self, app: &App) -> Option<Vec<Box<RawValue>>> {
+    /// What a later turn begins with. `None`: that is not known any more. Err: that cannot be learned now.
+    pub(super) async fn input(&self, app: &App) -> Result<Option<Vec<Box<RawValue>>>, Problem> {
         match &self.away {
             Some(away) => away.input(app, self).await,
             None => {
                 let known = app.responses();
-                known.get(&self.channel.key().owner, &self.id).map(|entry| entry.input.clone())
+                let entry = known.get(&self.channel.key().owner, &self.id);
+                Ok(entry.map(|entry| entry.input.clone()))
             }
         }
     }
 
-    /// Its owner wants it forgotten, by all gateways.
-    pub(super) async fn forget(&self, app: &App) {
+    /// Its owner wants it forgotten, by all gateways. Err: some of them may know it still.
+    pub(super) async fn forget(&self, app: &App) -> Result<(), Problem> {
         let owner = &self.channel.key().owner;
         match &self.away {
             Some(away) => away.forget(app, self).await,
-            None => forget_here(app, owner, &self.id),
+            None => forget_here(app, owner, &self.id).await,
         }
     }
 }
 
 /// The owner of a response that was begun here wants it forgotten: no gateway tells it any more, under any of its ids.
-pub(super) fn forget_here(app: &App, owner: &Owner, id: &str) {
-    let mut known = app.responses();
-    if let Some(entry) = known.get(owner, id) {
-        away::tell_deleted(app, entry);
+pub(super) async fn forget_here(app: &App, owner: &Owner, id: &str) -> Result<(), Problem> {
+    let known = app.responses().get(owner, id).map(|it| {
+        let (channel, started) = (it.channel.clone(), it.started.clone());
+        (channel, started, it.place(), it.id.clone())
+    });
+    if let Some((channel, started, place, id)) = known {
+        away::tell_deleted(app, &channel, &started, place, &id).await?;
     }
-    known.delete(owner, id);
+    app.responses().delete(owner, id);
+    Ok(())
 }
 
 /// Remembers a response that begins.
@@ -134,17 +139,18 @@ pub(in crate::api) fn forget(app: &App, owner: &Owner, generation: &GenerationId
 
 /// The owner's response of this id, whichever gateway has begun it.
 pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Result<Known<Found>, Problem> {
-    if let Some(found) = here(app, owner, id).await {
-        return Ok(Known::Found(Box::new(found)));
+    if let Some(found) = here(app, owner, id).await? {
+        // While this gateway could not be asked, another may have been told to forget it.
+        if !told::is_deleted(app, owner, id).await {
+            return Ok(Known::Found(Box::new(found)));
+        }
+        app.responses().delete(owner, id);
     }
-    let is_withheld = {
-        let known = app.responses();
-        known.is_anothers(owner, id) || known.is_deleted(owner, id)
-    };
-    if is_withheld {
+    if app.responses().is_deleted(owner, id) {
         return Ok(Known::Withheld);
     }
     Ok(match told::find(app, owner, id).await? {
+        Known::Nothing if app.responses().is_anothers(owner, id) => Known::Withheld,
         Known::Nothing => Known::Nothing,
         Known::Withheld => Known::Withheld,
         Known::Found(there) => {
@@ -154,11 +160,28 @@ pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Result<Known<Fou
     })
 }
 
-/// The owner's response of this id that was begun here, if its channel still has it.
-pub(super) async fn here(app: &App, owner: &Owner, id: &str) -> Option<Found> {
+/// Where an owner's response is that a later turn may take something from, whichever gateway has begun it.
+pub(super) async fn place_of(
+    app: &App,
+    owner: &Owner,
+    id: &str,
+) -> Result<Option<(Arc<Channel>, Place)>, Problem> {
+    if let Some(found) = here(app, owner, id).await? {
+        return Ok(found.stored.then_some((found.channel, found.place)));
+    }
+    if app.responses().is_deleted(owner, id) {
+        return Ok(None);
+    }
+    let Known::Found(there) = told::find(app, owner, id).await? else { return Ok(None) };
+    let stored = there.told.response.as_ref().is_some_and(|it| it.stored);
+    Ok(stored.then(|| (Arc::clone(&there.channel), there.told.place())))
+}
+
+/// The owner's response of this id that was begun here, if its channel still has it. Err: that cannot be learned now.
+pub(super) async fn here(app: &App, owner: &Owner, id: &str) -> Result<Option<Found>, Problem> {
     let (key, found) = {
         let known = app.responses();
-        let it = known.get(owner, id)?;
+        let Some(it) = known.get(owner, id) else { return Ok(None) };
         let place = Place { index: it.generation, first_seq: it.first_seq };
         let (asked, generation) = (it.asked.clone(), it.started.clone());
         (it.channel.clone(), (it.id.clone(), generation, place, asked, it.stored, it.theirs))
@@ -169,14 +192,15 @@ pub(super) async fn here(app: &App, owner: &Owner, id: &str) -> Option<Found> {
         let started = &channel.status().generations;
         started.get(index).is_some_and(|it| it.id == generation.as_str())
     };
-    match app.channels.find(&key).await.ok().filter(has_it) {
-        Some(channel) => {
-            let away = None;
-            Some(Found { id: told, generation, channel, place, asked, stored, theirs, away })
-        }
-        None => {
-            app.responses().remove(owner, id);
-            None
-        }
-    }
+    let channel = match app.channels.find(&key).await {
+        Ok(channel) => Some(channel),
+        Err(NoChannel::Store(error)) => return Err(error.into()),
+        Err(NoChannel::Unknown | NoChannel::Evicted) => None,
+    };
+    let Some(channel) = channel.filter(has_it) else {
+        app.responses().remove(owner, id);
+        return Ok(None);
+    };
+    let away = None;
+    Ok(Some(Found { id: told, generation, channel, place, asked, stored, theirs, away }))
 }

@@ -9,13 +9,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    super::{App, answer, problem::Problem, told::Known},
+    super::{App, answer, problem::Problem},
     kept,
 };
 use crate::{
     dialect::responses::{Request, named_items_of, response_of_item},
     ident::Owner,
 };
+
+/// Of so many responses one turn may take items, since each has to be looked up.
+const RESPONSES_MAX: usize = 1_000;
 
 #[derive(Deserialize)]
 struct Reference {
@@ -36,6 +39,11 @@ pub(super) async fn fill_in(
         match referred(&item).and_then(|id| Some((response_of_item(&id)?, id))) {
             Some((response, id)) => {
                 if !known.contains_key(&response) {
+                    if known.len() == RESPONSES_MAX {
+                        let message =
+                            format!("input refers to items of more than {RESPONSES_MAX} responses");
+                        return Err(Problem::bad_request(message).about("input"));
+                    }
                     let put_out = put_out(app, owner, &response).await?;
                     known.insert(response.clone(), put_out);
                 }
@@ -70,10 +78,7 @@ async fn put_out(
     owner: &Owner,
     response: &str,
 ) -> Result<Option<HashMap<String, Box<RawValue>>>, Problem> {
-    Ok(match kept::find(app, owner, response).await? {
-        Known::Found(found) if found.stored => answer::said(&found.channel, found.place)
-            .ok()
-            .map(|said| named_items_of(&said).into_iter().collect()),
-        _ => None,
-    })
+    let place = kept::place_of(app, owner, response).await?;
+    let said = place.and_then(|(channel, place)| answer::said(&channel, place).ok());
+    Ok(said.map(|said| named_items_of(&said).into_iter().collect()))
 }

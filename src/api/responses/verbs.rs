@@ -47,7 +47,9 @@ pub(super) async fn delete(
     match back::look_up(&app, &caller, path, request).await {
         Ok((found, _)) => {
             stop(&app, &found).await;
-            found.forget(&app).await;
+            if let Err(problem) = found.forget(&app).await {
+                return llm::refuse(AppDialect::Responses, problem);
+            }
             let body = json!({ "id": found.id, "object": "response", "deleted": true });
             form::json(body.to_string().into())
         }
@@ -84,7 +86,7 @@ pub(in crate::api) async fn input_items(
     let input = found.input(&app).await;
     let listed = which.and_then(|Query(which)| {
         let page = read(which)?;
-        let items = input.ok_or_else(|| {
+        let items = input?.ok_or_else(|| {
             let message = "its input is not there any more: the gateway that was given it is gone";
             Problem::new(StatusCode::NOT_FOUND, "not_found", message)
         })?;

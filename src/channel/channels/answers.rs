@@ -34,6 +34,20 @@ impl Channels {
         });
     }
 
+    /// The same, and when it is done they know. Err: some of them may not.
+    pub async fn registering(
+        &self,
+        owner: &Owner,
+        ids: &[&str],
+        what: Bytes,
+    ) -> Result<(), StoreError> {
+        let Some(registry) = self.registry() else { return Ok(()) };
+        for id in ids {
+            registry.tell(owner, id, what.clone()).await?;
+        }
+        Ok(())
+    }
+
     /// What another node told of an answer. Err: that cannot be learned now.
     pub async fn registered(&self, owner: &Owner, id: &str) -> Result<Registered, StoreError> {
         match self.registry() {
@@ -42,12 +56,17 @@ impl Channels {
         }
     }
 
-    /// Asks a node what it remembers of an answer on a channel. `None`: it is gone, or remembers nothing.
-    pub async fn recall(&self, node: &str, channel: &ChannelKey, question: Bytes) -> Option<Bytes> {
-        let asked = self.registry()?.recall(node, channel, question).await;
-        asked.unwrap_or_else(|error| {
-            tracing::debug!(node, %error, "another gateway does not say what it remembers");
-            None
-        })
+    /// Asks a node what it remembers of an answer on a channel. `None`: it is gone, or remembers nothing. Err: it lives, as far as
+    /// is known, and does not say.
+    pub async fn recall(
+        &self,
+        node: &str,
+        channel: &ChannelKey,
+        question: Bytes,
+    ) -> Result<Option<Bytes>, StoreError> {
+        match self.registry() {
+            Some(registry) => registry.recall(node, channel, question).await,
+            None => Ok(None),
+        }
     }
 }
