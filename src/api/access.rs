@@ -247,13 +247,22 @@ fn authenticate(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<access::Cal
 /// nor a channel token.
 pub(super) fn bring(app: &App, provider: &Provider, from: &HeaderMap, to: &mut HeaderMap) {
     let Some(place) = provider.caller_key() else { return };
+    if let Some(key) = foreign(app, from) {
+        place.put(to, &key);
+    }
+}
+
+/// Whether a request is made with a key that it brings along.
+pub(super) fn brings(app: &App, provider: &Provider, from: &HeaderMap) -> bool {
+    provider.caller_key().is_some() && foreign(app, from).is_some()
+}
+
+fn foreign(app: &App, from: &HeaderMap) -> Option<String> {
     let is_foreign = |text: &String| !text.is_empty() && !app.access.knows(text);
     let mut from = from.clone();
     // Meant for the gateway, whatever it holds.
     from.remove(headers::TOKEN);
-    if let Some(key) = shown(&from, None).into_iter().find(is_foreign) {
-        place.put(to, &key);
-    }
+    shown(&from, None).into_iter().find(is_foreign)
 }
 
 /// All keys and tokens that a request shows, those that are most on purpose first.

@@ -55,8 +55,10 @@ async fn forward(app: &App, dialect: AppDialect, request: Request) -> Result<Res
     // The guard has seen to it that there is one.
     let caller = request.extensions().get::<Caller>().cloned();
     let caller = caller.ok_or(Unauthorized::Nothing)?;
-    whose::check(app, &caller, request.method(), &plain).await?;
     let passing = by_model::find(app, &caller, dialect, request).await?;
+    if let Some(id) = whose::reached(app, &caller, &passing, &plain)? {
+        whose::check(app, &caller, &id).await?;
+    }
     let takes = paid::takes(&passing.parts.method, &called, &plain);
     let paying = paid::pay(app, &caller, &called, takes, &passing)?;
     let Passing { provider, path, parts, body, .. } = passing;

@@ -2,6 +2,7 @@
 //! it once more, or take two slashes for one.
 
 use axum::http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
 
 use super::{by_model, llm, problem::Problem};
 
@@ -15,7 +16,8 @@ pub(super) fn path(method: &Method, path: &str) -> Result<String, Problem> {
         let message = format!("no such route: {method} {}{more}", llm::shortened(path));
         Problem::new(StatusCode::NOT_FOUND, "not_found", message)
     };
-    let plain = decoded(path).ok_or_else(|| no_such("; it is encoded more than once"))?;
+    let plain = decoded(path)
+        .ok_or_else(|| no_such("; it is encoded more than once, or no UTF-8 when it is decoded"))?;
     if climbs(&plain) {
         return Err(no_such("; a path that passes to the provider has no segments of dots"));
     }
@@ -31,10 +33,11 @@ pub(super) fn path(method: &Method, path: &str) -> Result<String, Problem> {
     }
 }
 
+/// `None`: it is encoded too often, or some reader may see what cannot be seen here.
 fn decoded(path: &str) -> Option<String> {
     let mut text = path.to_owned();
     for _ in 0..ROUNDS_MAX {
-        let decoded = llm::decoded(&text);
+        let decoded = percent_decode_str(&text).decode_utf8().ok()?.into_owned();
         if decoded == text {
             let segments = text.split(['/', '\\']).filter(|segment| !segment.is_empty());
             return Some(segments.flat_map(|segment| ["/", segment]).collect());
@@ -96,6 +99,8 @@ mod tests {
             "/v1/files/..;/x",
             "/v1/files/..%3b/x",
             "/v1/files/..%3f/x",
+            "/v1/%ff/%2e%2e/x",
+            "/v1/%25ff/%2e%2e/x",
         ] {
             assert_eq!(refused(&Method::GET, path), Some(404), "{path}");
         }

@@ -3,17 +3,21 @@
 //! It is a place, and nothing of what was asked for or said: what was said is on the channel, and what else is remembered of a
 //! response stays at its gateway, which is asked for it (`responses::away`).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{App, problem::Problem, relay::Place};
 use crate::{
     channel::{Channel, NoChannel},
     ident::{ChannelId, ChannelKey, GenerationId, Owner},
-    store::Registered,
+    store::{Registered, StoreError},
 };
+
+/// For so long an app that asks its own gateway waits to hear whether another was told to forget its answer.
+const LOOKED_AT_FOR: Duration = Duration::from_millis(200);
 
 /// Where an answer is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,9 +126,8 @@ pub(super) async fn find(app: &App, owner: &Owner, id: &str) -> Result<Known<The
 
 /// Whether an owner's answer of this id was deleted at any gateway, as far as can be learned now.
 pub(super) async fn is_deleted(app: &App, owner: &Owner, id: &str) -> bool {
-    let Ok(Registered::Told { what, .. }) = app.channels.registered(owner, id).await else {
-        return false;
-    };
+    let told = timeout(LOOKED_AT_FOR, app.channels.registered(owner, id)).await;
+    let Ok(Ok(Registered::Told { what, .. })) = told else { return false };
     serde_json::from_slice::<Told>(&what).is_ok_and(|told| told.deleted)
 }
 
@@ -143,8 +146,11 @@ async fn there(
     let key = ChannelKey { owner: owner.clone(), id: channel };
     let channel = match app.channels.find(&key).await {
         Ok(channel) => channel,
-        Err(NoChannel::Store(error)) => return Err(error.into()),
-        Err(NoChannel::Unknown | NoChannel::Evicted) => return Ok(Known::Nothing),
+        // One that is damaged does not get better.
+        Err(NoChannel::Store(error)) if !matches!(error, StoreError::Damaged(_)) => {
+            return Err(error.into());
+        }
+        Err(_) => return Ok(Known::Nothing),
     };
     // It may be another one, made under its id.
     let generations = channel.status().generations;

@@ -17,7 +17,10 @@ use std::{
 use futures_util::{StreamExt, future, stream};
 use parking_lot::Mutex;
 use thiserror::Error;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::RwLock,
+    time::{Instant, timeout},
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -69,6 +72,8 @@ pub struct Channels {
     pub(super) name: String,
     /// Of what generations leave at the store.
     pub(super) tasks: TaskTracker,
+    /// Held by all that other nodes are being told of answers, and alone by what must be the last that they are told.
+    pub(super) telling: Arc<RwLock<()>>,
 }
 
 /// What all channels can reach.
@@ -158,6 +163,7 @@ impl Channels {
             elsewhere: Elsewhere::default(),
             name: random_id("viewers"),
             tasks: TaskTracker::new(),
+            telling: Arc::default(),
         }
     }
 

@@ -23,6 +23,7 @@ use super::{
         llm,
         problem::Problem,
         told::Known,
+        whose,
     },
     kept, reference,
 };
@@ -75,12 +76,16 @@ async fn asking(
     let (stored, background) = (request.stores(), request.background());
     let mut theirs = request.conversation();
     let before = match request.previous_response_id() {
-        Some(previous) if !theirs => {
+        Some(previous) if theirs => {
+            whose::check(app, caller, previous).await?;
+            None
+        }
+        Some(previous) => {
             let before = went_before(app, caller, previous, request.model()).await?;
             theirs = before.is_none();
             before
         }
-        _ => None,
+        None => None,
     };
     let filled = reference::fill_in(app, &caller.owner, &request).await?;
     let rewritten = before.is_some() || filled.is_some() || background;

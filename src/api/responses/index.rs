@@ -209,9 +209,10 @@ impl Responses {
         self.deleted.iter().any(|(other, deleted)| other == owner && deleted == id)
     }
 
-    /// Whether this id is somebody else's, and so nobody's business.
+    /// Whether this id is somebody else's, or was before it was deleted, and so nobody's business.
     pub(in crate::api) fn is_anothers(&self, owner: &Owner, id: &str) -> bool {
         self.ids.iter().any(|(other, ids)| other != owner && ids.contains_key(id))
+            || self.deleted.iter().any(|(other, deleted)| other != owner && deleted == id)
     }
 
     /// The response that has been remembered for longest.

@@ -21,6 +21,7 @@ use crate::{
     channel::{Channel, NoChannel},
     dialect::{AppRequest, Asked, responses},
     ident::{GenerationId, Owner},
+    store::StoreError,
 };
 
 /// How many of the oldest are looked at when a new one comes: so that what is gone goes sooner than it must.
@@ -194,8 +195,11 @@ pub(super) async fn here(app: &App, owner: &Owner, id: &str) -> Result<Option<Fo
     };
     let channel = match app.channels.find(&key).await {
         Ok(channel) => Some(channel),
-        Err(NoChannel::Store(error)) => return Err(error.into()),
-        Err(NoChannel::Unknown | NoChannel::Evicted) => None,
+        // One that is damaged does not get better.
+        Err(NoChannel::Store(error)) if !matches!(error, StoreError::Damaged(_)) => {
+            return Err(error.into());
+        }
+        Err(_) => None,
     };
     let Some(channel) = channel.filter(has_it) else {
         app.responses().remove(owner, id);

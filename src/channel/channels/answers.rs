@@ -23,8 +23,13 @@ impl Channels {
         if self.registry().is_none() {
             return;
         }
-        let store = Arc::clone(&self.store);
+        let (store, telling) = (Arc::clone(&self.store), Arc::clone(&self.telling));
+        let turn = Arc::clone(&telling).try_read_owned();
         self.tasks.spawn(async move {
+            let _turn = match turn {
+                Ok(turn) => turn,
+                Err(_) => telling.read_owned().await,
+            };
             let Some(registry) = store.registry() else { return };
             for id in ids {
                 if let Err(error) = registry.tell(&owner, &id, what.clone()).await {
@@ -34,7 +39,7 @@ impl Channels {
         });
     }
 
-    /// The same, and when it is done they know. Err: some of them may not.
+    /// The same, after all that they are being told, and when it is done they know. Err: some of them may not.
     pub async fn registering(
         &self,
         owner: &Owner,
@@ -42,6 +47,7 @@ impl Channels {
         what: Bytes,
     ) -> Result<(), StoreError> {
         let Some(registry) = self.registry() else { return Ok(()) };
+        let _alone = self.telling.write().await;
         for id in ids {
             registry.tell(owner, id, what.clone()).await?;
         }
