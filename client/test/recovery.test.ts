@@ -2,12 +2,9 @@
 // that expire.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type Channel, type ConnectOptions, connect } from "../src/index.js";
-import { MemoryNetwork } from "../src/transport/memory.js";
-import { ManualClock, seeded } from "./support/clock.js";
-import { FakeGateway } from "./support/gateway.js";
-
-const INFO = { webtransport: null, websocket: null, sse: null, protocol: "tokenway.v1" };
+import type { Channel, ConnectOptions } from "../src/index.js";
+import { ManualClock } from "./support/clock.js";
+import { world as turned } from "./support/world.js";
 
 /** A page, as far as the client looks at it. */
 class Page extends EventTarget {
@@ -32,26 +29,12 @@ beforeEach(() => {
 
 afterEach(() => vi.unstubAllGlobals());
 
-async function world(
-  tokens: NonNullable<ConnectOptions["tokens"]> = [],
-  clock = new ManualClock(),
-) {
-  const random = seeded(1);
-  const gateway = new FakeGateway(random);
-  const network = new MemoryNetwork(clock, random, gateway.accept);
-  const schedule = (work: () => void): void => void clock.after(16, work);
-  const transports = [network.transport];
-  const client = connect({ info: INFO, transports, clock, random, schedule, tokens });
-  const run = (ms: number): void => {
-    for (let at = 0; at < ms; at += 16) {
-      gateway.tick();
-      clock.advance(16);
-    }
-  };
-  const state = () => client.status.getSnapshot().state;
+async function world(tokens: NonNullable<ConnectOptions["tokens"]> = [], clock?: ManualClock) {
+  const made = turned(1, clock, { tokens });
+  const state = () => made.client.status.getSnapshot().state;
   // What watches the page is loaded meanwhile.
   await vi.dynamicImportSettled();
-  return { clock, gateway, network, client, run, state };
+  return { ...made, state };
 }
 
 const textOf = (channel: Channel): string =>

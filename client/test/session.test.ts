@@ -3,28 +3,10 @@
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { type Batch, type Channel, connect } from "../src/index.js";
-import { MemoryNetwork } from "../src/transport/memory.js";
 import { Acks } from "../src/wire/acks.js";
-import { ManualClock, seeded } from "./support/clock.js";
-import { FakeGateway, type Log } from "./support/gateway.js";
-
-const INFO = { webtransport: null, websocket: null, sse: null, protocol: "tokenway.v1" };
-
-function world(seed = 1) {
-  const random = seeded(seed);
-  const clock = new ManualClock();
-  const gateway = new FakeGateway(random);
-  const network = new MemoryNetwork(clock, random, gateway.accept);
-  const schedule = (work: () => void): void => void clock.after(16, work);
-  const client = connect({ info: INFO, transports: [network.transport], clock, random, schedule });
-  const run = (ms: number): void => {
-    for (let at = 0; at < ms; at += 16) {
-      gateway.tick();
-      clock.advance(16);
-    }
-  };
-  return { random, clock, gateway, network, client, run };
-}
+import { ManualClock } from "./support/clock.js";
+import type { Log } from "./support/gateway.js";
+import { INFO, world } from "./support/world.js";
 
 const textOf = (channel: Channel): string =>
   channel.getSnapshot().generations[0]?.text.toString() ?? "";

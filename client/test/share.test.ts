@@ -4,12 +4,9 @@ import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Channel, type Client, connect } from "../src/index.js";
 import { Share } from "../src/share/share.js";
-import { MemoryNetwork } from "../src/transport/memory.js";
-import { ManualClock, seeded } from "./support/clock.js";
-import { FakeGateway, type Log } from "./support/gateway.js";
+import type { Log } from "./support/gateway.js";
 import { MemoryBrowser, type MemoryTab } from "./support/tabs.js";
-
-const INFO = { webtransport: null, websocket: null, sse: null, protocol: "tokenway.v1" };
+import { ground, INFO } from "./support/world.js";
 
 interface Tab {
   readonly tab: MemoryTab;
@@ -25,10 +22,7 @@ afterEach(() => {
 });
 
 function world(seed = 1) {
-  const random = seeded(seed);
-  const clock = new ManualClock();
-  const gateway = new FakeGateway(random);
-  const network = new MemoryNetwork(clock, random, gateway.accept);
+  const { random, clock, gateway, network, run } = ground(seed);
   const browser = new MemoryBrowser(clock);
   const newTab = (...channels: string[]): Tab => {
     const tab = browser.tab(network.transport);
@@ -44,12 +38,6 @@ function world(seed = 1) {
     });
     open.push(client);
     return { tab, share, client, channels: channels.map((one) => client.subscribe(one)) };
-  };
-  const run = (ms: number): void => {
-    for (let at = 0; at < ms; at += 16) {
-      gateway.tick();
-      clock.advance(16);
-    }
   };
   return { random, clock, gateway, network, newTab, run };
 }

@@ -12,14 +12,10 @@ import {
   useState,
 } from "react";
 import { createRoot, type Root } from "react-dom/client";
-import { connect } from "tokenway";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ManualClock, seeded } from "../../test/support/clock.js";
-import { FakeGateway } from "../../test/support/gateway.js";
-import { MemoryNetwork } from "../transport/memory.js";
+import { world as turned } from "../../test/support/world.js";
 import { TokenwayProvider, useGeneration } from "./index.js";
 
-const INFO = { webtransport: null, websocket: null, sse: null, protocol: "tokenway.v1" };
 /** What is slow is so many rows of so long each; React looks up from its work every 5 ms. */
 const ROWS = 60;
 const ROW_MS = 1;
@@ -40,21 +36,13 @@ afterEach(() => {
 
 /** A page that follows a generation, and what comes for it. */
 function world() {
-  const random = seeded(7);
-  const clock = new ManualClock();
-  const gateway = new FakeGateway(random);
-  const network = new MemoryNetwork(clock, random, gateway.accept);
-  const schedule = (work: () => void): void => void clock.after(16, work);
-  const client = connect({ info: INFO, transports: [network.transport], clock, random, schedule });
+  const { gateway, client, run } = turned(7);
   const log = gateway.channel("c");
   log.begin("gen_1");
   /** One frame of the page's, with another word. */
   const frame = (): void => {
     log.say(`${log.last} `);
-    for (let at = 0; at < 2; at++) {
-      gateway.tick();
-      clock.advance(16);
-    }
+    run(32);
   };
   /** Until its output is all that was said. */
   const render = async (page: ReactNode): Promise<void> => {

@@ -8,7 +8,8 @@ import { hydrateRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import type { Client, ClientSnapshot, ToolCallSnapshot } from "tokenway";
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it, vi } from "vitest";
-import { Answer, begin, end, INFO, page, renders, shown, world } from "../../test/support/react.js";
+import { Answer, begin, end, page, renders, shown, world } from "../../test/support/react.js";
+import { INFO } from "../../test/support/world.js";
 import { ChannelEvent } from "../wire/event.js";
 import {
   TokenwayProvider,

@@ -45,6 +45,11 @@ describe("a component that suspends", () => {
     const asking = h(Answer, { channel: "c", suspense: true });
     const fallback = h("i", { role: "status" }, "waiting");
 
+    const never = new Promise<void>(() => undefined);
+    const Never = (): ReactNode => {
+      throw never;
+    };
+
     /** Nothing is followed, and nothing waits to be done; whoever comes then begins anew. */
     async function expectNothing({ gateway, client, run }: ReturnType<typeof world>) {
       await act(async () => vi.advanceTimersByTime(31_000));
@@ -82,10 +87,6 @@ describe("a component that suspends", () => {
 
     it("answered, with another beside it that never is", async () => {
       const one = begun();
-      const never = new Promise<void>(() => undefined);
-      const Never = (): ReactNode => {
-        throw never;
-      };
       const { unmount } = render(page(one.client, h(Suspense, { fallback }, asking, h(Never))));
       await one.run(500);
       expect(shown()).toEqual(["waiting"]);
@@ -96,10 +97,6 @@ describe("a component that suspends", () => {
 
     it("answered already by another component's subscription, and given up with it", async () => {
       const one = begun();
-      const never = new Promise<void>(() => undefined);
-      const Never = (): ReactNode => {
-        throw never;
-      };
       const open = h(Answer, { channel: "c", key: 1 });
       const { rerender, unmount } = render(page(one.client, open));
       await one.run(200);

@@ -5,9 +5,8 @@ import type { UIMessage } from "ai";
 import { Chat as Chat7 } from "ai-sdk-react4";
 import { connect } from "tokenway";
 import { type Place, TokenwayChatTransport } from "../../src/ai-sdk/index.js";
-import { MemoryNetwork } from "../../src/transport/memory.js";
-import { ManualClock, seeded } from "./clock.js";
-import { FakeGateway, type Log } from "./gateway.js";
+import type { Log } from "./gateway.js";
+import { ground } from "./world.js";
 
 export const VERSIONS = [
   ["6", (init) => new Chat6(init)],
@@ -17,22 +16,10 @@ type Init = ConstructorParameters<typeof Chat6<UIMessage>>[0] &
   ConstructorParameters<typeof Chat7<UIMessage>>[0];
 export type Make = (typeof VERSIONS)[number][1];
 
-const INFO = { webtransport: null, websocket: null, sse: null, protocol: "tokenway.v1" };
-
 export function world(make: Make, seed: number) {
-  const random = seeded(seed);
-  const clock = new ManualClock();
-  const gateway = new FakeGateway(random);
-  const network = new MemoryNetwork(clock, random, gateway.accept);
-  const schedule = (work: () => void): void => void clock.after(16, work);
+  const { random, gateway, network, options, frame } = ground(seed);
   const page = (send?: () => Promise<Place>) => {
-    const client = connect({
-      info: INFO,
-      transports: [network.transport],
-      clock,
-      random,
-      schedule,
-    });
+    const client = connect(options);
     const transport = new TokenwayChatTransport({
       client,
       send: send ?? (async ({ chatId }) => ({ channel: chatId, generation: "gen_1" })),
@@ -42,8 +29,7 @@ export function world(make: Make, seed: number) {
   /** Lets time pass, and whoever awaits go on. */
   const run = async (ms: number): Promise<void> => {
     for (let at = 0; at < ms; at += 16) {
-      gateway.tick();
-      clock.advance(16);
+      frame();
       await new Promise((resolve) => setImmediate(resolve));
     }
   };

@@ -2,32 +2,18 @@
 
 import { act, cleanup, screen } from "@testing-library/react";
 import { createElement as h, type ReactNode, StrictMode } from "react";
-import { type Client, connect } from "tokenway";
+import type { Client } from "tokenway";
 import { vi } from "vitest";
 import { TokenwayProvider, useGeneration } from "../../src/react/index.js";
-import { MemoryNetwork } from "../../src/transport/memory.js";
-import { ManualClock, seeded } from "./clock.js";
-import { FakeGateway } from "./gateway.js";
-
-export const INFO = { webtransport: null, websocket: null, sse: null, protocol: "tokenway.v1" };
+import { world as turned } from "./world.js";
 
 /** A gateway, a client of it, and time that is driven. */
 export function world() {
-  const random = seeded(7);
-  const clock = new ManualClock();
-  const gateway = new FakeGateway(random);
-  const network = new MemoryNetwork(clock, random, gateway.accept);
-  const schedule = (work: () => void): void => void clock.after(16, work);
-  const client = connect({ info: INFO, transports: [network.transport], clock, random, schedule });
+  const made = turned(7);
   const run = async (ms: number): Promise<void> => {
-    for (let at = 0; at < ms; at += 16) {
-      await act(async () => {
-        gateway.tick();
-        clock.advance(16);
-      });
-    }
+    for (let at = 0; at < ms; at += 16) await act(async () => made.frame());
   };
-  return { gateway, network, client, run };
+  return { ...made, run };
 }
 
 let rendered = 0;
