@@ -72,9 +72,7 @@ pub(super) async fn chat(
     let answered = match found {
         Ok(Some(found)) if coming.stream => stream(&app, &found, coming.starting_after.as_deref()),
         Ok(Some(found)) => whole(&found).await,
-        Ok(None) if ours.starts_with("gen_") || index.is_anothers(&caller.owner, &id) => {
-            Err(gone())
-        }
+        Ok(None) if ours.starts_with("gen_") => Err(gone()),
         Ok(None) => return passthrough::pass(State(app), request).await,
         Err(problem) => Err(problem),
     };

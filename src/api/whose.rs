@@ -109,7 +109,7 @@ fn named(plain: &str) -> Named<'_> {
         if answers {
             return match names.next() {
                 None => Named::All,
-                Some(verb) if VERBS.contains(&verb) => Named::Before,
+                Some(verb) if VERBS.iter().any(|it| is(it, verb)) => Named::Before,
                 Some(id) => Named::One(id),
             };
         }
@@ -135,6 +135,7 @@ mod tests {
             ("/v1/responses", Named::All),
             ("/v1/responses/compact", Named::Before),
             ("/v1/responses/input_tokens", Named::Before),
+            ("/v1/responses/Compact", Named::Before),
             ("/v1/completions", Named::Nothing),
             ("/v1/files/f_1", Named::Nothing),
             ("/v1/models/chat", Named::Nothing),

@@ -46,7 +46,7 @@ pub(super) const LEAVING: &[u8] = b"leaving";
 /// How long a call is kept that nobody withdraws: its node and all others are gone. And how long it is known where an answer is.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Of so many ids it is known where their answers are, some hundred bytes for each; of more, the oldest are forgotten.
+/// Of so many ids it is known where their answers are; of more, the oldest are forgotten.
 const ANSWERS_MAX: i64 = 1_000_000;
 
 /// What a message's subject and headers take of what it may hold, at most.
