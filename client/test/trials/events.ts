@@ -51,9 +51,12 @@ export const EVENTS: Readonly<Record<string, Event>> = {
       return { since: Number.POSITIVE_INFINITY, works };
     };
   },
-  "frozen for 30 s": async ({ browser }) => {
-    const works = await browser.freeze(FROZEN_MS);
-    return () => ({ since: works, works });
+  "frozen for 30 s": async ({ browser }, _front, viewers) => {
+    // Looked at again one by one, as people do.
+    const thawed = await browser.freeze(FROZEN_MS, (page, since) =>
+      showsMore(viewers.find((viewer) => viewer.page === page) as Viewer, since),
+    );
+    return ({ page }) => ({ since: thawed(page), works: thawed(page) });
   },
   "offline for 10 s": ({ namespace }) =>
     meanwhile(
@@ -101,6 +104,16 @@ function isBack(viewer: Viewer): Promise<true> {
     const { renders, transport } = await brief(viewer);
     return (renders > 0 && transport !== undefined) || undefined;
   });
+}
+
+/** Waits until a page has shown something since then. */
+function showsMore({ page, carrier }: Viewer, since: number): Promise<true> {
+  return until(`the next token (${carrier})`, 60_000, () =>
+    page.evaluate(
+      (since) => window.trial?.diary().renders.some(([at]) => at >= since) || undefined,
+      since,
+    ),
+  );
 }
 
 /** The reader follows a link. */

@@ -35,16 +35,16 @@ export class Table {
     this.#rows.set(key, row);
   }
 
-  /** Rows that begin with `first` where less than half of the tries were as soon as allowed. */
-  missed(first: string): string[] {
+  /** Rows that begin with `first` where less than half of the tries were as soon as allowed, and by how much. */
+  missed(first: string): { readonly of: readonly string[]; readonly lateMs: number }[] {
     const rows = [...this.#rows.values()].filter(({ of }) => of[0] === first);
     return rows.flatMap(({ of, tries, allowed }) => {
       const late = tries.map(([figure], at) => {
         const most = allowed[at];
         return most === undefined ? 0 : (figure ?? Number.POSITIVE_INFINITY) - most;
       });
-      const median = percentile(late, 0.5);
-      return median > 0 ? [`${of.join(", ")}: ${median.toFixed(0)} ms too late`] : [];
+      const lateMs = percentile(late, 0.5);
+      return lateMs > 0 ? [{ of, lateMs }] : [];
     });
   }
 

@@ -22,13 +22,19 @@ export interface Work {
   readonly taskMs: number;
 }
 
+/** When a page was let go. */
+export type Thawed = (page: Page) => number;
+
 /** One browser. */
 export interface Browser {
   readonly name: "chromium" | "firefox";
   readonly version: string;
   open(url: string): Promise<Page>;
-  /** Stops every page for so long: how, differs. Gives when they were let go, on the wall clock. */
-  freeze(ms: number): Promise<number>;
+  /**
+   * Stops every page for so long: how, differs. Then lets them go, one once the one before `isBack` where the browser can be
+   * told to, and gives when each was let go, on the wall clock.
+   */
+  freeze(ms: number, isBack?: (page: Page, since: number) => unknown): Promise<Thawed>;
   /** How long each task of each page's main thread had the CPU within so many milliseconds; where the browser tells. */
   tasks?(pages: readonly Page[], ms: number): Promise<number[][]>;
   close(): Promise<void>;

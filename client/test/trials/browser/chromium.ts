@@ -13,6 +13,7 @@ import {
   now,
   type Page,
   pause,
+  type Thawed,
   type Work,
   within,
 } from "./browser.js";
@@ -116,12 +117,18 @@ class Chromium implements Browser {
     return page;
   }
 
-  async freeze(ms: number): Promise<number> {
-    await Promise.all([...this.#pages].map((page) => page.freeze()));
+  async freeze(ms: number, isBack?: (page: Page, since: number) => unknown): Promise<Thawed> {
+    const pages = [...this.#pages];
+    await Promise.all(pages.map((page) => page.freeze()));
     await pause(ms);
-    const thawed = now();
-    await Promise.all([...this.#pages].map((page) => page.thaw()));
-    return thawed;
+    const thawed = new Map<Page, number>();
+    for (const page of pages) {
+      const at = now();
+      thawed.set(page, at);
+      await page.thaw();
+      await isBack?.(page, at);
+    }
+    return (page) => thawed.get(page) as number;
   }
 
   tasks(pages: readonly Page[], ms: number): Promise<number[][]> {

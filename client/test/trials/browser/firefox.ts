@@ -14,6 +14,7 @@ import {
   type Page,
   pause,
   STEP_MS,
+  type Thawed,
   within,
 } from "./browser.js";
 import { Exchange } from "./exchange.js";
@@ -105,13 +106,14 @@ class Firefox implements Browser {
     });
   }
 
-  async freeze(ms: number): Promise<number> {
+  async freeze(ms: number): Promise<Thawed> {
     const pages = await this.#processesOfPages();
     if (pages.length === 0) throw new Error("no process of Firefox's holds a page");
     for (const pid of pages) process.kill(pid, "SIGSTOP");
     try {
       await pause(ms);
-      return now();
+      const thawed = now();
+      return () => thawed;
     } finally {
       for (const pid of pages) process.kill(pid, "SIGCONT");
     }
