@@ -22,7 +22,8 @@ use std::{env, path::PathBuf, process::ExitCode};
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test    install what the tests need, run all of them, end with a table; fails if anything failed or was left out
+  test    install what the tests need, run all of them, end with the last words of what failed and a table; fails if
+          anything failed or was left out
   check   formatting, lints, dependencies: what to run before a commit
   bench   the app path through Tokenway, through nginx and direct, as ratios, then delivery to viewers; under five
           minutes (--baseline: without Tokenway, to look at the harness alone; --delivery: only that part)

@@ -1,7 +1,8 @@
-//! Runs one program: its output is shown as it comes, its counts are read, and when its time is over it is killed with
-//! all its children.
+//! Runs one program: its output is shown as it comes, its counts are read, its last lines are kept, and when its time is
+//! over it is killed with all its children.
 
 use std::{
+    collections::VecDeque,
     ffi::{OsStr, OsString},
     fmt,
     io::{self, BufRead, BufReader, Read},
@@ -21,6 +22,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Lines that wait to be printed before the program is made to wait.
 const LINES: usize = 1024;
 
+/// How many of the last lines are kept: every runner says at its end what failed.
+const KEPT: usize = 60;
+
 /// A program, its arguments and how long it may take.
 pub(crate) struct Run {
     command: Command,
@@ -37,12 +41,32 @@ pub(crate) enum End {
     NotStarted(String),
 }
 
-/// How it ended, after how long, and what it counted.
+/// How it ended, after how long, and what was heard of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) end: End,
     pub(crate) took: Duration,
+    pub(crate) heard: Heard,
+}
+
+/// What was heard of a program.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Heard {
     pub(crate) tally: Tally,
+    /// Its last lines, for whoever reads the end of the output only.
+    pub(crate) last: VecDeque<String>,
+}
+
+impl Heard {
+    /// Shows a line, and takes it into account.
+    fn line(&mut self, line: String) {
+        println!("{line}");
+        self.tally.read(&line);
+        if self.last.len() == KEPT {
+            self.last.pop_front();
+        }
+        self.last.push_back(line);
+    }
 }
 
 impl Run {
@@ -78,12 +102,12 @@ impl Run {
         println!("$ {}", self.shown);
         let started = Instant::now();
         let child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut tally = Tally::default();
+        let mut heard = Heard::default();
         let end = match child {
-            Ok(child) => follow(child, started + self.timeout, self.timeout, &mut tally),
+            Ok(child) => follow(child, started + self.timeout, self.timeout, &mut heard),
             Err(why) => End::NotStarted(why.to_string()),
         };
-        Outcome { end, took: started.elapsed(), tally }
+        Outcome { end, took: started.elapsed(), heard }
     }
 
     /// Runs it to its end and shows what it says; anything but success is an error.
@@ -115,14 +139,13 @@ impl fmt::Display for End {
     }
 }
 
-fn follow(mut child: Child, deadline: Instant, timeout: Duration, tally: &mut Tally) -> End {
+fn follow(mut child: Child, deadline: Instant, timeout: Duration, heard: &mut Heard) -> End {
     let (sender, lines) = sync_channel(LINES);
     forward(child.stdout.take(), sender.clone());
     forward(child.stderr.take(), sender);
     let mut print = |wait: Duration| match lines.recv_timeout(wait) {
         Ok(line) => {
-            tally.read(&line);
-            println!("{line}");
+            heard.line(line);
             true
         }
         Err(RecvTimeoutError::Timeout) => true,
@@ -146,16 +169,15 @@ fn follow(mut child: Child, deadline: Instant, timeout: Duration, tally: &mut Ta
             Ok(None) => {}
         }
     };
-    drain(&lines, tally);
+    drain(&lines, heard);
     end
 }
 
 /// What was said before the end and has not been shown yet.
-fn drain(lines: &Receiver<String>, tally: &mut Tally) {
+fn drain(lines: &Receiver<String>, heard: &mut Heard) {
     let until = Instant::now() + LAST_WORDS;
     while let Ok(line) = lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-        tally.read(&line);
-        println!("{line}");
+        heard.line(line);
     }
 }
 
@@ -193,7 +215,15 @@ mod tests {
         let outcome =
             shell("echo '2 failed, 5 passed in 0.1s' >&2; exit 3", Duration::from_secs(60));
         assert_eq!(outcome.end, End::Failed(Some(3)));
-        assert_eq!(outcome.tally, Tally { passed: 5, failed: 2, left_out: 0 });
+        assert_eq!(outcome.heard.tally, Tally { passed: 5, failed: 2, left_out: 0 });
+    }
+
+    #[test]
+    fn the_last_lines_are_kept_and_no_more() {
+        let last = shell("seq 1000", Duration::from_secs(60)).heard.last;
+        assert_eq!(last.len(), KEPT);
+        assert_eq!(last.back().map(String::as_str), Some("1000"));
+        assert_eq!(last.front().map(String::as_str), Some("941"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: installs what is missing, runs every part whatever the ones before it said, and ends with a
-//! table.
+//! `cargo xtask test`: installs what is missing, runs every part whatever the ones before it said, and ends with the last
+//! words of those that failed and a table.
 
 use std::{
     env,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     part::{CARGO_TEST, CARGO_TESTS, Counts, GATEWAY, NEXTEST, PARTS, Part},
-    run::{End, Outcome, Run},
+    run::{End, Heard, Outcome, Run},
     setup::Ground,
     tally::Tally,
 };
@@ -28,7 +28,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     let prepared = Outcome {
         end: if missing.is_empty() { End::Passed } else { End::NotStarted(missing.join("; ")) },
         took: started.elapsed(),
-        tally: Tally::default(),
+        heard: Heard::default(),
     };
     let envs = environment(root, &ground);
     let mut rows = vec![("prepare", judge(&prepared, Counts::Nothing), prepared)];
@@ -41,6 +41,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         println!("=== {}: {} ===", part.name, verdict.as_deref().unwrap_or("passed"));
         rows.push((part.name, verdict, outcome));
     }
+    print_last_words(&rows);
     print_table(&rows, started.elapsed());
     match rows.iter().filter(|(_, verdict, _)| verdict.is_some()).count() {
         0 => Ok(()),
@@ -58,7 +59,7 @@ fn run_part(
     let dir = root.join(part.dir);
     if !dir.is_dir() {
         let end = End::NotStarted(format!("{} does not exist", part.dir));
-        return Outcome { end, took: Duration::ZERO, tally: Tally::default() };
+        return Outcome { end, took: Duration::ZERO, heard: Heard::default() };
     }
     let command = match part.command {
         CARGO_TESTS if ground.has_nextest() => NEXTEST,
@@ -76,7 +77,7 @@ fn judge(outcome: &Outcome, counts: Counts) -> Option<String> {
     if outcome.end != End::Passed {
         return Some(outcome.end.to_string());
     }
-    match (counts, outcome.tally) {
+    match (counts, outcome.heard.tally) {
         (Counts::Nothing, _) => None,
         (_, tally) if tally.failed > 0 => Some(format!("{} failed", tally.failed)),
         (_, tally) if tally.left_out > 0 => Some(format!("{} left out", tally.left_out)),
@@ -100,12 +101,21 @@ fn environment(root: &Path, ground: &Ground) -> Vec<(OsString, OsString)> {
     envs
 }
 
+/// What is said of a failure stands far above the table, and a machine may keep the end of the output only.
+fn print_last_words(rows: &[(&str, Option<String>, Outcome)]) {
+    for (name, verdict, outcome) in rows {
+        let Some(why) = verdict else { continue };
+        println!("\n=== {name}: {why}; its last words ===");
+        outcome.heard.last.iter().for_each(|line| println!("{line}"));
+    }
+}
+
 fn print_table(rows: &[(&str, Option<String>, Outcome)], took: Duration) {
     println!("\n{:<14} {:>7}  {:<34} result", "part", "time", "tests");
     println!("{}", "-".repeat(72));
     for (name, verdict, outcome) in rows {
-        let counted = outcome.tally != Tally::default();
-        let tally = if counted { outcome.tally.to_string() } else { String::new() };
+        let counted = outcome.heard.tally != Tally::default();
+        let tally = if counted { outcome.heard.tally.to_string() } else { String::new() };
         let verdict = verdict.as_deref().map_or("ok".into(), |why| format!("FAILED: {why}"));
         println!("{name:<14} {:>5} s  {tally:<34} {verdict}", outcome.took.as_secs());
     }
@@ -117,7 +127,8 @@ mod tests {
     use super::*;
 
     fn ended(end: End, passed: u32, failed: u32, left_out: u32) -> Outcome {
-        Outcome { end, took: Duration::ZERO, tally: Tally { passed, failed, left_out } }
+        let tally = Tally { passed, failed, left_out };
+        Outcome { end, took: Duration::ZERO, heard: Heard { tally, ..Heard::default() } }
     }
 
     #[test]
