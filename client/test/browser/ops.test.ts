@@ -8,7 +8,7 @@ import { Gateway } from "./gateway.js";
 import { Console, launch } from "./page.js";
 
 const SHOTS = process.env.TOKENWAY_SCREENSHOTS ?? "../target/screenshots";
-const STEP_MS = 15_000;
+const STEP_MS = 30_000;
 const WITHIN = { timeout: STEP_MS };
 /** The demo's models, and one whose first provider is not there. */
 const CONFIG = `version: 1
@@ -229,14 +229,14 @@ access:
       while (loaded) {
         await start(models[at % models.length] ?? "chat", `conversation-${++at}`);
         if (at % 20 === 0) await view.drop();
-        if (at % 30 === 0) await Promise.all([view.start(8), socket.start(4)]);
-        await new Promise((resolve) => setTimeout(resolve, 150));
+        if (at % 30 === 0) await Promise.all([view.start(4), socket.start(2)]);
+        await new Promise((resolve) => setTimeout(resolve, 300));
       }
     })();
     // What is watched goes on for long: there is always somebody to come back after a drop.
     for (const one of [view, socket]) await one.page.selectOption("#model", "novel");
-    await view.start(20);
-    await socket.start(8);
+    await view.start(8);
+    await socket.start(4);
     try {
       const wide = { width: 1440, height: 900 };
       const views = [

@@ -4,7 +4,7 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from "p
 import type { ChannelProbe } from "../../console/probe.js";
 import type { ClientSnapshot } from "../../src/index.js";
 
-const STEP_MS = 10_000;
+const STEP_MS = 30_000;
 /** As long as the longest generation of the demo may take. */
 const END_MS = 120_000;
 
