@@ -182,6 +182,28 @@ describe.each([
     const late = client.subscribe("c");
     await until(() => textOf(late) === "x");
   });
+
+  it("goes on with a newer token where the one that was good has run out under way", async () => {
+    const { gateway, client } = await world([transport]);
+    gateway.faults.tokens = ["old"];
+    client.addTokens("old");
+    const log = gateway.channel("c");
+    log.say("a");
+    const channel = client.subscribe("c");
+    await until(() => textOf(channel) === "a");
+    // The request that is on its way has the old one, and is answered after the new one came.
+    await until(() => gateway.open === 1);
+    client.addTokens("new");
+    log.say("b");
+    gateway.tick();
+    await until(() => textOf(channel) === "ab");
+    gateway.faults.tokens = ["new"];
+    gateway.cut();
+    log.say("c");
+    gateway.tick();
+    await until(() => textOf(channel) === "abc");
+    expect(channel.getSnapshot().status).toBe("open");
+  });
 });
 
 describe("a browser's few connections", () => {

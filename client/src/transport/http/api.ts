@@ -74,10 +74,11 @@ export class Api {
 
   async #ask(channel: string, path: string, init: RequestInit): Promise<Response | undefined> {
     const url = new URL(`${encodeURIComponent(channel)}/${path}`, this.#base);
+    // What was good may have run out, or not allow this: the others are tried after it.
     const known = this.#good.get(channel);
-    const tokens = known ? [known] : this.#tokens.length > 0 ? this.#tokens : [""];
+    const tokens = [...new Set(known ? [known, ...this.#tokens] : this.#tokens)];
     let refusal: Refusal | undefined;
-    for (const token of tokens) {
+    for (const token of tokens.length > 0 ? tokens : [""]) {
       const response = await fetch(url, {
         ...init,
         headers: { ...init.headers, ...this.#headers(token) },
